@@ -1,0 +1,98 @@
+# What developers and CI run; `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BINARY := bin/analytics
+BUILD := go build -tags nomsgpack -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+LINTER := .tools/golangci-lint
+LINTER_VERSION := 2.15.0
+
+# Test support and generated mocks are no part of what is covered.
+COVERED = $(shell go list ./... | grep -vE '/(ports/mocks|test)(/|$$)')
+COVER_DOMAIN ?= 95
+COVER_APP ?= 95
+COVER_WHOLE ?= 85
+
+FUZZ ?= FuzzBatch
+FUZZTIME ?= 60s
+BENCH ?= .
+BATCHES ?= 2000
+KILLS ?= 10
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## build the binary as bin/analytics
+	$(BUILD) -o $(BINARY) ./bootstrap/analytics
+
+.PHONY: run
+run: build ## build, then serve on the embedded store in ./data (stop with Ctrl-C)
+	@exec $(BINARY) serve
+
+.PHONY: test
+test: compiler ## run all tests with the race detector
+	go test -race ./...
+
+.PHONY: cover
+cover: ## run all tests for coverage; fail below 95 % of domain or app or 85 % of the whole
+	go test -coverpkg=$$(tr ' ' ',' <<<'$(strip $(COVERED))') -coverprofile=coverage.out ./...
+	@awk -v domain=$(COVER_DOMAIN) -v app=$(COVER_APP) -v whole=$(COVER_WHOLE) -f .ci/coverage.awk coverage.out
+
+.PHONY: chaos
+chaos: ## kill the server at random moments of a long load; BATCHES, KILLS and SEED vary it
+	go test -count=1 -v -timeout=30m ./test/chaos -args -batches=$(BATCHES) -kills=$(KILLS) $(if $(SEED),-seed=$(SEED))
+
+.PHONY: fuzz
+fuzz: ## fuzz the body decoder for FUZZTIME (60s)
+	go test -run='^$$' -fuzz='^$(FUZZ)$$' -fuzztime=$(FUZZTIME) ./domain
+
+.PHONY: bench
+bench: ## run the benchmarks that match BENCH (all)
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: lint
+lint: linter ## check style and import rules
+	$(LINTER) run ./...
+
+.PHONY: fmt
+fmt: linter ## format the code
+	$(LINTER) fmt ./...
+
+.PHONY: generate
+generate: ## write the generated files again
+	go generate ./...
+
+.PHONY: verify
+verify: ## fail when generated files or go.mod are stale
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	cp -r ports/mocks "$$before"; \
+	go generate ./...; \
+	diff -ru "$$before/mocks" ports/mocks || { echo 'Generated files were stale and are new now: commit them.'; exit 1; }
+	go mod tidy -diff
+
+.PHONY: ci
+ci: ## do all that CI does
+	.ci/run
+
+.PHONY: clean
+clean: ## remove what was built; ./data stays
+	rm -rf bin coverage.out
+
+# The race detector needs a C compiler.
+.PHONY: compiler
+compiler:
+	@command -v "$$(go env CC)" >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo 'The race detector needs a C compiler: install gcc and libc6-dev.'; exit 1; }; \
+		apt-get -o DPkg::Lock::Timeout=300 update && \
+		apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev; }
+
+.PHONY: linter
+linter:
+	@[ "$$($(LINTER) version --short 2>/dev/null)" = $(LINTER_VERSION) ] || \
+		GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINTER_VERSION)

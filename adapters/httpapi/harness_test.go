@@ -1,0 +1,214 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/system"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// now is the time in all tests: 10:30 on a Monday.
+var now = time.Date(2026, 11, 23, 10, 30, 0, 0, time.UTC)
+
+const (
+	requestID = "test-request-1"
+
+	goodEvent = `{"version":"1.23.0","tool":"get_forecast","status":"success",` +
+		`"timestamp_hour":"2026-11-23T10:00:00Z","analytics_level":"minimal"}`
+	badEvent = `{"version":"1.23.0","tool":"get_secrets","status":"success",` +
+		`"timestamp_hour":"2026-11-23T10:00:00Z","analytics_level":"minimal"}`
+)
+
+func batch(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
+
+// service is a server over memory adapters.
+type service struct {
+	*httpapi.Server
+
+	queue *memory.Queue
+	store *memory.Store
+	log   *logBuffer
+	// work takes what is queued into the store.
+	work func(t *testing.T)
+}
+
+// setup is what a test may choose; zero values give a working service.
+type setup struct {
+	queue    ports.EventQueue
+	meter    ports.QueueMeter
+	checks   []ports.HealthCheck
+	maxQueue int
+	config   httpapi.Config
+}
+
+func newService(s setup) *service {
+	if s.maxQueue == 0 {
+		s.maxQueue = 10_000
+	}
+	clock := memory.NewClock(now)
+	queue := memory.NewQueue(memory.QueueConfig{MaxEvents: s.maxQueue, Clock: clock})
+	store := memory.NewStore()
+	if s.queue == nil {
+		s.queue = queue
+	}
+	if s.meter == nil {
+		s.meter = queue
+	}
+	buffer := &logBuffer{}
+	log := slog.New(slog.NewJSONHandler(buffer, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	catalogue := domain.DefaultCatalogue()
+	validator := domain.NewValidator(domain.ValidatorConfig{Catalogue: catalogue})
+	process := app.NewProcess(queue, store, slog.New(slog.DiscardHandler), app.ProcessConfig{PollInterval: time.Millisecond})
+	server := httpapi.New(httpapi.UseCases{
+		Ingest:     app.NewIngest(validator, s.queue, system.BatchIDs{}, clock),
+		Explain:    app.NewExplain(validator, domain.DefaultRetention(), clock),
+		Statistics: app.NewStatistics(store, clock, app.StatisticsConfig{Catalogue: catalogue}),
+		Status:     app.NewStatus(s.checks, s.meter, store, clock),
+	}, catalogue, log, s.config)
+	return &service{Server: server, queue: queue, store: store, log: buffer, work: func(t *testing.T) {
+		t.Helper()
+		if err := process.Step(t.Context(), t.Context()); err != nil {
+			t.Fatalf("worker: %v", err)
+		}
+	}}
+}
+
+// do asks the service; header holds pairs of name and value.
+func (s *service) do(t *testing.T, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	request.Header.Set("X-Request-Id", requestID)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Add(header[i], header[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	s.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func (s *service) queued(t *testing.T) int {
+	t.Helper()
+	depth, err := s.queue.Depth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return depth.Events
+}
+
+// logBuffer keeps log lines.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// line returns the only line there is.
+func (b *logBuffer) line(t *testing.T) map[string]any {
+	t.Helper()
+	text := b.String()
+	if strings.Count(text, "\n") != 1 {
+		t.Fatalf("not one log line but:\n%s", text)
+	}
+	var line map[string]any
+	decode(t, []byte(text), &line)
+	return line
+}
+
+func decode(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%v in %s", err, data)
+	}
+}
+
+// checkGolden compares an answer with testdata.
+func checkGolden(t *testing.T, name string, answer []byte) {
+	t.Helper()
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, answer, "", "  "); err != nil {
+		t.Fatalf("%v in %s", err, answer)
+	}
+	indented.WriteByte('\n')
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, indented.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(indented.Bytes(), want) {
+		t.Errorf("answer differs from %s:\n%s", path, indented.Bytes())
+	}
+}
+
+// brokenQueue fails or panics instead of queueing.
+type brokenQueue func(context.Context) error
+
+func (q brokenQueue) Enqueue(ctx context.Context, _ domain.Batch) error { return q(ctx) }
+
+func (q brokenQueue) EnqueueOnce(ctx context.Context, _ string, _ domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+	return r, q(ctx)
+}
+
+func failing(err error) brokenQueue { return func(context.Context) error { return err } }
+
+type brokenMeter struct{ err error }
+
+func (m brokenMeter) Depth(context.Context) (ports.QueueDepth, error) {
+	return ports.QueueDepth{}, m.err
+}
+
+type check struct {
+	name string
+	err  error
+}
+
+func (c check) Name() string                { return c.name }
+func (c check) Check(context.Context) error { return c.err }
+
+// checkStatus is the first thing every test asks of an answer.
+func checkStatus(t *testing.T, answer *httptest.ResponseRecorder, want int) {
+	t.Helper()
+	if answer.Code != want {
+		t.Fatalf("status = %d, want %d: %s", answer.Code, want, answer.Body)
+	}
+}
+
+func checkHeader(t *testing.T, header http.Header, name, want string) {
+	t.Helper()
+	if got := header.Get(name); got != want {
+		t.Errorf("%s = %q, want %q", name, got, want)
+	}
+}

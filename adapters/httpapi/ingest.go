@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+type ingestHandler struct {
+	ingest  *app.Ingest
+	explain *app.Explain
+	bodies  *bodies
+}
+
+func newIngestHandler(i *app.Ingest, e *app.Explain, b *bodies) *ingestHandler {
+	return &ingestHandler{ingest: i, explain: e, bodies: b}
+}
+
+func (h *ingestHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
+	r.POST("/v1/events", wrap(h.postEvents))
+	r.POST("/v1/events/explain", wrap(h.postExplain))
+}
+
+type receiptJSON struct {
+	Status    string          `json:"status"`
+	Count     int             `json:"count"`
+	Timestamp string          `json:"timestamp"`
+	Rejected  int             `json:"rejected,omitempty"`
+	Errors    []violationJSON `json:"errors,omitempty"`
+}
+
+func (h *ingestHandler) postEvents(c *gin.Context) error {
+	strict := preference(c.Request.Header.Values("Prefer"), "handling") == "strict"
+	if strict {
+		c.Header("Preference-Applied", "handling=strict")
+	}
+	return h.bodies.with(c, func(body []byte) error {
+		receipt, err := h.ingest.Submit(c.Request.Context(), app.Submission{
+			Body:   body,
+			Strict: strict,
+			// Two keys become one with a space in it, which no key may have.
+			IdempotencyKey: strings.Join(c.Request.Header.Values("Idempotency-Key"), ", "),
+		})
+		if err != nil {
+			return err
+		}
+		record := recordOf(c)
+		record.accepted, record.refused = receipt.Accepted, receipt.Refused
+		c.JSON(http.StatusOK, receiptJSON{
+			Status:    "accepted",
+			Count:     receipt.Accepted,
+			Timestamp: instant(receipt.AcceptedAt),
+			Rejected:  receipt.Refused,
+			Errors:    newViolationsJSON(receipt.Violations),
+		})
+		return nil
+	})
+}
+
+func (h *ingestHandler) postExplain(c *gin.Context) error {
+	return h.bodies.with(c, func(body []byte) error {
+		explanations, err := h.explain.Batch(body)
+		if err != nil {
+			return err
+		}
+		answer := explanationsJSON{Events: make([]explanationJSON, len(explanations))}
+		for i := range explanations {
+			answer.Events[i] = newExplanationJSON(&explanations[i])
+		}
+		c.JSON(http.StatusOK, answer)
+		return nil
+	})
+}
+
+type explanationsJSON struct {
+	Events []explanationJSON `json:"events"`
+}
+
+type explanationJSON struct {
+	Index    int             `json:"index"`
+	Accepted bool            `json:"accepted"`
+	Errors   []violationJSON `json:"errors,omitempty"`
+	// What follows is there for accepted events only.
+	Stored       *eventJSON    `json:"stored,omitempty"`
+	RawDeletedAt string        `json:"raw_deleted_at,omitempty"`
+	Aggregates   []countedJSON `json:"aggregates,omitempty"`
+}
+
+type countedJSON struct {
+	Table      app.AggregateKind `json:"table"`
+	Resolution domain.Resolution `json:"resolution"`
+	Bucket     string            `json:"bucket"`
+	// Dimensions maps each dimension that the aggregate tells apart to the
+	// event's value, empty where the event has none.
+	Dimensions map[string]string `json:"dimensions"`
+	ErrorType  string            `json:"error_type,omitempty"`
+	DeletedAt  string            `json:"deleted_at"`
+}
+
+func newExplanationJSON(e *app.Explanation) explanationJSON {
+	body := explanationJSON{
+		Index:        e.Index,
+		Accepted:     e.Event != nil,
+		RawDeletedAt: instantOrNone(e.RawDeletedAt),
+	}
+	for _, v := range newViolationsJSON(e.Violations) {
+		v.Index = nil // the explanation has it
+		body.Errors = append(body.Errors, v)
+	}
+	if e.Event != nil {
+		body.Stored = newEventJSON(e.Event)
+	}
+	for _, counted := range e.Counted {
+		body.Aggregates = append(body.Aggregates, newCountedJSON(counted))
+	}
+	return body
+}
+
+func newCountedJSON(counted app.Counted) countedJSON {
+	dimensions := map[string]string{}
+	for _, d := range domain.Dimensions() {
+		if counted.Group.Grain.Has(d) {
+			dimensions[d.String()] = counted.Group.Value(d)
+		}
+	}
+	return countedJSON{
+		Table:      counted.Kind,
+		Resolution: counted.Resolution,
+		Bucket:     instant(counted.Bucket),
+		Dimensions: dimensions,
+		ErrorType:  counted.ErrorType,
+		DeletedAt:  instant(counted.DeletedAt),
+	}
+}
+
+// eventJSON is an event as it is stored, with the names it was sent under.
+type eventJSON struct {
+	Version        string          `json:"version"`
+	Tool           string          `json:"tool"`
+	Status         domain.Status   `json:"status"`
+	TimestampHour  string          `json:"timestamp_hour"`
+	AnalyticsLevel domain.Level    `json:"analytics_level"`
+	ErrorType      string          `json:"error_type,omitempty"`
+	ResponseTimeMS *int32          `json:"response_time_ms,omitempty"`
+	Service        string          `json:"service,omitempty"`
+	CacheHit       *bool           `json:"cache_hit,omitempty"`
+	RetryCount     *int32          `json:"retry_count,omitempty"`
+	Country        string          `json:"country,omitempty"`
+	Parameters     json.RawMessage `json:"parameters,omitempty"`
+	SessionID      string          `json:"session_id,omitempty"`
+	SequenceNumber *int32          `json:"sequence_number,omitempty"`
+}
+
+func newEventJSON(e *domain.Event) *eventJSON {
+	return &eventJSON{
+		Version:        e.Version,
+		Tool:           e.Tool,
+		Status:         e.Status,
+		TimestampHour:  instant(e.Hour),
+		AnalyticsLevel: e.Level,
+		ErrorType:      e.ErrorType,
+		ResponseTimeMS: present(e.ResponseTimeMS),
+		Service:        e.Service,
+		CacheHit:       present(e.CacheHit),
+		RetryCount:     present(e.RetryCount),
+		Country:        e.Country,
+		Parameters:     json.RawMessage(e.Parameters),
+		SessionID:      e.SessionID,
+		SequenceNumber: present(e.SequenceNumber),
+	}
+}
+
+func present[T any](o domain.Optional[T]) *T {
+	if !o.Valid {
+		return nil
+	}
+	return &o.Value
+}

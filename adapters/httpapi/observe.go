@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// requestIDHeader carries the request id both ways.
+const requestIDHeader = "X-Request-Id"
+
+// record gathers what is logged of one request.
+type record struct {
+	id   string
+	code domain.Code
+	err  error
+	// accepted and refused count events; both are 0 where none were sent.
+	accepted, refused int
+	// quiet marks requests that machines repeat all day.
+	quiet bool
+}
+
+type recordKey struct{}
+
+func recordOf(c *gin.Context) *record {
+	value, _ := c.Get(recordKey{})
+	r, ok := value.(*record)
+	if !ok {
+		return &record{}
+	}
+	return r
+}
+
+// observe stands around every request: it gives it an id and a deadline, sets
+// the headers that every answer has, survives a panic and writes one line.
+func (s *Server) observe(c *gin.Context) {
+	start := time.Now()
+	r := &record{id: requestID(c.GetHeader(requestIDHeader))}
+	c.Set(recordKey{}, r)
+	setHeaders(c.Writer.Header(), r.id)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.RequestTimeout)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
+
+	abort := protect(c)
+	s.write(c, r, time.Since(start))
+	if abort {
+		panic(http.ErrAbortHandler) // net/http closes the connection, silently
+	}
+}
+
+func setHeaders(h http.Header, id string) {
+	h.Set(requestIDHeader, id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// wellFormedID has no dot and no colon, so that no network address can pass as
+// an id and get into a log.
+var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
+
+// requestID keeps the id that a client or proxy gave, if it is well-formed.
+func requestID(given string) string {
+	if wellFormedID.MatchString(given) {
+		return given
+	}
+	return rand.Text()
+}
+
+// protect runs the handlers and answers a panic. It reports whether the answer
+// had already begun, so that only breaking it off keeps it from looking whole.
+func protect(c *gin.Context) (abort bool) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		abort = c.Writer.Written()
+		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			abort = true
+		}
+		c.Abort()
+		refuse(c, panicError(cause))
+	}()
+	c.Next()
+	return false
+}
+
+// panicError tells where the panic came from and, because its value may hold
+// a client's data, of that only the type; the runtime's own panics hold none.
+func panicError(cause any) error {
+	what := fmt.Sprintf("%T", cause)
+	if err, ok := cause.(runtime.Error); ok {
+		what = err.Error()
+	}
+	return domain.NewError(domain.CodeInternal, fmt.Errorf("%s at %s", what, panicOrigin()), "panic")
+}
+
+// panicOrigin is the function that panicked, with its line.
+func panicOrigin() string {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	panicking := false
+	for frame, more := frames.Next(); more; frame, more = frames.Next() {
+		switch {
+		case frame.Function == "runtime.gopanic":
+			panicking = true
+		case panicking && !isRuntime(frame.Function):
+			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+		}
+	}
+	return "an unknown place"
+}
+
+func isRuntime(function string) bool { return strings.HasPrefix(function, "runtime.") }
+
+// write logs the request.
+func (s *Server) write(c *gin.Context, r *record, took time.Duration) {
+	status := c.Writer.Status()
+	attributes := []slog.Attr{
+		slog.String("request_id", r.id),
+		slog.String("method", knownMethod(c.Request.Method)),
+		slog.String("route", cmp.Or(c.FullPath(), "unmatched")),
+		slog.Int("status", status),
+		slog.Float64("duration_ms", milliseconds(took)),
+		slog.Int("bytes", max(c.Writer.Size(), 0)),
+	}
+	if r.accepted+r.refused > 0 {
+		attributes = append(attributes, slog.Int("accepted", r.accepted), slog.Int("refused", r.refused))
+	}
+	if r.code != "" {
+		attributes = append(attributes, slog.String("code", string(r.code)))
+	}
+	// Causes below 500 may quote what the client sent.
+	if r.err != nil && status >= http.StatusInternalServerError {
+		attributes = append(attributes, slog.String("error", r.err.Error()))
+	}
+	s.log.LogAttrs(c.Request.Context(), severity(status, r), "request", attributes...)
+}
+
+func severity(status int, r *record) slog.Level {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case r.quiet:
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
+	}
+}
+
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+	http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace,
+}
+
+// knownMethod keeps words of the client's own making out of the log.
+func knownMethod(method string) string {
+	if slices.Contains(methods, method) {
+		return method
+	}
+	return "other"
+}

@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// Codes for what only HTTP can get wrong.
+const (
+	codeMethodNotAllowed domain.Code = "method_not_allowed"
+	codeRequestTimeout   domain.Code = "request_timeout"
+	codePayloadTooLarge  domain.Code = "payload_too_large"
+	codeUnsupportedMedia domain.Code = "unsupported_media_type"
+	// codeClientGone is logged when nobody waits for the answer any more.
+	codeClientGone domain.Code = "client_closed_request"
+)
+
+// statusClientGone has no name in the standard; proxies use it in their logs.
+const statusClientGone = 499
+
+// retrySeconds is how long a client should wait before it repeats a request
+// that came at a bad time.
+const retrySeconds = 5
+
+// refusal is how a code is answered.
+type refusal struct {
+	status int
+	// code is the error member of the answer.
+	code domain.Code
+	// retryAfter is in seconds; 0 gives no advice.
+	retryAfter int
+}
+
+var internalRefusal = refusal{http.StatusInternalServerError, domain.CodeInternal, 0}
+
+var refusals = map[domain.Code]refusal{
+	domain.CodeInvalid:     {http.StatusBadRequest, domain.CodeInvalid, 0},
+	domain.CodeNotFound:    {http.StatusNotFound, domain.CodeNotFound, 0},
+	domain.CodeUnavailable: {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
+	domain.CodeQueueFull:   {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
+	domain.CodePoison:      internalRefusal,
+	domain.CodeInternal:    internalRefusal,
+	codeMethodNotAllowed:   {http.StatusMethodNotAllowed, codeMethodNotAllowed, 0},
+	codeRequestTimeout:     {http.StatusRequestTimeout, codeRequestTimeout, 0},
+	codePayloadTooLarge:    {http.StatusRequestEntityTooLarge, codePayloadTooLarge, 0},
+	codeUnsupportedMedia:   {http.StatusUnsupportedMediaType, codeUnsupportedMedia, 0},
+	codeClientGone:         {statusClientGone, codeClientGone, 0},
+}
+
+type refusalJSON struct {
+	Error      domain.Code     `json:"error"`
+	Details    []string        `json:"details,omitempty"`
+	Errors     []violationJSON `json:"errors,omitempty"`
+	RetryAfter int             `json:"retry_after,omitempty"`
+	RequestID  string          `json:"request_id,omitempty"`
+}
+
+type violationJSON struct {
+	// Index is nil where there is no event to point to.
+	Index   *int                 `json:"index,omitempty"`
+	Field   string               `json:"field,omitempty"`
+	Code    domain.ViolationCode `json:"code"`
+	Message string               `json:"message"`
+}
+
+func newViolationsJSON(violations []domain.Violation) []violationJSON {
+	bodies := make([]violationJSON, len(violations))
+	for i, v := range violations {
+		bodies[i] = violationJSON{Field: v.Field, Code: v.Code, Message: v.Message}
+		if v.Index != domain.WholeBody {
+			bodies[i].Index = &v.Index
+		}
+	}
+	return bodies
+}
+
+// refuse answers err: the only place that turns errors into answers.
+func refuse(c *gin.Context, err error) {
+	err = classify(c.Request.Context(), err)
+	record := recordOf(c)
+	record.code, record.err = domain.CodeOf(err), err
+	if c.Writer.Written() {
+		return
+	}
+	answer, known := refusals[record.code]
+	if !known {
+		answer = internalRefusal
+	}
+	if answer.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(answer.retryAfter))
+	}
+	body := refusalJSON{Error: answer.code, RetryAfter: answer.retryAfter, RequestID: record.id}
+	body.Details, body.Errors = reasons(err, answer)
+	c.JSON(answer.status, body)
+}
+
+// classify finds the reasons that lie in the request's own end.
+func classify(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return domain.NewError(codeClientGone, err, "the client closed the connection")
+	case errors.Is(err, context.DeadlineExceeded):
+		return domain.NewError(domain.CodeUnavailable, err, "the answer took too long to make")
+	default:
+		return err
+	}
+}
+
+// reasons tell the client what went wrong, in sentences and field by field.
+func reasons(err error, answer refusal) ([]string, []violationJSON) {
+	if answer.code == domain.CodeInternal {
+		return []string{"something went wrong on our side"}, nil
+	}
+	details := []string{domain.MessageOf(err)}
+	if e, ok := errors.AsType[*domain.Error](err); ok {
+		return details, newViolationsJSON(e.Violations)
+	}
+	return details, nil
+}

@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// UseCases are what the server offers.
+type UseCases struct {
+	Ingest     *app.Ingest
+	Explain    *app.Explain
+	Statistics *app.Statistics
+	Status     *app.Status
+}
+
+// Config tunes a [Server]. Zero values mean the defaults.
+type Config struct {
+	// BodyLimit is the longest request body in bytes, after decompression
+	// too. Default 100 KB.
+	BodyLimit int64
+	// RequestTimeout bounds the work on one request. Default 10 s.
+	RequestTimeout time.Duration
+	// Version of the program and Store, the kind of store it uses, are told
+	// by /v1/status.
+	Version, Store string
+}
+
+const (
+	defaultBodyLimit      = 100 << 10
+	defaultRequestTimeout = 10 * time.Second
+)
+
+// Server answers HTTP requests.
+type Server struct {
+	engine *gin.Engine
+	log    *slog.Logger
+	config Config
+}
+
+// New returns a server of the use cases and the catalogue.
+func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Config) *Server {
+	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
+	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
+	s := &Server{engine: newEngine(), log: log, config: config}
+	s.engine.Use(s.observe)
+	s.engine.NoRoute(s.handle(noRoute))
+	s.engine.NoMethod(s.handle(noMethod))
+
+	read := readRoutes{s.engine}
+	newIngestHandler(u.Ingest, u.Explain, newBodies(config.BodyLimit)).routes(s.engine, s.handle)
+	newCatalogueHandler(catalogue).routes(read, s.handle)
+	newStatusHandler(u.Status, config).routes(read, s.handle)
+	newStatsHandler(u.Statistics, u.Status).routes(read, s.handle)
+	return s
+}
+
+func newEngine() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	// A name in the path may hold an encoded slash.
+	engine.UseRawPath = true
+	// Nobody's word about the client's address is believed; nil cannot fail.
+	_ = engine.SetTrustedProxies(nil)
+	return engine
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// handle makes a handler of h that answers its error.
+func (*Server) handle(h handlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := h(c); err != nil {
+			refuse(c, err)
+		}
+	}
+}
+
+// readRoutes lets HEAD ask for whatever GET may; net/http drops the body.
+type readRoutes struct{ gin.IRoutes }
+
+// GET registers the handlers for GET and HEAD.
+func (r readRoutes) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	r.IRoutes.GET(path, handlers...)
+	return r.HEAD(path, handlers...)
+}
+
+func noRoute(*gin.Context) error {
+	return domain.NewError(domain.CodeNotFound, nil, "there is nothing at this path")
+}
+
+// noMethod finds the Allow header already set.
+func noMethod(*gin.Context) error {
+	return domain.NewError(codeMethodNotAllowed, nil, "this path does not know the method: see the Allow header")
+}

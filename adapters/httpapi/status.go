@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+type statusHandler struct {
+	status         *app.Status
+	version, store string
+}
+
+func newStatusHandler(s *app.Status, config Config) *statusHandler {
+	return &statusHandler{status: s, version: config.Version, store: config.Store}
+}
+
+func (h *statusHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
+	r.GET("/v1/live", wrap(getLive))
+	r.GET("/v1/health", wrap(h.getHealth))
+	r.GET("/v1/status", wrap(h.getStatus))
+}
+
+type liveJSON struct {
+	Status string `json:"status"`
+}
+
+// getLive says that the process answers, whatever may be wrong around it.
+func getLive(c *gin.Context) error {
+	recordOf(c).quiet = true
+	c.JSON(http.StatusOK, liveJSON{Status: "alive"})
+	return nil
+}
+
+// The words for the state of a check and of the whole.
+const (
+	healthy   = "healthy"
+	unhealthy = "unhealthy"
+)
+
+type healthJSON struct {
+	Status        string      `json:"status"`
+	UptimeSeconds int64       `json:"uptime_seconds"`
+	Checks        []checkJSON `json:"checks"`
+}
+
+type checkJSON struct {
+	Name       string  `json:"name"`
+	Status     string  `json:"status"`
+	DurationMS float64 `json:"duration_ms"`
+	// Error is a sentence of our own, never a driver's.
+	Error string `json:"error,omitempty"`
+}
+
+func (h *statusHandler) getHealth(c *gin.Context) error {
+	health := h.status.Health(c.Request.Context())
+	body := healthJSON{Status: healthy, UptimeSeconds: seconds(health.Uptime), Checks: make([]checkJSON, len(health.Checks))}
+	record := recordOf(c)
+	record.quiet = true
+	for i, check := range health.Checks {
+		body.Checks[i] = checkJSON{Name: check.Name, Status: healthy, DurationMS: milliseconds(check.Took)}
+		if check.Err != nil {
+			body.Checks[i].Status, body.Checks[i].Error = unhealthy, domain.MessageOf(check.Err)
+			record.err = errors.Join(record.err, check.Err)
+		}
+	}
+	status := http.StatusOK
+	if !health.Healthy {
+		status, body.Status, record.code = http.StatusServiceUnavailable, unhealthy, domain.CodeUnavailable
+	}
+	c.JSON(status, body)
+	return nil
+}
+
+type statusJSON struct {
+	Version         string     `json:"version"`
+	GoVersion       string     `json:"go_version"`
+	Store           string     `json:"store"`
+	UptimeSeconds   int64      `json:"uptime_seconds"`
+	Queue           queueJSON  `json:"queue"`
+	DeadLetters     int        `json:"dead_letters"`
+	EventsProcessed int64      `json:"events_processed"`
+	LastReceived    string     `json:"last_event_received"`
+	Memory          memoryJSON `json:"memory"`
+}
+
+// queueJSON counts what is accepted and not yet in the statistics.
+type queueJSON struct {
+	Batches int `json:"batches"`
+	Events  int `json:"events"`
+	// Oldest is empty when the queue is.
+	Oldest string `json:"oldest_received"`
+}
+
+// memoryJSON is in bytes.
+type memoryJSON struct {
+	Heap  uint64 `json:"heap_bytes"`
+	Total uint64 `json:"total_bytes"`
+}
+
+func (h *statusHandler) getStatus(c *gin.Context) error {
+	pipeline, err := h.status.Pipeline(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, statusJSON{
+		Version:       h.version,
+		GoVersion:     runtime.Version(),
+		Store:         h.store,
+		UptimeSeconds: seconds(pipeline.Uptime),
+		Queue: queueJSON{
+			Batches: pipeline.Queue.Batches,
+			Events:  pipeline.Queue.Events,
+			Oldest:  instantOrNone(pipeline.Queue.Oldest),
+		},
+		DeadLetters:     pipeline.Queue.DeadLetters,
+		EventsProcessed: pipeline.Activity.Events,
+		LastReceived:    instantOrNone(pipeline.Activity.LastReceived),
+		Memory:          readMemory(),
+	})
+	return nil
+}
+
+// readMemory costs less than runtime.ReadMemStats, which stops the world.
+func readMemory() memoryJSON {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+	}
+	metrics.Read(samples)
+	return memoryJSON{Heap: samples[0].Value.Uint64(), Total: samples[1].Value.Uint64()}
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// instantOrNone is empty for no time.
+func instantOrNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return instant(t)
+}

@@ -1,0 +1,274 @@
+package memory
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var (
+	_ ports.EventQueue = (*Queue)(nil)
+	_ ports.Deliveries = (*Queue)(nil)
+	_ ports.QueueMeter = (*Queue)(nil)
+)
+
+// QueueConfig tunes a queue. Zero values mean the defaults.
+type QueueConfig struct {
+	// MaxEvents is how many events the queue holds. Default 10,000.
+	MaxEvents int
+	// Clock tells when idempotency keys expire. Default the system's clock.
+	Clock ports.Clock
+}
+
+// Queue is a queue in memory.
+type Queue struct {
+	maxEvents int
+	clock     ports.Clock
+	secret    []byte // of the hashes of idempotency keys
+
+	mu       sync.Mutex
+	entries  []*entry // oldest first
+	receipts map[keyHash]receipt
+	buried   []DeadLetter
+	arrival  chan struct{} // closed, and replaced, when there may be a batch to hand out
+}
+
+type entry struct {
+	batch    domain.Batch
+	attempts int
+	held     bool
+}
+
+// copyOf keeps what is kept from changing when a caller changes what it gave or
+// got.
+func copyOf(b domain.Batch) domain.Batch {
+	b.Events = slices.Clone(b.Events)
+	return b
+}
+
+func copyOfReceipt(r domain.Receipt) domain.Receipt {
+	r.Violations = slices.Clone(r.Violations)
+	return r
+}
+
+type keyHash [sha256.Size]byte
+
+type receipt struct {
+	receipt domain.Receipt
+	expires time.Time
+}
+
+// DeadLetter is a buried batch.
+type DeadLetter struct {
+	Batch  domain.Batch
+	Reason string
+}
+
+// NewQueue returns an empty queue.
+func NewQueue(config QueueConfig) *Queue {
+	q := &Queue{
+		maxEvents: config.MaxEvents,
+		clock:     config.Clock,
+		secret:    make([]byte, sha256.Size),
+		receipts:  make(map[keyHash]receipt),
+		arrival:   make(chan struct{}),
+	}
+	if q.maxEvents == 0 {
+		q.maxEvents = 10_000
+	}
+	if q.clock == nil {
+		q.clock = systemClock{}
+	}
+	_, _ = rand.Read(q.secret) // documented never to fail
+	return q
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// Enqueue holds the batch, as ports.EventQueue promises.
+func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.add(batch)
+}
+
+// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
+func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+	if err := alive(ctx); err != nil {
+		return domain.Receipt{}, err
+	}
+	mac := hmac.New(sha256.New, q.secret)
+	mac.Write([]byte(key))
+	hash := keyHash(mac.Sum(nil))
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.clock.Now()
+	if earlier, ok := q.receipts[hash]; ok && now.Before(earlier.expires) {
+		return copyOfReceipt(earlier.receipt), nil
+	}
+	if err := q.add(batch); err != nil {
+		return domain.Receipt{}, err
+	}
+	for h, old := range q.receipts {
+		if !now.Before(old.expires) {
+			delete(q.receipts, h)
+		}
+	}
+	q.receipts[hash] = receipt{copyOfReceipt(r), now.Add(domain.IdempotencyLifetime)}
+	return r, nil
+}
+
+func (q *Queue) add(batch domain.Batch) error {
+	if _, events := q.size(); events+len(batch.Events) > q.maxEvents {
+		return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
+	}
+	q.entries = append(q.entries, &entry{batch: copyOf(batch)})
+	q.announce()
+	return nil
+}
+
+func (q *Queue) size() (batches, events int) {
+	for _, e := range q.entries {
+		events += len(e.batch.Events)
+	}
+	return len(q.entries), events
+}
+
+func (q *Queue) announce() {
+	close(q.arrival)
+	q.arrival = make(chan struct{})
+}
+
+// Receive hands out batches, as ports.Deliveries promises.
+func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for {
+		if err := alive(ctx); err != nil {
+			return nil, err
+		}
+		deliveries, arrival := q.take(maxEvents)
+		if len(deliveries) > 0 {
+			return deliveries, nil
+		}
+		select {
+		case <-arrival:
+		case <-timeout.C:
+			return nil, nil
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take returns what there is to hand out and, for when that is nothing, what
+// tells that it may be worth looking again.
+func (q *Queue) take(maxEvents int) ([]ports.Delivery, <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var deliveries []ports.Delivery
+	events := 0
+	for _, e := range q.entries {
+		if e.held {
+			continue
+		}
+		events += len(e.batch.Events)
+		if len(deliveries) > 0 && events > maxEvents {
+			break
+		}
+		e.held = true
+		e.attempts++
+		deliveries = append(deliveries, ports.Delivery{Batch: copyOf(e.batch), Attempt: e.attempts})
+	}
+	return deliveries, q.arrival
+}
+
+// Acknowledge forgets batches, as ports.Deliveries promises.
+func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool { return slices.Contains(ids, e.batch.ID) })
+	return nil
+}
+
+// Return gives batches back, as ports.Deliveries promises.
+func (q *Queue) Return(ctx context.Context, ids ...domain.BatchID) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.entries {
+		if slices.Contains(ids, e.batch.ID) {
+			e.held = false
+		}
+	}
+	q.announce()
+	return nil
+}
+
+// Bury moves a batch to the dead letters, as ports.Deliveries promises.
+func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool {
+		if e.batch.ID != id {
+			return false
+		}
+		q.buried = append(q.buried, DeadLetter{Batch: e.batch, Reason: reason})
+		return true
+	})
+	return nil
+}
+
+// DeadLetters lists the buried batches, oldest burial first.
+func (q *Queue) DeadLetters() []DeadLetter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	letters := slices.Clone(q.buried)
+	for i := range letters {
+		letters[i].Batch = copyOf(letters[i].Batch)
+	}
+	return letters
+}
+
+// Depth measures the queue, as ports.QueueMeter promises.
+func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	if err := alive(ctx); err != nil {
+		return ports.QueueDepth{}, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	depth := ports.QueueDepth{DeadLetters: len(q.buried)}
+	depth.Batches, depth.Events = q.size()
+	if len(q.entries) > 0 {
+		depth.Oldest = q.entries[0].batch.ReceivedAt
+	}
+	return depth, nil
+}
+
+// alive ends a call whose context has ended.
+func alive(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return domain.NewError(domain.CodeUnavailable, err, "the call was given up")
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package memory_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+)
+
+func TestQueue(t *testing.T) {
+	contract.Queue(t, func(_ *testing.T, maxEvents int) contract.QueueHarness {
+		clock := memory.NewClock(contract.Now)
+		q := memory.NewQueue(memory.QueueConfig{MaxEvents: maxEvents, Clock: clock})
+		return contract.QueueHarness{
+			Queue:   q,
+			Advance: clock.Advance,
+			DeadLetters: func(*testing.T) []contract.DeadLetter {
+				var letters []contract.DeadLetter
+				for _, l := range q.DeadLetters() {
+					letters = append(letters, contract.DeadLetter(l))
+				}
+				return letters
+			},
+		}
+	})
+}
+
+func TestQueueDefaults(t *testing.T) {
+	q := memory.NewQueue(memory.QueueConfig{})
+	if err := q.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 10_000)...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Enqueue(t.Context(), contract.NewBatch(2, contract.Events(1, 1)...)); err == nil {
+		t.Error("more than 10,000 events fit")
+	}
+	_, err := memory.NewQueue(memory.QueueConfig{}).EnqueueOnce(t.Context(), "key", contract.NewBatch(1), domain.Receipt{})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	c := memory.NewClock(contract.Now)
+	c.Advance(time.Hour)
+	if want := contract.Now.Add(time.Hour); !c.Now().Equal(want) {
+		t.Errorf("shows %v, want %v", c.Now(), want)
+	}
+	c.Set(contract.Now)
+	if !c.Now().Equal(contract.Now) {
+		t.Errorf("shows %v, want %v", c.Now(), contract.Now)
+	}
+}

@@ -1,0 +1,214 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var (
+	_ ports.EventStore       = (*Store)(nil)
+	_ ports.StatisticsReader = (*Store)(nil)
+	_ ports.Maintainer       = (*Store)(nil)
+)
+
+// Store is an event store in memory.
+type Store struct {
+	mu       sync.RWMutex
+	received map[domain.BatchID]time.Time
+	events   []domain.Event
+	rollups  map[place]*domain.Rollup
+	errors   map[errorPlace]*domain.ErrorSummary
+}
+
+// place is where a rollup is kept. The bucket is in Unix seconds.
+type place struct {
+	resolution domain.Resolution
+	bucket     int64
+	group      domain.Group
+}
+
+type errorPlace struct {
+	place
+	errorType string
+}
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{
+		received: make(map[domain.BatchID]time.Time),
+		rollups:  make(map[place]*domain.Rollup),
+		errors:   make(map[errorPlace]*domain.ErrorSummary),
+	}
+}
+
+// Store stores batches, as ports.EventStore promises. It calls poison what
+// the databases cannot hold: strings with NUL and years outside 1 to 9999.
+func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	if err := alive(ctx); err != nil {
+		return ports.Stored{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := make(map[domain.BatchID]time.Time)
+	var events []domain.Event
+	for _, b := range batches {
+		if has(s.received, b.ID) || has(fresh, b.ID) {
+			continue
+		}
+		if !slices.ContainsFunc(b.Events, isPoison) {
+			fresh[b.ID] = b.ReceivedAt
+			events = append(events, b.Events...)
+			continue
+		}
+		return ports.Stored{}, domain.NewError(domain.CodePoison, nil, "an event holds what cannot be stored")
+	}
+	maps.Copy(s.received, fresh)
+	s.events = append(s.events, events...)
+	s.merge(domain.Aggregate(events))
+	return ports.Stored{Batches: len(fresh), Events: len(events), Repeated: len(batches) - len(fresh)}, nil
+}
+
+func has[K comparable, V any](m map[K]V, key K) bool {
+	_, ok := m[key]
+	return ok
+}
+
+func isPoison(e domain.Event) bool {
+	text := []string{e.Version, e.Tool, e.ErrorType, e.Service, e.Country, e.Parameters, e.SessionID}
+	return strings.ContainsRune(strings.Join(text, ""), 0) || e.Hour.Year() < 1 || e.Hour.Year() > 9999
+}
+
+func (s *Store) merge(a domain.Aggregates) {
+	for _, row := range a.Rollups {
+		at(s.rollups, place{row.Resolution, row.Bucket.Unix(), row.Group}).Merge(&row.Rollup)
+	}
+	for _, row := range a.Errors {
+		key := errorPlace{place{row.Resolution, row.Bucket.Unix(), row.Group}, row.ErrorType}
+		at(s.errors, key).Merge(&row.ErrorSummary)
+	}
+}
+
+// at returns what m holds for the key, which is empty at first.
+func at[K comparable, V any](m map[K]*V, key K) *V {
+	if m[key] == nil {
+		m[key] = new(V)
+	}
+	return m[key]
+}
+
+// Select reads aggregates, as ports.StatisticsReader promises.
+func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.Selected, error) {
+	if err := alive(ctx); err != nil {
+		return domain.Selected{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
+	for _, by := range selection.By {
+		selected.Rollups[by] = s.rollupsBy(selection, by)
+	}
+	if selection.Errors {
+		selected.Errors = s.errorRows(selection)
+	}
+	return selected, nil
+}
+
+func (s *Store) rollupsBy(selection domain.Selection, by domain.Dimension) []domain.RollupRow {
+	grain := selection.GrainFor(by)
+	merged := make(map[place]*domain.Rollup)
+	for p, rollup := range s.rollups {
+		if p.isIn(selection, grain) {
+			p.group = p.group.At(domain.GrainOf(by))
+			at(merged, p).Merge(rollup)
+		}
+	}
+	rows := []domain.RollupRow{}
+	for p, rollup := range merged {
+		rows = append(rows, domain.RollupRow{Resolution: p.resolution, Bucket: p.start(), Group: p.group, Rollup: *rollup})
+	}
+	slices.SortFunc(rows, domain.CompareRollupRows)
+	return rows
+}
+
+func (s *Store) errorRows(selection domain.Selection) []domain.ErrorRow {
+	merged := make(map[errorPlace]*domain.ErrorSummary)
+	for p, summary := range s.errors {
+		if p.isIn(selection, selection.ErrorGrain()) {
+			p.group = domain.Group{}
+			at(merged, p).Merge(summary)
+		}
+	}
+	rows := []domain.ErrorRow{}
+	for p, summary := range merged {
+		key := domain.ErrorKey{Resolution: p.resolution, Bucket: p.start(), Group: p.group, ErrorType: p.errorType}
+		rows = append(rows, domain.ErrorRow{ErrorKey: key, ErrorSummary: *summary})
+	}
+	slices.SortFunc(rows, domain.CompareErrorRows)
+	return rows
+}
+
+func (p place) start() time.Time { return time.Unix(p.bucket, 0).UTC() }
+
+// isIn reports whether rows of that grain answer the selection with this one.
+func (p place) isIn(s domain.Selection, grain domain.Grain) bool {
+	return p.resolution == s.Window.Resolution && p.group.Grain == grain &&
+		s.Window.Contains(p.start()) && s.Filter.Matches(p.group)
+}
+
+// Activity tells how much there is, as ports.StatisticsReader promises.
+func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
+	if err := alive(ctx); err != nil {
+		return domain.Activity{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var activity domain.Activity
+	for p, rollup := range s.rollups {
+		if p.resolution == domain.Daily && p.group.Grain == domain.GrainTotal {
+			activity.Events += rollup.Calls
+		}
+	}
+	for _, at := range s.received {
+		if at.After(activity.LastReceived) {
+			activity.LastReceived = at
+		}
+	}
+	return activity, nil
+}
+
+// Expire deletes what is due, as ports.Maintainer promises.
+func (s *Store) Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, error) {
+	if err := alive(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.rows()
+	s.events = slices.DeleteFunc(s.events, func(e domain.Event) bool { return e.Hour.Before(cutoffs.Events) })
+	rollupCutoffs := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.Hourly, domain.Daily: cutoffs.Daily}
+	maps.DeleteFunc(s.rollups, func(p place, _ *domain.Rollup) bool {
+		return p.start().Before(rollupCutoffs[p.resolution])
+	})
+	errorCutoffs := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.HourlyErrors, domain.Daily: cutoffs.DailyErrors}
+	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool {
+		return p.start().Before(errorCutoffs[p.resolution])
+	})
+	maps.DeleteFunc(s.received, func(_ domain.BatchID, at time.Time) bool { return at.Before(cutoffs.Batches) })
+	return int64(before - s.rows()), nil
+}
+
+func (s *Store) rows() int { return len(s.events) + len(s.rollups) + len(s.errors) + len(s.received) }
+
+// Events lists the raw events in the order of storing.
+func (s *Store) Events() []domain.Event {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.events)
+}

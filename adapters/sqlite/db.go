@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/weather-mcp/weather-mcp-analytics/migrations"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// The files in the data directory.
+const (
+	databaseFile = "analytics.db"
+	lockFile     = "analytics.lock"
+)
+
+// Config tells where the database is. Zero values mean the defaults.
+type Config struct {
+	// Dir is the data directory, made when it is missing. Required.
+	Dir string
+	// Clock dates dead letters, idempotency keys and health checks. Default
+	// the system's clock.
+	Clock ports.Clock
+	// SlowQuery is how long a transaction may take without being logged.
+	// Default 200 ms.
+	SlowQuery time.Duration
+	// Log takes slow queries, by name and duration. Default none.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.SlowQuery == 0 {
+		c.SlowQuery = 200 * time.Millisecond
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// DB is an open database. A [Queue] and a [Store] share it.
+type DB struct {
+	config Config
+	lock   *os.File
+	// SQLite has one writer at a time, so one connection writes and callers
+	// wait for it; readers see the last commit and wait for nobody.
+	writer  *sqlx.DB
+	readers *sqlx.DB
+	secret  []byte // of the hashes of idempotency keys
+	health  health
+	closed  atomic.Bool
+}
+
+// maxReaders bounds how many answers are read at once. Each connection has a
+// page cache of its own, so they are few.
+const maxReaders = 4
+
+// Open opens the database in the data directory, making both when they are
+// missing, and brings the schema up to date. Its errors are sentences for the
+// operator: a directory that cannot be written or that another process uses, a
+// file that is no database or that a newer program has changed.
+func Open(ctx context.Context, config Config) (*DB, error) {
+	db := &DB{config: config.withDefaults()}
+	if err := db.open(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context) error {
+	dir, err := filepath.Abs(db.config.Dir)
+	if err != nil {
+		return unusable(db.config.Dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return unusable(dir, err)
+	}
+	if db.lock, err = lockDir(dir); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, databaseFile)
+	// SQLite would let everybody read the file; its companions take over the
+	// mode.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator's directory
+	if err != nil {
+		return unusable(dir, err)
+	}
+	if err := file.Close(); err != nil {
+		return unusable(dir, err)
+	}
+	return db.connect(ctx, path)
+}
+
+func (db *DB) connect(ctx context.Context, path string) error {
+	var err error
+	if db.writer, err = sqlx.Open("sqlite", source(path, "immediate", "journal_mode(wal)")); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	db.writer.SetMaxOpenConns(1)
+	steps, err := migrations.SQLite(db.writer.DB)
+	if err != nil {
+		return err
+	}
+	if err := migrations.Up(ctx, steps); err != nil {
+		return db.translate(ctx, path, err)
+	}
+	if err := db.writer.GetContext(ctx, &db.secret, `SELECT value FROM secrets WHERE name = 'idempotency_keys'`); err != nil {
+		return db.translate(ctx, path, err)
+	}
+	if db.readers, err = sqlx.Open("sqlite", source(path, "deferred", "query_only(on)")); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	db.readers.SetMaxOpenConns(maxReaders)
+	db.readers.SetMaxIdleConns(maxReaders)
+	return nil
+}
+
+// source names the file and how every connection to it is set up. Full
+// synchronisation makes a commit outlive a loss of power.
+func source(path, lock string, pragmas ...string) string {
+	pragmas = append(pragmas, "synchronous(full)", "busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)",
+		"journal_size_limit(67108864)")
+	query := url.Values{"_pragma": pragmas, "_txlock": {lock}, "_dqs": {"0"}}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+}
+
+// unusable says that the data directory cannot be used. Only the reason at the
+// bottom is told, as the system's words around it repeat the path.
+func unusable(dir string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("the data directory %q cannot be written: %w; "+
+		"let this user write there, or set DATA_DIR to another directory", dir, err)
+}
+
+// Close ends all work and gives the data directory free. A second Close does
+// nothing.
+func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	for _, pool := range []*sqlx.DB{db.readers, db.writer} { // the last one tidies up the file
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// write runs work in a transaction that may write: all of it is kept, durably,
+// or after an error nothing. Work must use tx alone.
+func (db *DB) write(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
+	err := db.transact(ctx, db.writer, name, work)
+	if isStorageFailure(err) {
+		db.health.fail()
+	}
+	return err
+}
+
+// read runs work in a transaction that sees one state.
+func (db *DB) read(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
+	return db.transact(ctx, db.readers, name, work)
+}
+
+func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, work func(tx *sqlx.Tx) error) error {
+	tx, err := pool.BeginTxx(ctx, nil)
+	if err != nil {
+		return db.translate(ctx, name, err)
+	}
+	start := time.Now()
+	if err = work(tx); err == nil {
+		err = tx.Commit()
+	} else {
+		_ = tx.Rollback() // after an error SQLite may have done so itself
+	}
+	if took := time.Since(start); took >= db.config.SlowQuery {
+		db.config.Log.Warn("slow query", "query", name, "took", took)
+	}
+	return db.translate(ctx, name, err)
+}

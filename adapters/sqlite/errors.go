@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// translate gives an error of the database its code. name is the operation.
+func (db *DB) translate(ctx context.Context, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	wrapped := fmt.Errorf("%s: %w", name, err)
+	if _, ok := errors.AsType[*domain.Error](err); ok {
+		return wrapped
+	}
+	if cause := ctx.Err(); cause != nil {
+		// The driver tells an interruption in words of its own.
+		return domain.NewError(domain.CodeUnavailable, errors.Join(cause, wrapped), "the call was given up")
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return translateCode(e.Code(), wrapped)
+	}
+	if db.closed.Load() {
+		return domain.NewError(domain.CodeUnavailable, wrapped, "the database is closed")
+	}
+	return wrapped
+}
+
+// translateCode knows the codes that can happen. Others are defects and stay
+// without a code.
+func translateCode(code int, err error) error {
+	const primary = 0xff // the rest of an extended code only refines it
+	switch code & primary {
+	case sqlite3.SQLITE_FULL:
+		return domain.NewError(domain.CodeUnavailable, err, "the disk is full")
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM:
+		return domain.NewError(domain.CodeUnavailable, err, "the database cannot be read or written")
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return domain.NewError(domain.CodeUnavailable, err, "the database file is damaged")
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
+		return domain.NewError(domain.CodeUnavailable, err, "the database is busy")
+	case sqlite3.SQLITE_TOOBIG:
+		return domain.NewError(domain.CodePoison, err, "an event holds what cannot be stored")
+	case sqlite3.SQLITE_CONSTRAINT:
+		if code == sqlite3.SQLITE_CONSTRAINT_CHECK { // only raw events have checks that data can fail
+			return domain.NewError(domain.CodePoison, err, "an event holds what cannot be stored")
+		}
+	}
+	return err
+}
+
+// isStorageFailure reports whether err came from what lies under the database.
+func isStorageFailure(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var _ ports.HealthCheck = (*DB)(nil)
+
+const (
+	// checkInterval is how long the outcome of a check is good for.
+	checkInterval = time.Second
+	// fillerSize is more than any batch has. A nearly full disk may have room
+	// for a heartbeat and none for a batch.
+	fillerSize = 256 << 10
+)
+
+// health remembers how writing went.
+type health struct {
+	mu sync.Mutex
+	// failed is set when a write failed for want of a working disk, and until
+	// a check has proved that there is room again.
+	failed    bool
+	checkedAt time.Time
+	outcome   error
+}
+
+func (h *health) fail() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed, h.checkedAt = true, time.Time{}
+}
+
+// Name is "store".
+func (db *DB) Name() string { return "store" }
+
+// Check writes and commits a heartbeat, at most once a second. After a failed
+// write it demands room for a whole batch.
+func (db *DB) Check(ctx context.Context) error {
+	h, now := &db.health, db.config.Clock.Now()
+	h.mu.Lock()
+	failed, recent, outcome := h.failed, now.Sub(h.checkedAt) < checkInterval, h.outcome
+	h.mu.Unlock()
+	if recent {
+		return outcome
+	}
+
+	filler := 0
+	if failed {
+		filler = fillerSize
+	}
+	err := db.write(ctx, "health.check", func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, now.Unix(), filler)
+		return err
+	})
+	if ctx.Err() != nil {
+		return err // says nothing about the disk
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if failed && err == nil {
+		h.failed = false
+	}
+	if !h.failed || err != nil {
+		h.checkedAt, h.outcome = now, err
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package sqlite_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+)
+
+// TestFullFile lets the database grow to its own limit. SQLite then says what
+// it says of a full disk.
+func TestFullFile(t *testing.T) {
+	full := &fullDisk{
+		dir:  t.TempDir(),
+		fill: func(t *testing.T, db *sqlite.DB) { exec1(t, db, `PRAGMA max_page_count = 100`) },
+		free: func(t *testing.T, db *sqlite.DB) { exec1(t, db, `PRAGMA max_page_count = 1000000`) },
+	}
+	full.test(t)
+}
+
+// TestFullDisk fills a real, small file system.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("no right to mount a file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	filler := filepath.Join(dir, "filler")
+	full := &fullDisk{
+		dir: dir,
+		fill: func(t *testing.T, _ *sqlite.DB) {
+			file, err := os.Create(filler)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			for size := 64 << 10; size > 0; size /= 2 { // to the last byte
+				for err = nil; err == nil; {
+					_, err = file.Write(make([]byte, size))
+				}
+			}
+		},
+		free: func(t *testing.T, _ *sqlite.DB) {
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	full.test(t)
+}
+
+// fullDisk is a directory that can be filled and freed.
+type fullDisk struct {
+	dir        string
+	fill, free func(t *testing.T, db *sqlite.DB)
+}
+
+func (f *fullDisk) test(t *testing.T) {
+	t.Helper()
+	clock := memory.NewClock(contract.Now)
+	db := open(t, sqlite.Config{Dir: f.dir, Clock: clock})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: 100_000})
+	checkHealth(t, db, "")
+	accepted := enqueueUntilFull(t, queue, 0, 3)
+	f.fill(t, db)
+	accepted = enqueueUntilFull(t, queue, accepted, 1_000)
+	if accepted == 1_003 {
+		t.Fatal("it was never full")
+	}
+
+	checkHealth(t, db, domain.CodeUnavailable)
+	checkHealth(t, db, domain.CodeUnavailable) // remembered
+	clock.Advance(2 * time.Second)
+	checkHealth(t, db, domain.CodeUnavailable) // and tried again
+	checkAccepted(t, queue, accepted)
+
+	f.free(t, db)
+	clock.Advance(2 * time.Second)
+	checkHealth(t, db, "")
+	if enqueueUntilFull(t, queue, accepted, 1) != accepted+1 {
+		t.Error("nothing can be written with room again")
+	}
+	closeDB(t, db)
+
+	db = open(t, sqlite.Config{Dir: f.dir, Clock: clock})
+	checkAccepted(t, sqlite.NewQueue(db, sqlite.QueueConfig{}), accepted+1)
+	closeDB(t, db)
+}
+
+// enqueueUntilFull enqueues up to n batches, numbered on from accepted, and
+// returns the number that follows the last one accepted.
+func enqueueUntilFull(t *testing.T, queue *sqlite.Queue, accepted, n int) int {
+	t.Helper()
+	for range n {
+		err := queue.Enqueue(t.Context(), contract.NewBatch(accepted, contract.Events(1, 60)...))
+		if err != nil {
+			checkCode(t, "full", err, domain.CodeUnavailable)
+			return accepted
+		}
+		accepted++
+	}
+	return accepted
+}
+
+func checkHealth(t *testing.T, db *sqlite.DB, want domain.Code) {
+	t.Helper()
+	if db.Name() != "store" {
+		t.Errorf("is called %q", db.Name())
+	}
+	checkCode(t, "health", db.Check(t.Context()), want)
+}
+
+// checkAccepted demands that the queue holds as many batches as it accepted.
+func checkAccepted(t *testing.T, queue *sqlite.Queue, accepted int) {
+	t.Helper()
+	depth, err := queue.Depth(t.Context())
+	if err != nil || depth.Batches != accepted || depth.Events != 60*accepted {
+		t.Errorf("holds %+v, %v; accepted %d", depth, err, accepted)
+	}
+}
+
+func TestHealthIsCheckedOnceASecond(t *testing.T) {
+	clock := memory.NewClock(contract.Now)
+	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: clock})
+	checkHealth(t, db, "")
+	// Nobody tells the check that writing no longer works.
+	exec1(t, db, `PRAGMA query_only = on`)
+	clock.Advance(900 * time.Millisecond)
+	checkHealth(t, db, "")
+	clock.Advance(200 * time.Millisecond)
+	checkHealth(t, db, domain.CodeUnavailable)
+	exec1(t, db, `PRAGMA query_only = off`)
+	clock.Advance(time.Second)
+	checkHealth(t, db, "")
+}
+
+func TestHealthOfACancelledCallIsNotRemembered(t *testing.T) {
+	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: memory.NewClock(contract.Now)})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	checkCode(t, "cancelled", db.Check(ctx), domain.CodeUnavailable)
+	checkHealth(t, db, "")
+}

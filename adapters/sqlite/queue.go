@@ -1,0 +1,359 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var (
+	_ ports.EventQueue = (*Queue)(nil)
+	_ ports.Deliveries = (*Queue)(nil)
+	_ ports.QueueMeter = (*Queue)(nil)
+)
+
+// QueueConfig tunes a queue. Zero values mean the defaults.
+type QueueConfig struct {
+	// MaxEvents is how many events the queue holds. Default 10,000.
+	MaxEvents int
+}
+
+// Queue is the queue in a [DB], which has one only. What is handed out is known
+// to the process alone, so whatever a killed process had in hand is waiting
+// again as soon as the next one starts.
+type Queue struct {
+	db        *DB
+	maxEvents int
+
+	mu      sync.Mutex
+	held    map[domain.BatchID]struct{}
+	arrival chan struct{} // closed, and replaced, when there may be a batch to hand out
+}
+
+// NewQueue returns the queue in db.
+func NewQueue(db *DB, config QueueConfig) *Queue {
+	if config.MaxEvents == 0 {
+		config.MaxEvents = 10_000
+	}
+	return &Queue{
+		db:        db,
+		maxEvents: config.MaxEvents,
+		held:      make(map[domain.BatchID]struct{}),
+		arrival:   make(chan struct{}),
+	}
+}
+
+// Enqueue holds the batch, as ports.EventQueue promises.
+func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
+	data := encodePayload(batch.Events)
+	err := q.db.write(ctx, "queue.enqueue", func(tx *sqlx.Tx) error {
+		return q.insert(ctx, tx, batch, data)
+	})
+	if err == nil {
+		q.announce()
+	}
+	return err
+}
+
+// insert adds the batch if there is room for it.
+func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, data []byte) error {
+	result, err := tx.ExecContext(ctx, `
+		INSERT INTO queue (id, received_at, events, payload)
+		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ?`,
+		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data, len(batch.Events), q.maxEvents)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 1 {
+		return err
+	}
+	return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
+}
+
+// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
+func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+	data := encodePayload(batch.Events)
+	mac := hmac.New(sha256.New, q.db.secret)
+	mac.Write([]byte(key))
+	hash := mac.Sum(nil)
+
+	err := q.db.write(ctx, "queue.enqueue_once", func(tx *sqlx.Tx) error {
+		earlier, known, err := q.earlier(ctx, tx, hash)
+		if err != nil {
+			return err
+		}
+		if known {
+			r = earlier
+			return nil
+		}
+		if err := q.insert(ctx, tx, batch, data); err != nil {
+			return err
+		}
+		return q.remember(ctx, tx, hash, r)
+	})
+	if err != nil {
+		return domain.Receipt{}, err
+	}
+	q.announce()
+	return r, nil
+}
+
+// earlier returns the receipt that is remembered under the key.
+func (q *Queue) earlier(ctx context.Context, tx *sqlx.Tx, hash []byte) (domain.Receipt, bool, error) {
+	var data []byte
+	err := tx.GetContext(ctx, &data, `SELECT receipt FROM idempotency_keys WHERE hash = ? AND expires_at > ?`,
+		hash, q.db.config.Clock.Now().UnixMicro())
+	if errors.Is(err, sql.ErrNoRows) {
+		return domain.Receipt{}, false, nil
+	}
+	if err != nil {
+		return domain.Receipt{}, false, err
+	}
+	r, err := decodeReceipt(data)
+	return r, err == nil, err
+}
+
+// remember keeps the receipt, and forgets those whose time is over.
+func (q *Queue) remember(ctx context.Context, tx *sqlx.Tx, hash []byte, r domain.Receipt) error {
+	now := q.db.config.Clock.Now()
+	if _, err := tx.ExecContext(ctx, `DELETE FROM idempotency_keys WHERE expires_at <= ?`, now.UnixMicro()); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency_keys (hash, expires_at, receipt) VALUES (?, ?, ?)`,
+		hash, now.Add(domain.IdempotencyLifetime).UnixMicro(), encodeReceipt(r))
+	return err
+}
+
+// Receive hands out batches, as ports.Deliveries promises.
+func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for {
+		arrival := q.nextArrival() // before looking, so that none is missed
+		deliveries, err := q.take(ctx, maxEvents)
+		if err != nil || len(deliveries) > 0 {
+			return deliveries, err
+		}
+		select {
+		case <-arrival:
+		case <-timeout.C:
+			return nil, nil
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take hands out what there is. Only a queue that has something to hand out is
+// written to.
+func (q *Queue) take(ctx context.Context, maxEvents int) ([]ports.Delivery, error) {
+	waiting, err := q.waiting(ctx)
+	if err != nil || !waiting {
+		return nil, err
+	}
+	var places []queuePlace
+	var deliveries []ports.Delivery
+	err = q.db.write(ctx, "queue.receive", func(tx *sqlx.Tx) error {
+		var err error
+		if places, err = q.hold(ctx, tx, maxEvents); err != nil {
+			return err
+		}
+		deliveries, err = q.deliver(ctx, tx, places)
+		return err
+	})
+	if err != nil {
+		deliveries = nil // the transaction was undone
+	}
+	if err != nil || len(deliveries) < len(places) {
+		q.release(notIn(deliveries, places)...)
+	}
+	return deliveries, err
+}
+
+func (q *Queue) waiting(ctx context.Context) (bool, error) {
+	var batches int
+	err := q.db.read(ctx, "queue.waiting", func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &batches, `SELECT batches FROM queue_size`)
+	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return batches > len(q.held), err
+}
+
+type queuePlace struct {
+	Place  int64          `db:"place"`
+	ID     domain.BatchID `db:"id"`
+	Events int            `db:"events"`
+}
+
+// hold chooses the batches to hand out and holds them. Transactions that write
+// come one after the other, so nobody else chooses the same.
+func (q *Queue) hold(ctx context.Context, tx *sqlx.Tx, maxEvents int) ([]queuePlace, error) {
+	rows, err := tx.QueryxContext(ctx, `SELECT place, id, events FROM queue ORDER BY place`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var places []queuePlace
+	for events := 0; rows.Next(); {
+		var p queuePlace
+		if err := rows.StructScan(&p); err != nil {
+			return nil, err
+		}
+		if _, held := q.held[p.ID]; held {
+			continue
+		}
+		if events += p.Events; len(places) > 0 && events > maxEvents {
+			break
+		}
+		places = append(places, p)
+	}
+	for _, p := range places {
+		q.held[p.ID] = struct{}{}
+	}
+	return places, rows.Err()
+}
+
+// deliver reads the batches and counts the attempts. What cannot be read is
+// buried.
+func (q *Queue) deliver(ctx context.Context, tx *sqlx.Tx, places []queuePlace) ([]ports.Delivery, error) {
+	var deliveries []ports.Delivery
+	for _, p := range places {
+		var row struct {
+			ReceivedAt int64  `db:"received_at"`
+			Attempts   int    `db:"attempts"`
+			Payload    []byte `db:"payload"`
+		}
+		err := tx.GetContext(ctx, &row, `
+			UPDATE queue SET attempts = attempts + 1 WHERE place = ?
+			RETURNING received_at, attempts, payload`, p.Place)
+		if err != nil {
+			return nil, err
+		}
+		events, err := decodePayload(row.Payload)
+		if err != nil {
+			q.db.config.Log.Error("a batch in the queue cannot be read and is buried", "batch", p.ID)
+			if err := q.bury(ctx, tx, p.ID, "the queue's entry cannot be read"); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		batch := domain.Batch{ID: p.ID, ReceivedAt: time.UnixMicro(row.ReceivedAt).UTC(), Events: events}
+		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: row.Attempts})
+	}
+	return deliveries, nil
+}
+
+// Acknowledge forgets batches, as ports.Deliveries promises. After an error it
+// lets go of them, so that they are handed out again.
+func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
+	list, _ := json.Marshal(ids) // strings always can be encoded
+	err := q.db.write(ctx, "queue.acknowledge", func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+		return err
+	})
+	q.release(ids...)
+	return err
+}
+
+// Return gives batches back, as ports.Deliveries promises.
+func (q *Queue) Return(ctx context.Context, ids ...domain.BatchID) error {
+	if err := ctx.Err(); err != nil {
+		return q.db.translate(ctx, "queue.return", err)
+	}
+	q.release(ids...)
+	return nil
+}
+
+// Bury moves a batch to the dead letters, as ports.Deliveries promises. After
+// an error it lets go of the batch, so that it is handed out again.
+func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) error {
+	err := q.db.write(ctx, "queue.bury", func(tx *sqlx.Tx) error {
+		return q.bury(ctx, tx, id, reason)
+	})
+	q.release(id)
+	return err
+}
+
+func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason string) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO dead_letters (id, received_at, buried_at, events, attempts, reason, payload)
+		SELECT id, received_at, ?, events, attempts, ?, payload FROM queue WHERE id = ?`,
+		q.db.config.Clock.Now().UnixMicro(), reason, id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM queue WHERE id = ?`, id)
+	return err
+}
+
+// Depth measures the queue, as ports.QueueMeter promises.
+func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	var row struct {
+		Batches     int           `db:"batches"`
+		Events      int           `db:"events"`
+		DeadLetters int           `db:"dead_letters"`
+		Oldest      sql.NullInt64 `db:"oldest"`
+	}
+	err := q.db.read(ctx, "queue.depth", func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `
+			SELECT batches, events,
+				(SELECT count(*) FROM dead_letters) AS dead_letters,
+				(SELECT received_at FROM queue ORDER BY place LIMIT 1) AS oldest
+			FROM queue_size`)
+	})
+	if err != nil {
+		return ports.QueueDepth{}, err
+	}
+	depth := ports.QueueDepth{Batches: row.Batches, Events: row.Events, DeadLetters: row.DeadLetters}
+	if row.Oldest.Valid {
+		depth.Oldest = time.UnixMicro(row.Oldest.Int64).UTC()
+	}
+	return depth, nil
+}
+
+func (q *Queue) nextArrival() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.arrival
+}
+
+// release lets go of batches; those still in the queue can be handed out again.
+func (q *Queue) release(ids ...domain.BatchID) {
+	q.mu.Lock()
+	for _, id := range ids {
+		delete(q.held, id)
+	}
+	q.mu.Unlock()
+	q.announce()
+}
+
+func (q *Queue) announce() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.arrival)
+	q.arrival = make(chan struct{})
+}
+
+// notIn lists the places that were chosen and not delivered.
+func notIn(deliveries []ports.Delivery, places []queuePlace) []domain.BatchID {
+	var ids []domain.BatchID
+	for _, p := range places {
+		if !slices.ContainsFunc(deliveries, func(d ports.Delivery) bool { return d.Batch.ID == p.ID }) {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,510 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang/mock/gomock"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/ports/mocks"
+)
+
+var pipelineNow = time.Date(2026, 11, 23, 14, 20, 0, 0, time.UTC)
+
+// numbered makes ids that sort in their order.
+type numbered struct{ next int }
+
+func (n *numbered) NewBatchID() domain.BatchID {
+	n.next++
+	return domain.BatchID(fmt.Sprintf("batch-%04d", n.next))
+}
+
+func bodyOf(tools ...string) []byte {
+	events := make([]string, len(tools))
+	for i, tool := range tools {
+		events[i] = `{"version":"1.23.0","tool":"` + tool + `","status":"success","timestamp_hour":"2026-11-23T14:00:00Z","analytics_level":"minimal"}`
+	}
+	return []byte(`{"events":[` + strings.Join(events, ",") + `]}`)
+}
+
+func newIngest(q ports.EventQueue) *app.Ingest {
+	return app.NewIngest(domain.NewValidator(domain.ValidatorConfig{}), q, &numbered{}, memory.NewClock(pipelineNow))
+}
+
+func received(t *testing.T, q *memory.Queue) []domain.Batch {
+	t.Helper()
+	deliveries, err := q.Receive(t.Context(), 1000, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := make([]domain.Batch, len(deliveries))
+	for i, d := range deliveries {
+		batches[i] = d.Batch
+	}
+	return batches
+}
+
+func TestIngestQueuesWhatIsAccepted(t *testing.T) {
+	queue := memory.NewQueue(memory.QueueConfig{})
+	receipt, err := newIngest(queue).Submit(t.Context(), app.Submission{Body: bodyOf("get_alerts", "nonsense", "get_forecast")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if receipt.Accepted != 2 || receipt.Refused != 1 || len(receipt.Violations) != 1 || receipt.Violations[0].Index != 1 || !receipt.AcceptedAt.Equal(pipelineNow) {
+		t.Errorf("receipt %+v", receipt)
+	}
+	batches := received(t, queue)
+	if len(batches) != 1 || batches[0].ID != "batch-0001" || !batches[0].ReceivedAt.Equal(pipelineNow) ||
+		len(batches[0].Events) != 2 || batches[0].Events[1].Tool != "get_forecast" {
+		t.Errorf("queued %+v", batches)
+	}
+}
+
+func TestIngestRefusalsLeaveNothing(t *testing.T) {
+	cases := map[string]app.Submission{
+		"no batch":          {Body: []byte(`{}`)},
+		"nothing accepted":  {Body: bodyOf("nonsense")},
+		"strict":            {Body: bodyOf("get_alerts", "nonsense"), Strict: true},
+		"a key too strange": {Body: bodyOf("get_alerts"), IdempotencyKey: "a b"},
+	}
+	for name, submission := range cases {
+		queue := memory.NewQueue(memory.QueueConfig{})
+		_, err := newIngest(queue).Submit(t.Context(), submission)
+		if domain.CodeOf(err) != domain.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+		if batches := received(t, queue); len(batches) != 0 {
+			t.Errorf("%s: queued %+v", name, batches)
+		}
+	}
+}
+
+func TestIngestTellsAFullQueue(t *testing.T) {
+	ingest := newIngest(memory.NewQueue(memory.QueueConfig{MaxEvents: 1}))
+	for _, key := range []string{"", "key"} {
+		_, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_alerts", "get_alerts"), IdempotencyKey: key})
+		if domain.CodeOf(err) != domain.CodeQueueFull {
+			t.Errorf("key %q: %v", key, err)
+		}
+	}
+}
+
+func TestIngestAnswersARepeatTheSame(t *testing.T) {
+	queue := memory.NewQueue(memory.QueueConfig{})
+	ingest := newIngest(queue)
+	first, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_alerts", "nonsense"), IdempotencyKey: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_forecast"), IdempotencyKey: "k"})
+	if err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
+		t.Errorf("%+v, %v; want %+v", again, err, first)
+	}
+	if batches := received(t, queue); len(batches) != 1 {
+		t.Errorf("%d batches queued", len(batches))
+	}
+}
+
+// flakyStore fails as told and stores in memory otherwise.
+type flakyStore struct {
+	inner  *memory.Store
+	mu     sync.Mutex
+	calls  int
+	fail   func(call int, batches []domain.Batch) error
+	events int
+}
+
+func (s *flakyStore) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	if s.fail != nil {
+		if err := s.fail(s.calls, batches); err != nil {
+			return ports.Stored{}, err
+		}
+	}
+	stored, err := s.inner.Store(ctx, batches)
+	s.events += stored.Events
+	return stored, err
+}
+
+func enqueued(t *testing.T, sizes ...int) *memory.Queue {
+	t.Helper()
+	queue := memory.NewQueue(memory.QueueConfig{})
+	ids := &numbered{}
+	for _, size := range sizes {
+		batch := domain.Batch{ID: ids.NewBatchID(), ReceivedAt: pipelineNow}
+		for range size {
+			batch.Events = append(batch.Events, domain.Event{Version: "1", Tool: "get_alerts", Status: domain.StatusSuccess, Hour: pipelineNow.Truncate(time.Hour), Level: domain.LevelMinimal})
+		}
+		if err := queue.Enqueue(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return queue
+}
+
+func newProcess(q ports.Deliveries, s ports.EventStore, config app.ProcessConfig) *app.Process {
+	return app.NewProcess(q, s, slog.New(slog.DiscardHandler), config)
+}
+
+func depth(t *testing.T, q *memory.Queue) ports.QueueDepth {
+	t.Helper()
+	d, err := q.Depth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestStepStoresAndAcknowledges(t *testing.T) {
+	queue, store := enqueued(t, 2, 3, 4), &flakyStore{inner: memory.NewStore()}
+	process := newProcess(queue, store, app.ProcessConfig{BatchSize: 5})
+	for _, want := range []int{5, 9} {
+		if err := process.Step(t.Context(), t.Context()); err != nil || store.events != want {
+			t.Errorf("%d events stored, %v; want %d", store.events, err, want)
+		}
+	}
+	if d := depth(t, queue); d.Batches != 0 || d.DeadLetters != 0 {
+		t.Errorf("left over: %+v", d)
+	}
+}
+
+func TestStepOnAnEmptyQueueDoesNothing(t *testing.T) {
+	store := &flakyStore{inner: memory.NewStore()}
+	process := newProcess(memory.NewQueue(memory.QueueConfig{}), store, app.ProcessConfig{PollInterval: time.Millisecond})
+	if err := process.Step(t.Context(), t.Context()); err != nil || store.calls != 0 {
+		t.Errorf("%d calls, %v", store.calls, err)
+	}
+}
+
+func holds(batches []domain.Batch, id domain.BatchID) bool {
+	return slices.ContainsFunc(batches, func(b domain.Batch) bool { return b.ID == id })
+}
+
+func TestAPoisonBatchIsBuriedAlone(t *testing.T) {
+	queue, store := enqueued(t, 1, 2, 4), &flakyStore{inner: memory.NewStore()}
+	alone := 0
+	store.fail = func(_ int, batches []domain.Batch) error {
+		if !holds(batches, "batch-0002") {
+			return nil
+		}
+		if len(batches) == 1 {
+			alone++
+		}
+		return domain.NewError(domain.CodePoison, nil, "a date beyond all dates")
+	}
+	if err := newProcess(queue, store, app.ProcessConfig{MaxTries: 4}).Step(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	letters := queue.DeadLetters()
+	if len(letters) != 1 || letters[0].Batch.ID != "batch-0002" || !strings.Contains(letters[0].Reason, "beyond all dates") {
+		t.Errorf("dead letters %+v", letters)
+	}
+	if store.events != 5 || alone != 4 || depth(t, queue).Batches != 0 {
+		t.Errorf("%d events stored, %d tries alone, %+v left", store.events, alone, depth(t, queue))
+	}
+}
+
+func TestAnAwayStoreLosesNothing(t *testing.T) {
+	queue, store := enqueued(t, 1, 2), &flakyStore{inner: memory.NewStore()}
+	store.fail = func(call int, _ []domain.Batch) error {
+		if call == 1 {
+			return domain.NewError(domain.CodeUnavailable, nil, "away")
+		}
+		return nil
+	}
+	process := newProcess(queue, store, app.ProcessConfig{})
+	if err := process.Step(t.Context(), t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("first step: %v", err)
+	}
+	if err := process.Step(t.Context(), t.Context()); err != nil || store.events != 3 || depth(t, queue).Batches != 0 {
+		t.Errorf("second step: %v, %d events, %+v", err, store.events, depth(t, queue))
+	}
+}
+
+func TestAStoreThatGoesAwayBesidePoisonLosesNothing(t *testing.T) {
+	queue, store := enqueued(t, 1, 2, 4), &flakyStore{inner: memory.NewStore()}
+	store.fail = func(call int, batches []domain.Batch) error {
+		switch {
+		case len(batches) > 1:
+			return domain.NewError(domain.CodePoison, nil, "no")
+		case call == 3:
+			return errors.New("unclassified: no reason to bury anything")
+		default:
+			return nil
+		}
+	}
+	process := newProcess(queue, store, app.ProcessConfig{})
+	if err := process.Step(t.Context(), t.Context()); err == nil {
+		t.Error("the failure was swallowed")
+	}
+	if d := depth(t, queue); d.Batches != 2 || d.DeadLetters != 0 || store.events != 1 {
+		t.Errorf("%+v left, %d stored", d, store.events)
+	}
+	if err := process.Step(t.Context(), t.Context()); err != nil || store.events != 7 {
+		t.Errorf("%v, %d stored", err, store.events)
+	}
+}
+
+func TestAQueueThatFailsAfterTheCommitCountsNothingTwice(t *testing.T) {
+	control := gomock.NewController(t)
+	deliveries, store := mocks.NewMockDeliveries(control), memory.NewStore()
+	batch := domain.Batch{ID: "one", Events: []domain.Event{{Version: "1", Tool: "get_alerts", Status: domain.StatusSuccess, Hour: pipelineNow.Truncate(time.Hour)}}}
+	deliveries.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).Return([]ports.Delivery{{Batch: batch}}, nil).Times(2)
+	lost := domain.NewError(domain.CodeUnavailable, nil, "connection lost")
+	gomock.InOrder(
+		deliveries.EXPECT().Acknowledge(gomock.Any(), domain.BatchID("one")).Return(lost),
+		deliveries.EXPECT().Return(gomock.Any(), domain.BatchID("one")).Return(nil),
+		deliveries.EXPECT().Acknowledge(gomock.Any(), domain.BatchID("one")).Return(nil),
+	)
+	process := newProcess(deliveries, store, app.ProcessConfig{})
+	if err := process.Step(t.Context(), t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Error(err)
+	}
+	if err := process.Step(t.Context(), t.Context()); err != nil {
+		t.Error(err)
+	}
+	if activity, err := store.Activity(t.Context()); err != nil || activity.Events != 1 {
+		t.Errorf("%+v, %v", activity, err)
+	}
+}
+
+func TestRunBacksOffAndComesBack(t *testing.T) {
+	queue, store := enqueued(t, 1, 2), &flakyStore{inner: memory.NewStore()}
+	ctx, stop := context.WithCancel(t.Context())
+	store.fail = func(call int, _ []domain.Batch) error {
+		if call <= 3 {
+			return domain.NewError(domain.CodeUnavailable, nil, "away")
+		}
+		if call == 4 {
+			stop() // what is in hand is finished all the same
+		}
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		newProcess(queue, store, app.ProcessConfig{BackoffMin: time.Millisecond, BackoffMax: 2 * time.Millisecond}).Run(ctx, t.Context())
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still running")
+	}
+	if store.events != 3 || depth(t, queue).Batches != 0 {
+		t.Errorf("%d events stored, %+v left", store.events, depth(t, queue))
+	}
+}
+
+func TestRunStopsWhileItWaits(t *testing.T) {
+	queue := enqueued(t, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	store := &flakyStore{inner: memory.NewStore(), fail: func(int, []domain.Batch) error {
+		time.AfterFunc(time.Millisecond, stop)
+		return domain.NewError(domain.CodeUnavailable, nil, "away")
+	}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		newProcess(queue, store, app.ProcessConfig{BackoffMin: time.Hour, BackoffMax: time.Hour}).Run(ctx, t.Context())
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still waiting")
+	}
+}
+
+func TestExplainTellsPlacesAndDates(t *testing.T) {
+	explain := app.NewExplain(domain.NewValidator(domain.ValidatorConfig{}), domain.DefaultRetention(), memory.NewClock(pipelineNow))
+	failed := `{"version":"1.23.0","tool":"get_alerts","status":"error","error_type":"timeout","timestamp_hour":"2026-11-23T14:00:00Z","analytics_level":"standard","country":"de"}`
+	got, err := explain.Batch([]byte(`{"events":[{"version":"1"},` + failed + `]}`))
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got[0].Index != 0 || got[0].Event != nil || len(got[0].Violations) != 4 || len(got[0].Counted) != 0 {
+		t.Errorf("refused: %+v", got[0])
+	}
+	accepted := got[1]
+	if accepted.Index != 1 || accepted.Event == nil || accepted.Event.Country != "DE" || len(accepted.Violations) != 0 {
+		t.Errorf("accepted: %+v", accepted)
+	}
+	day := 24 * time.Hour
+	hour, date := pipelineNow.Truncate(time.Hour), pipelineNow.Truncate(day)
+	if want := hour.Add(time.Hour + 90*day); !accepted.RawDeletedAt.Equal(want) {
+		t.Errorf("raw event deleted at %v, want %v", accepted.RawDeletedAt, want)
+	}
+	places := map[app.AggregateKind]int{}
+	for _, c := range accepted.Counted {
+		places[c.Kind]++
+		want, bucket := map[app.AggregateKind]time.Time{
+			app.AggregateHourly: hour.Add(time.Hour + 30*day),
+			app.AggregateDaily:  date.Add(day + 730*day),
+			app.AggregateErrors: c.Bucket.Add(c.Resolution.Length() + 90*day),
+		}[c.Kind], c.Resolution.Floor(hour)
+		if !c.DeletedAt.Equal(want) || !c.Bucket.Equal(bucket) || (c.ErrorType == "timeout") != (c.Kind == app.AggregateErrors) {
+			t.Errorf("%+v, want deleted at %v", c, want)
+		}
+		if c.Group.Grain.Has(domain.DimensionCountry) != (c.Group.Country == "DE") {
+			t.Errorf("group %+v", c.Group)
+		}
+	}
+	if places[app.AggregateHourly] != 12 || places[app.AggregateDaily] != 12 || places[app.AggregateErrors] != 12 {
+		t.Errorf("counted in %v", places)
+	}
+	if _, err := explain.Batch([]byte(`[]`)); domain.CodeOf(err) != domain.CodeInvalid {
+		t.Errorf("no batch: %v", err)
+	}
+}
+
+// TestExplainedDatesAreThoseOfRetention holds the two formulas together: a
+// bucket is kept just before the date and due just at it.
+func TestExplainedDatesAreThoseOfRetention(t *testing.T) {
+	retention := domain.DefaultRetention()
+	explain := app.NewExplain(domain.NewValidator(domain.ValidatorConfig{}), retention, memory.NewClock(pipelineNow))
+	got, err := explain.Batch(bodyOf("get_alerts"))
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	due := func(at time.Time, c app.Counted) bool {
+		cutoffs := retention.Cutoffs(at)
+		if c.Kind == app.AggregateDaily {
+			return c.Bucket.Before(cutoffs.Daily)
+		}
+		return c.Bucket.Before(cutoffs.Hourly)
+	}
+	for _, c := range got[0].Counted {
+		if due(c.DeletedAt.Add(-time.Second), c) || !due(c.DeletedAt, c) {
+			t.Errorf("%s of %v is not due just at %v", c.Kind, c.Bucket, c.DeletedAt)
+		}
+	}
+	hour, raw := got[0].Event.Hour, got[0].RawDeletedAt
+	if hour.Before(retention.Cutoffs(raw.Add(-time.Second)).Events) || !hour.Before(retention.Cutoffs(raw).Events) {
+		t.Errorf("the raw event is not due just at %v", raw)
+	}
+}
+
+func TestExpireUsesTheRetention(t *testing.T) {
+	control := gomock.NewController(t)
+	store := mocks.NewMockMaintainer(control)
+	store.EXPECT().Expire(gomock.Any(), domain.DefaultRetention().Cutoffs(pipelineNow)).Return(int64(7), nil)
+	n, err := app.NewMaintain(store, domain.DefaultRetention(), memory.NewClock(pipelineNow)).Expire(t.Context())
+	if n != 7 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// check is a health check made of functions.
+type check struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (c check) Name() string                    { return c.name }
+func (c check) Check(ctx context.Context) error { return c.run(ctx) }
+
+func good(context.Context) error { return nil }
+
+func TestHealthIsThatOfAllChecks(t *testing.T) {
+	clock := memory.NewClock(pipelineNow)
+	broken := errors.New("broken")
+	cases := map[string]struct {
+		checks  []ports.HealthCheck
+		healthy bool
+	}{
+		"none":       {nil, true},
+		"good":       {[]ports.HealthCheck{check{"a", good}, check{"b", good}}, true},
+		"one is bad": {[]ports.HealthCheck{check{"a", good}, check{"b", func(context.Context) error { return broken }}}, false},
+	}
+	for name, c := range cases {
+		status := app.NewStatus(c.checks, nil, nil, clock)
+		clock.Advance(time.Minute)
+		health := status.Health(t.Context())
+		if health.Healthy != c.healthy || len(health.Checks) != len(c.checks) || health.Uptime != time.Minute {
+			t.Errorf("%s: %+v", name, health)
+		}
+		for i, r := range health.Checks {
+			if r.Name != c.checks[i].Name() || (r.Err == nil) != (r.Name == "a" || c.healthy) {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	}
+}
+
+func TestHealthGivesUpOnAHangingCheck(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	hanging := check{"slow", func(context.Context) error { <-release; return nil }}
+	status := app.NewStatus([]ports.HealthCheck{hanging}, nil, nil, memory.NewClock(pipelineNow))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	health := status.Health(ctx)
+	if health.Healthy || domain.CodeOf(health.Checks[0].Err) != domain.CodeUnavailable {
+		t.Errorf("%+v", health)
+	}
+}
+
+func TestPublicHealth(t *testing.T) {
+	clock := memory.NewClock(pipelineNow)
+	store := memory.NewStore()
+	hour := pipelineNow.Truncate(time.Hour)
+	event := func(at time.Time) domain.Event {
+		return domain.Event{Version: "1", Tool: "get_alerts", Status: domain.StatusSuccess, Hour: at}
+	}
+	_, err := store.Store(t.Context(), []domain.Batch{{ID: "1", ReceivedAt: pipelineNow.Add(-time.Minute), Events: []domain.Event{event(hour), event(hour.Add(-48 * time.Hour))}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := memory.NewQueue(memory.QueueConfig{})
+	status := app.NewStatus([]ports.HealthCheck{check{"store", good}}, queue, store, clock)
+	expect := func(condition app.Condition, events int64) {
+		t.Helper()
+		got := status.Public(t.Context())
+		if got.Condition != condition || got.Events24h != events {
+			t.Errorf("%+v, want %s with %d events", got, condition, events)
+		}
+		if condition != app.ConditionDown && !got.LastReceived.Equal(pipelineNow.Add(-time.Minute)) {
+			t.Errorf("last received %v", got.LastReceived)
+		}
+	}
+	expect(app.ConditionHealthy, 1)
+	if err := queue.Enqueue(t.Context(), domain.Batch{ID: "2", ReceivedAt: pipelineNow, Events: []domain.Event{event(hour)}}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(app.MaxLag)
+	expect(app.ConditionHealthy, 1)
+	clock.Advance(time.Second)
+	expect(app.ConditionDegraded, 1)
+	status = app.NewStatus([]ports.HealthCheck{check{"store", func(context.Context) error { return errors.New("no") }}}, queue, store, clock)
+	expect(app.ConditionDown, 0)
+}
+
+func TestPublicHealthIsDownWithoutQueueOrStore(t *testing.T) {
+	away := domain.NewError(domain.CodeUnavailable, nil, "away")
+	control := gomock.NewController(t)
+	badQueue, badReader := mocks.NewMockQueueMeter(control), mocks.NewMockStatisticsReader(control)
+	badQueue.EXPECT().Depth(gomock.Any()).Return(ports.QueueDepth{}, away)
+	badReader.EXPECT().Activity(gomock.Any()).Return(domain.Activity{}, nil)
+	badReader.EXPECT().Select(gomock.Any(), gomock.Any()).Return(domain.Selected{}, away)
+	clock, queue := memory.NewClock(pipelineNow), memory.NewQueue(memory.QueueConfig{})
+	for name, status := range map[string]*app.Status{
+		"queue": app.NewStatus(nil, badQueue, memory.NewStore(), clock),
+		"store": app.NewStatus(nil, queue, badReader, clock),
+	} {
+		if got := status.Public(t.Context()); got.Condition != app.ConditionDown {
+			t.Errorf("without %s: %+v", name, got)
+		}
+	}
+}

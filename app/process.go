@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// ProcessConfig tunes a worker. Zero values mean the defaults.
+type ProcessConfig struct {
+	// BatchSize is how many events a transaction holds at most, if more than
+	// one batch. Default 1000.
+	BatchSize int
+	// PollInterval is how long one look at an empty queue waits. Default 1 s.
+	PollInterval time.Duration
+	// MaxTries is how often a batch that the store refuses for its own sake is
+	// tried before it is buried. Default 3.
+	MaxTries int
+	// BackoffMin and BackoffMax bound the wait while queue or store are away.
+	// Defaults 100 ms and 30 s.
+	BackoffMin, BackoffMax time.Duration
+}
+
+func (c ProcessConfig) withDefaults() ProcessConfig {
+	setDefault(&c.BatchSize, 1000)
+	setDefault(&c.PollInterval, time.Second)
+	setDefault(&c.MaxTries, 3)
+	setDefault(&c.BackoffMin, 100*time.Millisecond)
+	setDefault(&c.BackoffMax, 30*time.Second)
+	return c
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Process moves batches from the queue into the store: a worker.
+type Process struct {
+	queue  ports.Deliveries
+	store  ports.EventStore
+	log    *slog.Logger
+	config ProcessConfig
+}
+
+// NewProcess returns the use case.
+func NewProcess(q ports.Deliveries, s ports.EventStore, log *slog.Logger, config ProcessConfig) *Process {
+	return &Process{queue: q, store: s, log: log, config: config.withDefaults()}
+}
+
+// Run works until ctx ends, and then finishes what it has in hand; work bounds
+// that: when work ends, what is in hand is left to be delivered again.
+func (u *Process) Run(ctx, work context.Context) {
+	backoff := u.config.BackoffMin
+	for ctx.Err() == nil {
+		err := u.Step(ctx, work)
+		if err == nil {
+			backoff = u.config.BackoffMin
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		u.log.Warn("worker waits", "code", domain.CodeOf(err), "error", err, "wait", backoff)
+		// Full jitter keeps workers from returning all at once.
+		wait := backoff/2 + rand.N(backoff/2+1) //nolint:gosec // no secret
+		backoff = min(2*backoff, u.config.BackoffMax)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Step takes what one transaction may hold, stores it and acknowledges it. It
+// returns an error when queue or store are away; everything unfinished is then
+// back in the queue, or will be.
+func (u *Process) Step(ctx, work context.Context) error {
+	deliveries, err := u.queue.Receive(ctx, u.config.BatchSize, u.config.PollInterval)
+	if err != nil || len(deliveries) == 0 {
+		return err
+	}
+	err = u.settle(work, deliveries)
+	if domain.CodeOf(err) == domain.CodePoison {
+		err = u.settleEach(work, deliveries)
+	}
+	if err != nil {
+		// What is settled is held no more, and returning it changes nothing. A
+		// queue that cannot take the rest back hands it out again by itself.
+		err = errors.Join(err, u.queue.Return(work, idsOf(deliveries)...))
+	}
+	return err
+}
+
+// settle stores the batches together and acknowledges them.
+func (u *Process) settle(ctx context.Context, deliveries []ports.Delivery) error {
+	batches := make([]domain.Batch, len(deliveries))
+	for i, d := range deliveries {
+		batches[i] = d.Batch
+	}
+	stored, err := u.store.Store(ctx, batches)
+	if err != nil {
+		return err
+	}
+	u.log.Debug("batches stored", "batches", stored.Batches, "events", stored.Events, "repeated", stored.Repeated)
+	return u.queue.Acknowledge(ctx, idsOf(deliveries)...)
+}
+
+// settleEach separates what can never be stored from its neighbours.
+func (u *Process) settleEach(ctx context.Context, deliveries []ports.Delivery) error {
+	for _, d := range deliveries {
+		err := u.settleOne(ctx, d)
+		if domain.CodeOf(err) == domain.CodePoison {
+			u.log.Error("batch buried", "batch", d.Batch.ID, "events", len(d.Batch.Events), "error", err)
+			err = u.queue.Bury(ctx, d.Batch.ID, err.Error())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *Process) settleOne(ctx context.Context, d ports.Delivery) error {
+	var err error
+	for range u.config.MaxTries {
+		if err = u.settle(ctx, []ports.Delivery{d}); domain.CodeOf(err) != domain.CodePoison {
+			return err
+		}
+	}
+	return err
+}
+
+func idsOf(deliveries []ports.Delivery) []domain.BatchID {
+	ids := make([]domain.BatchID, len(deliveries))
+	for i, d := range deliveries {
+		ids[i] = d.Batch.ID
+	}
+	return ids
+}

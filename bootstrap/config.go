@@ -1,0 +1,130 @@
+package bootstrap
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// Config is what an operator can set: one field per environment variable. The
+// file .env.example tells what each is for.
+type Config struct {
+	Port        int    `env:"PORT" envDefault:"3000"`
+	BindAddress string `env:"BIND_ADDRESS"`
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	LogFormat LogFormat  `env:"LOG_FORMAT" envDefault:"json"`
+
+	DataDir     string `env:"DATA_DIR" envDefault:"./data"`
+	SlowQueryMS int    `env:"SLOW_QUERY_MS" envDefault:"200"`
+
+	APIBodyLimitKB int `env:"API_BODY_LIMIT_KB" envDefault:"100"`
+	MaxBatchSize   int `env:"MAX_BATCH_SIZE" envDefault:"100"`
+
+	MaxQueueSize         int `env:"MAX_QUEUE_SIZE" envDefault:"10000"`
+	WorkerBatchSize      int `env:"WORKER_BATCH_SIZE" envDefault:"1000"`
+	WorkerPollIntervalMS int `env:"WORKER_POLL_INTERVAL_MS" envDefault:"1000"`
+
+	CatalogueFile      string      `env:"CATALOGUE_FILE"`
+	UnknownTool        UnknownTool `env:"UNKNOWN_TOOL" envDefault:"reject"`
+	EventMaxAheadHours int         `env:"EVENT_MAX_AHEAD_HOURS" envDefault:"2"`
+
+	EventsRetentionDays int `env:"EVENTS_RETENTION_DAYS" envDefault:"90"`
+	HourlyRetentionDays int `env:"HOURLY_RETENTION_DAYS" envDefault:"30"`
+	DailyRetentionDays  int `env:"DAILY_RETENTION_DAYS" envDefault:"730"`
+	ErrorsRetentionDays int `env:"ERRORS_RETENTION_DAYS" envDefault:"90"`
+
+	PrivacyMinCount int `env:"PRIVACY_MIN_COUNT" envDefault:"5"`
+
+	// Servers that this version cannot use. They are read to be refused: to
+	// store on disk what was meant for a server would surprise.
+	DatabaseURL Secret `env:"DATABASE_URL" refused:"PostgreSQL"`
+	DBHost      string `env:"DB_HOST" refused:"PostgreSQL"`
+	RedisURL    Secret `env:"REDIS_URL" refused:"Redis"`
+	RedisHost   string `env:"REDIS_HOST" refused:"Redis"`
+
+	// Catalogue is what CatalogueFile holds, or the default.
+	Catalogue *domain.Catalogue `env:"-"`
+}
+
+// LogFormat is how log lines look.
+type LogFormat string
+
+// The log formats.
+const (
+	LogJSON LogFormat = "json"
+	LogText LogFormat = "text"
+)
+
+// UnknownTool says what becomes of an event whose tool is not in the catalogue.
+type UnknownTool string
+
+// The ways with unknown tools.
+const (
+	UnknownToolReject UnknownTool = "reject"
+	UnknownToolCount  UnknownTool = "count"
+)
+
+// Secret is a text that prints as ***.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// Format hides the secret from every verb of fmt.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// LogValue hides the secret from logs.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from JSON and its like.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+const day = 24 * time.Hour
+
+func (c Config) retention() domain.Retention {
+	return domain.Retention{
+		Events: time.Duration(c.EventsRetentionDays) * day,
+		Hourly: time.Duration(c.HourlyRetentionDays) * day,
+		Daily:  time.Duration(c.DailyRetentionDays) * day,
+		Errors: time.Duration(c.ErrorsRetentionDays) * day,
+	}
+}
+
+// Validator returns the rules that the configuration chooses.
+func (c Config) Validator() domain.ValidatorConfig {
+	return domain.ValidatorConfig{
+		Catalogue:         c.Catalogue,
+		CountUnknownTools: c.UnknownTool == UnknownToolCount,
+		MaxBatchSize:      c.MaxBatchSize,
+		MaxAge:            c.retention().Daily,
+		MaxAhead:          time.Duration(c.EventMaxAheadHours) * time.Hour,
+	}
+}
+
+// BodyLimit is the longest request body, in bytes.
+func (c Config) BodyLimit() int64 { return int64(c.APIBodyLimitKB) << 10 }
+
+func (c Config) process() app.ProcessConfig {
+	return app.ProcessConfig{
+		BatchSize:    c.WorkerBatchSize,
+		PollInterval: time.Duration(c.WorkerPollIntervalMS) * time.Millisecond,
+	}
+}
+
+func (c Config) statistics() app.StatisticsConfig {
+	return app.StatisticsConfig{
+		Catalogue:         c.Catalogue,
+		CountUnknownTools: c.UnknownTool == UnknownToolCount,
+		PrivacyMinCount:   c.PrivacyMinCount,
+		Retention:         c.retention(),
+	}
+}

@@ -1,0 +1,309 @@
+package bootstrap_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/joho/godotenv"
+
+	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// load reads a configuration from the environment alone.
+func load(t *testing.T, environ ...string) bootstrap.Config {
+	t.Helper()
+	config, _, err := bootstrap.Load(environ, "no-such-file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func problems(t *testing.T, environ []string, dotenv string) []bootstrap.Problem {
+	t.Helper()
+	_, _, err := bootstrap.Load(environ, dotenv)
+	e, ok := errors.AsType[*bootstrap.ConfigError](err)
+	if !ok {
+		t.Fatalf("error is %v", err)
+	}
+	return e.Problems
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaults(t *testing.T) {
+	config := load(t)
+	if config.Port != 3000 || config.LogLevel != slog.LevelInfo || config.LogFormat != bootstrap.LogJSON ||
+		config.DataDir != "./data" || config.BodyLimit() != 100<<10 || config.MaxQueueSize != 10_000 {
+		t.Errorf("configuration is %+v", config)
+	}
+	if got := bootstrap.RetentionOf(config); got != domain.DefaultRetention() {
+		t.Errorf("retention is %+v", got)
+	}
+	validator := config.Validator()
+	if validator.MaxBatchSize != 100 || validator.MaxAge != 730*24*time.Hour || validator.MaxAhead != 2*time.Hour ||
+		validator.CountUnknownTools || validator.Catalogue.Revision() != domain.DefaultCatalogue().Revision() {
+		t.Errorf("rules are %+v", validator)
+	}
+	if got := bootstrap.ProcessOf(config); got.BatchSize != 1000 || got.PollInterval != time.Second {
+		t.Errorf("worker is %+v", got)
+	}
+	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 5 || got.CountUnknownTools {
+		t.Errorf("statistics are %+v", got)
+	}
+}
+
+func TestSettingsTakeEffect(t *testing.T) {
+	catalogue := write(t, "catalogue.json", `{"tools":["get_tides"],"services":["noaa"]}`)
+	config := load(t, "PORT=0", "BIND_ADDRESS=::1", "LOG_LEVEL=Warn", "LOG_FORMAT=text", "UNKNOWN_TOOL=count",
+		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=500", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
+		"EVENTS_RETENTION_DAYS=1", "HOURLY_RETENTION_DAYS=2", "DAILY_RETENTION_DAYS=3", "ERRORS_RETENTION_DAYS=4",
+		"WORKER_BATCH_SIZE=9", "WORKER_POLL_INTERVAL_MS=8", "PRIVACY_MIN_COUNT=0")
+	const day = 24 * time.Hour
+	if got, want := bootstrap.RetentionOf(config), (domain.Retention{Events: day, Hourly: 2 * day, Daily: 3 * day, Errors: 4 * day}); got != want {
+		t.Errorf("retention is %+v", got)
+	}
+	validator := config.Validator()
+	if validator.MaxBatchSize != 500 || validator.MaxAge != 3*day || validator.MaxAhead != 3*time.Hour ||
+		!validator.CountUnknownTools || !validator.Catalogue.HasTool("get_tides") {
+		t.Errorf("rules are %+v", validator)
+	}
+	if got := bootstrap.ProcessOf(config); got.BatchSize != 9 || got.PollInterval != 8*time.Millisecond {
+		t.Errorf("worker is %+v", got)
+	}
+	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 0 || !got.CountUnknownTools {
+		t.Errorf("statistics are %+v", got)
+	}
+	if config.BodyLimit() != 7<<10 || config.LogLevel != slog.LevelWarn || config.LogFormat != bootstrap.LogText {
+		t.Errorf("configuration is %+v", config)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	tests := map[string]struct{ variable, says string }{
+		"PORT=x":                       {"PORT", `is "x": give a whole number`},
+		"PORT=99999999999999999999":    {"PORT", "give a whole number"},
+		"PORT=65536":                   {"PORT", "is 65536: give a whole number from 0 to 65535"},
+		"PORT=-1":                      {"PORT", "from 0 to 65535"},
+		"BIND_ADDRESS=example.org":     {"BIND_ADDRESS", "IP address"},
+		"LOG_LEVEL=loud":               {"LOG_LEVEL", "debug, info, warn or error"},
+		"LOG_FORMAT=xml":               {"LOG_FORMAT", `is "xml": give json or text`},
+		"SLOW_QUERY_MS=0":              {"SLOW_QUERY_MS", "from 1 to"},
+		"API_BODY_LIMIT_KB=0":          {"API_BODY_LIMIT_KB", "from 1 to"},
+		"MAX_BATCH_SIZE=0":             {"MAX_BATCH_SIZE", "from 1 to"},
+		"MAX_QUEUE_SIZE=0":             {"MAX_QUEUE_SIZE", "from 1 to"},
+		"MAX_QUEUE_SIZE=99":            {"MAX_QUEUE_SIZE", "MAX_BATCH_SIZE (100)"},
+		"WORKER_BATCH_SIZE=0":          {"WORKER_BATCH_SIZE", "from 1 to"},
+		"WORKER_POLL_INTERVAL_MS=1.5":  {"WORKER_POLL_INTERVAL_MS", "whole number"},
+		"WORKER_POLL_INTERVAL_MS=0":    {"WORKER_POLL_INTERVAL_MS", "from 1 to"},
+		"CATALOGUE_FILE=/no/such/file": {"CATALOGUE_FILE", "no such file"},
+		"UNKNOWN_TOOL=accept":          {"UNKNOWN_TOOL", "give reject or count"},
+		"EVENT_MAX_AHEAD_HOURS=25":     {"EVENT_MAX_AHEAD_HOURS", "from 1 to 24"},
+		"EVENTS_RETENTION_DAYS=0":      {"EVENTS_RETENTION_DAYS", "from 1 to"},
+		"HOURLY_RETENTION_DAYS=-30":    {"HOURLY_RETENTION_DAYS", "from 1 to"},
+		"DAILY_RETENTION_DAYS=9999999": {"DAILY_RETENTION_DAYS", "from 1 to"},
+		"ERRORS_RETENTION_DAYS=0":      {"ERRORS_RETENTION_DAYS", "from 1 to"},
+		"PRIVACY_MIN_COUNT=-1":         {"PRIVACY_MIN_COUNT", "from 0 to"},
+		"DATABASE_URL=postgres://u:pw": {"DATABASE_URL", "cannot use PostgreSQL"},
+		"DB_HOST=db":                   {"DB_HOST", "cannot use PostgreSQL"},
+		"REDIS_URL=redis://u:pw":       {"REDIS_URL", "cannot use Redis"},
+		"REDIS_HOST=redis":             {"REDIS_HOST", "cannot use Redis"},
+	}
+	var all, variables []string
+	for _, environ := range slices.Sorted(maps.Keys(tests)) {
+		test := tests[environ]
+		t.Run(environ, func(t *testing.T) {
+			found := problems(t, []string{environ}, "no-such-file")
+			if len(found) != 1 || found[0].Variable != test.variable || !strings.Contains(found[0].Message, test.says) {
+				t.Errorf("problems are %q", found)
+			}
+			if strings.Contains(found[0].Message, "pw") {
+				t.Errorf("the secret is told: %q", found)
+			}
+		})
+		if !slices.Contains(variables, test.variable) {
+			all, variables = append(all, environ), append(variables, test.variable)
+		}
+	}
+
+	t.Run("all at once", func(t *testing.T) {
+		dotenv := write(t, ".env", "FINE=1\nnot a setting\n")
+		var told []string
+		for _, p := range problems(t, all, dotenv) {
+			told = append(told, p.Variable)
+		}
+		want := slices.Sorted(slices.Values(append(slices.Clone(variables), dotenv)))
+		if slices.Sort(told); !slices.Equal(told, want) {
+			t.Errorf("problems of %v, want %v", told, want)
+		}
+	})
+}
+
+func TestCatalogueFileThatIsNone(t *testing.T) {
+	path := write(t, "catalogue.json", `{"tools":["Not A Tool"]}`)
+	found := problems(t, []string{"CATALOGUE_FILE=" + path}, "no-such-file")
+	if len(found) != 1 || found[0].Variable != "CATALOGUE_FILE" ||
+		!strings.Contains(found[0].Message, "tools[0]") || !strings.Contains(found[0].Message, "services is empty") {
+		t.Errorf("problems are %q", found)
+	}
+}
+
+func TestSources(t *testing.T) {
+	dotenv := write(t, ".env", "PORT=4000\nMAX_BATCH_SIZE=7\nMAX_QUEUE_SIZE=70\nexport DATA_DIR='/var/$lib' # here\n")
+	config, settings, err := bootstrap.Load([]string{"PORT=5000", "MAX_QUEUE_SIZE=", "LOG_FORMAT=text"}, dotenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Port != 5000 || config.MaxBatchSize != 7 || config.MaxQueueSize != 10_000 || config.DataDir != "/var/$lib" {
+		t.Errorf("configuration is %+v", config)
+	}
+	want := map[string]bootstrap.Setting{
+		"PORT":           {Name: "PORT", Value: "5000", Source: bootstrap.SourceEnvironment},
+		"LOG_FORMAT":     {Name: "LOG_FORMAT", Value: "text", Source: bootstrap.SourceEnvironment},
+		"MAX_BATCH_SIZE": {Name: "MAX_BATCH_SIZE", Value: "7", Source: bootstrap.SourceFile},
+		"DATA_DIR":       {Name: "DATA_DIR", Value: "/var/$lib", Source: bootstrap.SourceFile},
+		"MAX_QUEUE_SIZE": {Name: "MAX_QUEUE_SIZE", Value: "10000", Source: bootstrap.SourceDefault},
+		"LOG_LEVEL":      {Name: "LOG_LEVEL", Value: "info", Source: bootstrap.SourceDefault},
+		"CATALOGUE_FILE": {Name: "CATALOGUE_FILE", Value: "", Source: bootstrap.SourceDefault},
+	}
+	for _, got := range settings {
+		if w, ok := want[got.Name]; ok && got != w {
+			t.Errorf("setting is %+v, want %+v", got, w)
+		}
+		delete(want, got.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("settings lack %v", want)
+	}
+}
+
+func TestMalformedDotenv(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		line int
+	}{
+		"first line":         {"secret words\nPORT=1\n", 1},
+		"middle":             {"# comment\nPORT=1\n\nsecret words\nLOG_LEVEL=info\n", 4},
+		"last, without end":  {"PORT=1\nsecret", 2},
+		"blank in the name":  {"PORT=1\nMY SECRET=1\n", 2},
+		"unterminated quote": {"PORT=1\nDATA_DIR=\"secret\nLOG_LEVEL=info\n", 2},
+		"after a long value": {"DATA_DIR='a\nb'\nsecret words\n", 3},
+		"no name":            {"=secret\n", 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, ".env", test.text)
+			found := problems(t, nil, path)
+			want := fmt.Sprintf("line %d is not of the form NAME=value", test.line)
+			if len(found) != 1 || found[0].Variable != path || found[0].Message != want {
+				t.Errorf("problems are %q, want %q", found, want)
+			}
+		})
+	}
+}
+
+func TestUnreadableDotenv(t *testing.T) {
+	path := t.TempDir() // a directory
+	if found := problems(t, nil, path); len(found) != 1 || found[0].Variable != path {
+		t.Errorf("problems are %q", found)
+	}
+}
+
+func TestConfigErrorListsEverything(t *testing.T) {
+	err := &bootstrap.ConfigError{Problems: []bootstrap.Problem{{Variable: "A", Message: "is bad"}, {Variable: "B", Message: "is worse"}}}
+	if got, want := err.Error(), "A: is bad\nB: is worse"; got != want {
+		t.Errorf("error is %q, want %q", got, want)
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	const text = "hunter2"
+	secret := bootstrap.Secret(text)
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "plain", secret, "deep", struct{ S bootstrap.Secret }{secret})
+	encoded, err := json.Marshal(map[string]any{"s": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := log.String() + string(encoded) + secret.String() +
+		fmt.Sprintf("%s %v %+v %#v %q %x %d %v", secret, secret, secret, secret, secret, secret, secret, struct{ S bootstrap.Secret }{secret})
+	for _, form := range []string{text, fmt.Sprintf("%x", text)} {
+		if strings.Contains(printed, form) {
+			t.Errorf("the secret shows in %s", printed)
+		}
+	}
+	if bootstrap.Secret("").String() != "" || secret.String() != "***" {
+		t.Error("a secret is not told from none")
+	}
+	_, settings, _ := bootstrap.Load([]string{"REDIS_URL=" + text}, "no-such-file")
+	if !slices.Contains(settings, bootstrap.Setting{Name: "REDIS_URL", Value: "***", Source: bootstrap.SourceEnvironment}) {
+		t.Errorf("settings are %v", settings)
+	}
+}
+
+// The example tells every variable with its default, and nothing else.
+func TestExampleHoldsTheDefaults(t *testing.T) {
+	example, err := godotenv.Read("../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, settings, err := bootstrap.Load(nil, "../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults, defaultSettings, err := bootstrap.Load(nil, "no-such-file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Catalogue, defaults.Catalogue = nil, nil
+	if config != defaults {
+		t.Errorf("the example means %+v, not the defaults %+v", config, defaults)
+	}
+	for i, s := range defaultSettings {
+		if value, ok := example[s.Name]; !ok || value != s.Value || settings[i].Value != value {
+			t.Errorf("%s is %q in the example, %q by default (there: %t)", s.Name, value, s.Value, ok)
+		}
+		delete(example, s.Name)
+	}
+	if len(example) > 0 {
+		t.Errorf("the example has variables that are not read: %v", example)
+	}
+}
+
+func TestLogFormats(t *testing.T) {
+	tests := map[string]struct {
+		environ []string
+		want    string
+	}{
+		"json": {nil, `"level":"WARN","msg":"hot","degrees":40}`},
+		"text": {[]string{"LOG_FORMAT=text", "LOG_LEVEL=warn"}, `level=WARN msg=hot degrees=40`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			log := bootstrap.NewLogger(&out, load(t, test.environ...))
+			log.Debug("cold")
+			log.Warn("hot", "degrees", 40)
+			if !strings.HasSuffix(out.String(), test.want+"\n") || strings.Contains(out.String(), "cold") {
+				t.Errorf("log is %q", out.String())
+			}
+		})
+	}
+}

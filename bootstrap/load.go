@@ -1,0 +1,159 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
+)
+
+// Source is where a setting came from.
+type Source string
+
+// The sources, strongest first.
+const (
+	SourceEnvironment Source = "environment"
+	SourceFile        Source = ".env"
+	SourceDefault     Source = "default"
+)
+
+// Setting is the effective value of one variable.
+type Setting struct {
+	Name string
+	// Value is fit to print: a secret is ***.
+	Value  string
+	Source Source
+}
+
+// Load reads the configuration from the environment, given as os.Environ
+// gives it, and from the file dotenv, which need not exist. A variable of the
+// environment wins over the file's, and an empty one means the default. Every
+// problem is reported at once, in a [*ConfigError].
+func Load(environ []string, dotenv string) (Config, []Setting, error) {
+	var (
+		found    problems
+		config   Config
+		settings []Setting
+	)
+	environment := env.ToMap(environ)
+	merged := readDotenv(dotenv, &found)
+	maps.Copy(merged, environment)
+	err := env.ParseWithOptions(&config, env.Options{
+		Environment: merged,
+		OnSet: func(name string, value any, isDefault bool) {
+			source := SourceFile
+			if _, ok := environment[name]; ok {
+				source = SourceEnvironment
+			}
+			if isDefault || value == "" {
+				source = SourceDefault
+			}
+			settings = append(settings, Setting{Name: name, Value: fmt.Sprint(value), Source: source})
+		},
+	})
+	found.addParseErrors(err, merged)
+	config.check(&found)
+	config.loadCatalogue(&found)
+	if len(found) > 0 {
+		return Config{}, printable(settings), &ConfigError{Problems: found}
+	}
+	return config, printable(settings), nil
+}
+
+// printable hides secrets and leaves out what would be refused and is not set.
+func printable(settings []Setting) []Setting {
+	for field := range reflect.TypeFor[Config]().Fields() {
+		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == field.Tag.Get("env") })
+		switch {
+		case i < 0:
+		case field.Tag.Get("refused") != "" && settings[i].Value == "":
+			settings = slices.Delete(settings, i, i+1)
+		case field.Type == reflect.TypeFor[Secret]():
+			settings[i].Value = Secret(settings[i].Value).String()
+		}
+	}
+	return settings
+}
+
+// addParseErrors names variables where the library names fields.
+func (p *problems) addParseErrors(err error, values map[string]string) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return
+	}
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			p.add("configuration", err.Error())
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		name := field.Tag.Get("env")
+		p.add(name, fmt.Sprintf("is %q: give %s", values[name], wanted(field.Type)))
+	}
+}
+
+// wanted says what a variable of that type may hold.
+func wanted(t reflect.Type) string {
+	if t == reflect.TypeFor[slog.Level]() {
+		return "debug, info, warn or error"
+	}
+	return "a whole number"
+}
+
+// readDotenv returns the variables of the file. Its text goes into no problem,
+// since it may hold secrets.
+func readDotenv(path string, p *problems) map[string]string {
+	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}
+	}
+	if err != nil {
+		p.add(path, fmt.Sprintf("cannot be read: %v", err))
+		return map[string]string{}
+	}
+	values, ok := parseDotenv(data)
+	if !ok {
+		p.add(path, fmt.Sprintf("line %d is not of the form NAME=value", malformedLine(data)))
+		return map[string]string{}
+	}
+	return values
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// parseDotenv is stricter than the library, which takes a last line without =
+// for the value of a variable without a name.
+func parseDotenv(data []byte) (map[string]string, bool) {
+	values, err := godotenv.UnmarshalBytes(data)
+	if err != nil {
+		return nil, false
+	}
+	for name := range values {
+		if !variableName.MatchString(name) {
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+// malformedLine counts from 1. The statement that cannot be read begins after
+// the longest part of the file that can; a value may span several lines.
+func malformedLine(data []byte) int {
+	lines := strings.SplitAfter(string(data), "\n")
+	for n := len(lines) - 1; n > 0; n-- {
+		if _, ok := parseDotenv([]byte(strings.Join(lines[:n], ""))); ok {
+			return n + 1
+		}
+	}
+	return 1
+}

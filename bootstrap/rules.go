@@ -1,0 +1,128 @@
+package bootstrap
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// Problem is one thing to change in the configuration.
+type Problem struct {
+	// Variable is the environment variable, or the file, that it is about.
+	Variable string
+	Message  string
+}
+
+// ConfigError lists everything that is wrong with a configuration.
+type ConfigError struct{ Problems []Problem }
+
+// Error gives one line per problem.
+func (e *ConfigError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.Variable + ": " + p.Message
+	}
+	return strings.Join(lines, "\n")
+}
+
+// problems gathers what is wrong, at most one problem of each variable.
+type problems []Problem
+
+func (p *problems) add(variable, message string) {
+	if !slices.ContainsFunc(*p, func(seen Problem) bool { return seen.Variable == variable }) {
+		*p = append(*p, Problem{variable, message})
+	}
+}
+
+func (p *problems) between(variable string, value, low, high int) {
+	if value < low || value > high {
+		p.add(variable, fmt.Sprintf("is %d: give a whole number from %d to %d", value, low, high))
+	}
+}
+
+func oneOf[T ~string](p *problems, variable string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	words := make([]string, len(allowed))
+	for i, a := range allowed {
+		words[i] = string(a)
+	}
+	p.add(variable, fmt.Sprintf("is %q: give %s", string(value), strings.Join(words, " or ")))
+}
+
+// The bounds of what can be configured. Days are bounded so that no sum of
+// times overflows.
+const (
+	maxPort      = 65_535
+	maxBodyKB    = 10 << 10
+	maxBatchSize = 10_000
+	maxQueueSize = 10_000_000
+	maxDays      = 3650
+	maxMinutesMS = 60_000
+)
+
+// check judges the configuration as a whole; values that could not be read
+// have their problem already.
+func (c *Config) check(p *problems) {
+	p.between("PORT", c.Port, 0, maxPort)
+	c.checkBindAddress(p)
+	oneOf(p, "LOG_FORMAT", c.LogFormat, LogJSON, LogText)
+	p.between("SLOW_QUERY_MS", c.SlowQueryMS, 1, maxMinutesMS)
+	p.between("API_BODY_LIMIT_KB", c.APIBodyLimitKB, 1, maxBodyKB)
+	p.between("MAX_BATCH_SIZE", c.MaxBatchSize, 1, maxBatchSize)
+	p.between("MAX_QUEUE_SIZE", c.MaxQueueSize, 1, maxQueueSize)
+	if c.MaxQueueSize < c.MaxBatchSize {
+		p.add("MAX_QUEUE_SIZE", fmt.Sprintf("is %d, so that a batch of MAX_BATCH_SIZE (%d) events never fits: give at least that",
+			c.MaxQueueSize, c.MaxBatchSize))
+	}
+	p.between("WORKER_BATCH_SIZE", c.WorkerBatchSize, 1, maxBatchSize)
+	p.between("WORKER_POLL_INTERVAL_MS", c.WorkerPollIntervalMS, 1, maxMinutesMS)
+	oneOf(p, "UNKNOWN_TOOL", c.UnknownTool, UnknownToolReject, UnknownToolCount)
+	p.between("EVENT_MAX_AHEAD_HOURS", c.EventMaxAheadHours, 1, 24)
+	p.between("EVENTS_RETENTION_DAYS", c.EventsRetentionDays, 1, maxDays)
+	p.between("HOURLY_RETENTION_DAYS", c.HourlyRetentionDays, 1, maxDays)
+	p.between("DAILY_RETENTION_DAYS", c.DailyRetentionDays, 1, maxDays)
+	p.between("ERRORS_RETENTION_DAYS", c.ErrorsRetentionDays, 1, maxDays)
+	p.between("PRIVACY_MIN_COUNT", c.PrivacyMinCount, 0, 1_000_000)
+	c.checkRefused(p)
+}
+
+// checkRefused finds the variables that ask for what this version cannot do.
+func (c *Config) checkRefused(p *problems) {
+	for field, value := range reflect.ValueOf(c).Elem().Fields() {
+		if server := field.Tag.Get("refused"); server != "" && !value.IsZero() {
+			p.add(field.Tag.Get("env"), "is set, but this version cannot use "+server+
+				" and keeps everything in DATA_DIR: unset it to accept that")
+		}
+	}
+}
+
+func (c *Config) checkBindAddress(p *problems) {
+	if c.BindAddress == "" || c.BindAddress == "localhost" {
+		return
+	}
+	if _, err := netip.ParseAddr(c.BindAddress); err != nil {
+		p.add("BIND_ADDRESS", fmt.Sprintf("is %q: give an IP address of this machine or localhost, or nothing to listen on all", c.BindAddress))
+	}
+}
+
+// loadCatalogue reads the file, or takes the default when there is none.
+func (c *Config) loadCatalogue(p *problems) {
+	if c.CatalogueFile == "" {
+		c.Catalogue = domain.DefaultCatalogue()
+		return
+	}
+	data, err := os.ReadFile(c.CatalogueFile)
+	if err == nil {
+		c.Catalogue, err = domain.ParseCatalogue(data)
+	}
+	if err != nil {
+		p.add("CATALOGUE_FILE", fmt.Sprintf("names a file that cannot be used: %v", err))
+	}
+}

@@ -1,0 +1,122 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
+)
+
+func webModule() fx.Option {
+	return fx.Module("web",
+		fx.Provide(newFailures, newHTTPConfig, httpapi.New, newHTTPServer),
+		fx.Invoke(func(lc fx.Lifecycle, w webService) { lc.Append(fx.StartStopHook(w.start, w.stop)) }),
+	)
+}
+
+func newHTTPConfig(c Config, o Options, store StoreName) httpapi.Config {
+	return httpapi.Config{BodyLimit: c.BodyLimit(), Version: o.Version, Store: string(store)}
+}
+
+// The bounds of a connection. A request that takes longer to arrive than
+// clients wait for the answer is not worth holding on to.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+func newHTTPServer(handler *httpapi.Server, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          stdlog.New(connectionLog{log}, "", 0),
+	}
+}
+
+// connectionLog takes net/http's own complaints. They name the client's
+// address, so their text is dropped; only when connections cannot be accepted
+// the address in it is our own.
+type connectionLog struct{ log *slog.Logger }
+
+// Write counts as written what it does not repeat.
+func (l connectionLog) Write(text []byte) (int, error) {
+	if cause, ok := bytes.CutPrefix(text, []byte("http: Accept error: ")); ok {
+		l.log.Warn("connections cannot be accepted", "error", string(bytes.TrimSpace(cause)))
+	} else {
+		l.log.Debug("connection problem")
+	}
+	return len(text), nil
+}
+
+// webService listens for requests.
+type webService struct {
+	fx.In
+
+	Server  *http.Server
+	Config  Config
+	Options Options
+	Failed  failures
+	Log     *slog.Logger
+}
+
+func (w webService) start(ctx context.Context) error {
+	address := net.JoinHostPort(w.Config.BindAddress, strconv.Itoa(w.Config.Port))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return w.listenError(err)
+	}
+	go w.serve(listener)
+	w.Log.Info("ready", "address", listener.Addr().String(), "version", w.Options.Version)
+	w.Options.Ready(listener.Addr())
+	return nil
+}
+
+func (w webService) serve(listener net.Listener) {
+	if err := w.Server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		w.Failed <- fmt.Errorf("no more connections can be accepted: %w", err)
+	}
+}
+
+// listenError says what to change.
+func (w webService) listenError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %d is in use: stop the program that uses it or set PORT to another", w.Config.Port)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("port %d may not be used by this user: set PORT to one above 1023", w.Config.Port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("the address %s is not this machine's: correct BIND_ADDRESS", w.Config.BindAddress)
+	default:
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+}
+
+// stop finishes the requests in hand and closes what takes too long.
+func (w webService) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, finishRequests)
+	defer cancel()
+	err := w.Server.Shutdown(ctx)
+	if err != nil {
+		_ = w.Server.Close()
+		return fmt.Errorf("requests were broken off: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,547 @@
+package domain
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep a body may nest; the body itself is level one.
+const maxDepth = 32
+
+// maxBodyBytes keeps places in a body within 32 bits.
+const maxBodyBytes = 1 << 30
+
+// field numbers the fields of an event as JSON names them.
+type field int
+
+const (
+	fieldVersion field = iota
+	fieldTool
+	fieldStatus
+	fieldTimestamp
+	fieldLevel
+	fieldErrorType
+	fieldResponseTime
+	fieldService
+	fieldCacheHit
+	fieldRetryCount
+	fieldCountry
+	fieldParameters
+	fieldSession
+	fieldSequence
+	fieldCount
+)
+
+var fieldNames = [fieldCount]string{
+	"version", "tool", "status", "timestamp_hour", "analytics_level", "error_type", "response_time_ms",
+	"service", "cache_hit", "retry_count", "country", "parameters", "session_id", "sequence_number",
+}
+
+// fieldOf finds a field by its quoted name. A switch costs less than a map on
+// this hottest of paths.
+func fieldOf(quoted []byte) (field, bool) {
+	switch string(quoted) {
+	case `"version"`:
+		return fieldVersion, true
+	case `"tool"`:
+		return fieldTool, true
+	case `"status"`:
+		return fieldStatus, true
+	case `"timestamp_hour"`:
+		return fieldTimestamp, true
+	case `"analytics_level"`:
+		return fieldLevel, true
+	case `"error_type"`:
+		return fieldErrorType, true
+	case `"response_time_ms"`:
+		return fieldResponseTime, true
+	case `"service"`:
+		return fieldService, true
+	case `"cache_hit"`:
+		return fieldCacheHit, true
+	case `"retry_count"`:
+		return fieldRetryCount, true
+	case `"country"`:
+		return fieldCountry, true
+	case `"parameters"`:
+		return fieldParameters, true
+	case `"session_id"`:
+		return fieldSession, true
+	case `"sequence_number"`:
+		return fieldSequence, true
+	default:
+		return 0, false
+	}
+}
+
+// span is a part of the body; the zero span stands for an absent value. Spans
+// hold no pointer, so that filling a draft costs the garbage collector nothing.
+type span struct{ start, end uint32 }
+
+// draft is an event as it was read and not yet judged.
+type draft struct {
+	// body is what the spans are parts of.
+	body []byte
+	// values holds the JSON of each field: absent when missing or null, only
+	// the first byte where it is an object or array.
+	values [fieldCount]span
+	// parameters holds the members of the parameters object that are not null.
+	parameters []parameter
+	// parametersBytes is the size of the parameters' JSON without white space.
+	parametersBytes int
+	// personal is the listed name of the first member that means personal data.
+	personal string
+	// personalIn is the field in which it was found, or fieldCount.
+	personalIn field
+	// overflow says that some number is beyond what a double can hold.
+	overflow bool
+	// notObject says that the event was no JSON object.
+	notObject bool
+}
+
+type parameter struct{ name, value span }
+
+func (d *draft) reset() {
+	*d = draft{body: d.body, parameters: d.parameters[:0], personalIn: fieldCount}
+}
+
+func (s span) length() int { return int(s.end - s.start) }
+
+// value is the JSON of a field, nil when absent.
+func (d *draft) value(f field) []byte { return d.text(d.values[f]) }
+
+func (d *draft) text(s span) []byte {
+	if s.end == 0 {
+		return nil
+	}
+	return d.body[s.start:s.end]
+}
+
+// reader reads one body, once.
+type reader struct {
+	body    []byte
+	decoder *jsontext.Decoder
+	draft   draft
+	// scratch and folded hold the last name, unquoted and folded.
+	scratch, folded []byte
+}
+
+// lenientText leaves half a surrogate pair in an escape to the rules: it is one
+// event's fault and not the body's. Raw bytes are checked beforehand.
+var lenientText = jsontext.AllowInvalidUTF8(true)
+
+func newReader(body []byte) *reader {
+	return &reader{
+		body:    body,
+		draft:   draft{body: body},
+		decoder: jsontext.NewDecoder(bytes.NewBuffer(body), lenientText, jsontext.AllowDuplicateNames(true)),
+	}
+}
+
+// refusal is a fault of the body as a whole.
+func refusal(code ViolationCode, field, message string) error {
+	return &Error{
+		Code: CodeInvalid, Message: message,
+		Violations: []Violation{{Index: WholeBody, Field: field, Code: code, Message: message}},
+	}
+}
+
+// batch reads the body and calls event for each of its events, in order; the
+// draft is valid during the call. It returns the number of events. An error is
+// a refusal of the whole body.
+func (r *reader) batch(maxEvents int, event func(index int, d *draft)) (int, error) {
+	if len(r.body) > maxBodyBytes {
+		return 0, refusal(ViolationJSON, "", "the body is larger than a gigabyte")
+	}
+	if !utf8.Valid(r.body) {
+		return 0, refusal(ViolationJSON, "", "the body is not valid UTF-8")
+	}
+	if len(bytes.TrimSpace(r.body)) == 0 {
+		return 0, refusal(ViolationJSON, "", "the body is empty: send {\"events\":[…]}")
+	}
+	if r.decoder.PeekKind() != '{' {
+		// Strictness first: what is no JSON is told so.
+		var rest draft
+		if err := r.scan(&rest, fieldCount); err != nil {
+			return 0, err
+		}
+		return 0, refusal(ViolationBatch, "", "the body must be an object with the member events")
+	}
+	if err := r.open(); err != nil {
+		return 0, err
+	}
+	start := r.decoder.InputOffset() - 1
+	count, found, alone := 0, false, true
+	var beside draft
+	beside.reset()
+	for r.decoder.PeekKind() != '}' {
+		name, err := r.name()
+		if err != nil {
+			return 0, err
+		}
+		if string(name) == "events" && r.decoder.PeekKind() == '[' && !found {
+			found = true
+			if count, err = r.events(maxEvents, event); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		alone = false
+		r.noteName(&beside, name, fieldCount)
+		if err := r.scan(&beside, fieldCount); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.end(start, alone); err != nil {
+		return 0, err
+	}
+	return count, besides(&beside, found)
+}
+
+// besides judges what stands around the events.
+func besides(d *draft, found bool) error {
+	switch {
+	case d.personal != "":
+		return refusal(ViolationPII, d.personal, personalNameMessage(d.personal))
+	case d.overflow:
+		return refusal(ViolationRange, "", overflowMessage)
+	case !found:
+		return refusal(ViolationBatch, "events", "the body must have a member events that holds an array")
+	default:
+		return nil
+	}
+}
+
+func (r *reader) events(maxEvents int, event func(index int, d *draft)) (int, error) {
+	if err := r.open(); err != nil {
+		return 0, err
+	}
+	count := 0
+	for r.decoder.PeekKind() != ']' {
+		if count == maxEvents {
+			return 0, refusal(ViolationBatch, "events", fmt.Sprintf(
+				"the batch has more than %d events: send it in parts", maxEvents))
+		}
+		r.draft.reset()
+		if err := r.event(&r.draft); err != nil {
+			return 0, err
+		}
+		event(count, &r.draft)
+		count++
+	}
+	_, err := r.decoder.ReadToken()
+	return count, r.syntax(err)
+}
+
+func (r *reader) event(d *draft) error {
+	if r.decoder.PeekKind() != '{' {
+		d.notObject = true
+		if r.decoder.PeekKind() != '[' {
+			return r.scan(d, fieldCount)
+		}
+		start := r.ahead().start
+		if err := r.scan(d, fieldCount); err != nil {
+			return err
+		}
+		return r.distinct(int64(start))
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	start := r.decoder.InputOffset() - 1
+	var seen [fieldCount + 1]bool
+	for r.decoder.PeekKind() != '}' {
+		quoted, err := r.decoder.ReadValue()
+		if err != nil {
+			return r.syntax(err)
+		}
+		f := r.fieldNamed(d, quoted)
+		if seen[f] && f != fieldCount {
+			return r.duplicate()
+		}
+		seen[f] = true
+		if err := r.field(d, f); err != nil {
+			return err
+		}
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return r.syntax(err)
+	}
+	if seen[fieldCount] {
+		return r.distinct(start)
+	}
+	return nil
+}
+
+// distinct makes sure that no name stands twice in any object of what was read
+// since start. The decoder could do so for every object, at an eighth of the
+// time of the whole judgement; so known names are counted instead, and only
+// where others stand is read again.
+func (r *reader) distinct(start int64) error {
+	if !jsontext.Value(r.body[start:r.decoder.InputOffset()]).IsValid(lenientText) {
+		return r.duplicate()
+	}
+	return nil
+}
+
+func (r *reader) duplicate() error {
+	return r.syntax(jsontext.ErrDuplicateName)
+}
+
+// fieldNamed is fieldCount for a name that is not known.
+func (r *reader) fieldNamed(d *draft, quoted []byte) field {
+	if f, known := fieldOf(quoted); known {
+		return f
+	}
+	name := r.unquote(quoted)
+	if f, known := fieldOf([]byte(`"` + string(name) + `"`)); known {
+		return f // spelt with escapes
+	}
+	r.noteName(d, name, fieldCount)
+	return fieldCount
+}
+
+// field reads the value of an event's member; fieldCount stands for one that
+// is not known.
+func (r *reader) field(d *draft, f field) error {
+	switch kind := r.decoder.PeekKind(); {
+	case f == fieldCount:
+		return r.scan(d, f)
+	case kind == '{' || kind == '[':
+		d.values[f] = r.ahead()
+		if f == fieldParameters && kind == '{' {
+			return r.parameters(d)
+		}
+		if err := r.scan(d, f); err != nil {
+			return err
+		}
+		return r.distinct(int64(d.values[f].start))
+	default:
+		value, err := r.scalar(d)
+		if kind != 'n' {
+			d.values[f] = value
+		}
+		return err
+	}
+}
+
+func (r *reader) parameters(d *draft) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	start, plain := r.decoder.InputOffset()-1, true
+	for r.decoder.PeekKind() != '}' {
+		p, kept, err := r.parameter(d)
+		if err != nil {
+			return err
+		}
+		// Few names without escapes are compared here, others read again.
+		plain = plain && kept && len(d.parameters) < MaxParameters && !d.hasParameter(p.name)
+		if kept {
+			d.parameters = append(d.parameters, p)
+		}
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return r.syntax(err)
+	}
+	d.parametersBytes = len("{}") + max(0, len(d.parameters)-1)
+	for _, p := range d.parameters {
+		d.parametersBytes += p.name.length() + len(":") + p.value.length()
+	}
+	if plain {
+		return nil
+	}
+	return r.distinct(start)
+}
+
+// hasParameter reports whether the name stands among the parameters already, or
+// may do so in another spelling.
+func (d *draft) hasParameter(name span) bool {
+	text := d.text(name)
+	for _, other := range d.parameters {
+		if bytes.Equal(d.text(other.name), text) {
+			return true
+		}
+	}
+	return bytes.IndexByte(text, '\\') >= 0
+}
+
+// parameter reads one member; one that is null is not kept.
+func (r *reader) parameter(d *draft) (p parameter, kept bool, err error) {
+	name, err := r.decoder.ReadValue()
+	if err != nil {
+		return p, false, r.syntax(err)
+	}
+	p.name = r.last(name)
+	r.noteName(d, r.unquote(name), fieldParameters)
+	switch kind := r.decoder.PeekKind(); kind {
+	case '{', '[':
+		p.value = r.ahead()
+		if err := r.scan(d, fieldParameters); err != nil {
+			return p, false, err
+		}
+		return p, true, r.distinct(int64(p.value.start))
+	default:
+		p.value, err = r.scalar(d)
+		return p, kind != 'n', err
+	}
+}
+
+// scan reads a value that is not kept, for the names in it.
+func (r *reader) scan(d *draft, in field) error {
+	outside := r.decoder.StackDepth()
+	for {
+		var err error
+		switch r.decoder.PeekKind() {
+		case '{', '[':
+			err = r.open()
+		case '}', ']':
+			_, err = r.decoder.ReadToken()
+			err = r.syntax(err)
+		default:
+			err = r.scanScalar(d, in)
+		}
+		if err != nil {
+			return err
+		}
+		if r.decoder.StackDepth() == outside {
+			return nil
+		}
+	}
+}
+
+func (r *reader) scanScalar(d *draft, in field) error {
+	if container, length := r.decoder.StackIndex(r.decoder.StackDepth()); container == '{' && length%2 == 0 {
+		name, err := r.name()
+		if err == nil {
+			r.noteName(d, name, in)
+		}
+		return err
+	}
+	_, err := r.scalar(d)
+	return err
+}
+
+// noteName remembers the first name that means personal data.
+func (r *reader) noteName(d *draft, name []byte, in field) {
+	if d.personal != "" {
+		return
+	}
+	r.folded = foldName(r.folded[:0], name)
+	if listed, personal := foldedNames[string(r.folded)]; personal {
+		d.personal, d.personalIn = listed, in
+	}
+}
+
+// open reads the start of an object or array.
+func (r *reader) open() error {
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return r.syntax(err)
+	}
+	if r.decoder.StackDepth() > maxDepth {
+		return refusal(ViolationJSON, "", fmt.Sprintf("the body nests deeper than %d levels", maxDepth))
+	}
+	return nil
+}
+
+// name reads a member's name, unquoted.
+func (r *reader) name() ([]byte, error) {
+	value, err := r.decoder.ReadValue()
+	if err != nil {
+		return nil, r.syntax(err)
+	}
+	return r.unquote(value), nil
+}
+
+func (r *reader) scalar(d *draft) (span, error) {
+	value, err := r.decoder.ReadValue()
+	if err != nil {
+		return span{}, r.syntax(err)
+	}
+	if isNumber(value) && overflows(value) {
+		d.overflow = true
+	}
+	return r.last(value), nil
+}
+
+// last is where the value just read stands in the body: the decoder may reuse
+// its own copy.
+func (r *reader) last(value []byte) span {
+	end := uint32(r.decoder.InputOffset())     //nolint:gosec // longer bodies are refused
+	return span{end - uint32(len(value)), end} //nolint:gosec // part of the body
+}
+
+// ahead is the first byte of the object or array that stands next.
+func (r *reader) ahead() span {
+	rest := r.body[r.decoder.InputOffset():]
+	start := uint32(len(r.body) - len(rest) + bytes.IndexAny(rest, "{[")) //nolint:gosec // part of the body
+	return span{start, start + 1}
+}
+
+// unquote gives a name's text for comparing: half a surrogate pair, which no
+// known name has, becomes a replacement character. The result is valid until
+// the next call.
+func (r *reader) unquote(quoted []byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], quoted)
+	return r.scratch
+}
+
+// end reads the end of the body and makes sure that nothing follows, and that
+// no name stands twice around the events unless these are alone.
+func (r *reader) end(start int64, alone bool) error {
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return r.syntax(err)
+	}
+	if !alone {
+		if err := r.distinct(start); err != nil {
+			return err
+		}
+	}
+	if _, err := r.decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return refusal(ViolationJSON, "", "the body goes on after the end of its JSON value")
+	}
+	return nil
+}
+
+// syntax turns the decoder's error, whose text repeats what was sent, into a
+// refusal that says where and what.
+func (r *reader) syntax(err error) error {
+	if err == nil {
+		return nil
+	}
+	what := "it is not valid JSON"
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		what = "a member's name stands twice in one object"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		what = "it ends too early"
+	}
+	offset := r.decoder.InputOffset()
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		offset = syntactic.ByteOffset
+	}
+	return refusal(ViolationJSON, "", "the body cannot be read at byte "+strconv.FormatInt(offset, 10)+": "+what)
+}
+
+func isNumber(value []byte) bool {
+	return value[0] == '-' || value[0] >= '0' && value[0] <= '9'
+}
+
+// overflows reports whether a double cannot hold the number. That takes an
+// exponent of three digits or hundreds of digits.
+func overflows(number []byte) bool {
+	if len(number) < len("1e309") || len(number) < 300 && bytes.IndexByte(number, 'e') < 0 && bytes.IndexByte(number, 'E') < 0 {
+		return false
+	}
+	_, err := strconv.ParseFloat(string(number), 64)
+	return err != nil
+}

@@ -1,0 +1,147 @@
+package domain_test
+
+import (
+	"bytes"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// sessions returns a sketch that was told the numbers from first up to and
+// without end.
+func sessions(first, end int) *domain.DistinctSketch {
+	var d domain.DistinctSketch
+	for i := first; i < end; i++ {
+		d.Add(strconv.Itoa(i))
+	}
+	return &d
+}
+
+func TestDistinctIsExactWhileFew(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 100, 767, 768} {
+		d := sessions(0, n)
+		d.Merge(sessions(0, n)) // the same again
+		if got := d.Estimate(); got != int64(n) {
+			t.Errorf("%d different strings count as %d", n, got)
+		}
+	}
+}
+
+func TestDistinctIsNearWhenMany(t *testing.T) {
+	for _, n := range []int{769, 1_000, 3_000, 10_000, 30_000, 100_000} {
+		for series := range 5 {
+			first := series * 1_000_000
+			got := float64(sessions(first, first+n).Estimate())
+			if math.Abs(got-float64(n)) > 0.05*float64(n) {
+				t.Errorf("%d different strings, series %d, count as %v", n, series, got)
+			}
+		}
+	}
+}
+
+func TestDistinctIsAFunctionOfTheSet(t *testing.T) {
+	part := rapid.Custom(func(t *rapid.T) [2]int {
+		first := rapid.IntRange(0, 1500).Draw(t, "first")
+		return [2]int{first, first + rapid.OneOf(rapid.IntRange(0, 5), rapid.IntRange(0, 1500)).Draw(t, "length")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(part, 1, 4).Draw(t, "parts")
+		var all domain.DistinctSketch
+		for _, p := range parts {
+			for i := p[1] - 1; i >= p[0]; i-- { // the other way round
+				all.Add(strconv.Itoa(i))
+			}
+		}
+		want := encode(t, &all)
+
+		var merged, nested domain.DistinctSketch
+		for _, p := range parts {
+			merged.Merge(sessions(p[0], p[1]))
+			inner := sessions(p[0], p[1])
+			inner.Merge(&nested)
+			nested = *inner
+		}
+		if !bytes.Equal(encode(t, &merged), want) || !bytes.Equal(encode(t, &nested), want) {
+			t.Fatalf("the order of merging makes a difference")
+		}
+		var read domain.DistinctSketch
+		if err := read.UnmarshalBinary(want); err != nil || read.Estimate() != all.Estimate() || !bytes.Equal(encode(t, &read), want) {
+			t.Fatalf("read back as %d, %v; want %d", read.Estimate(), err, all.Estimate())
+		}
+	})
+}
+
+func TestDistinctMergeLeavesTheOtherAlone(t *testing.T) {
+	for _, sizes := range [][2]int{{10, 20}, {10, 2_000}, {2_000, 10}, {2_000, 3_000}, {0, 2_000}, {0, 10}} {
+		other := sessions(0, sizes[1])
+		want := encode(t, other)
+		d := sessions(5_000, 5_000+sizes[0])
+		d.Merge(other)
+		for i := range 3_000 {
+			d.Add("more" + strconv.Itoa(i))
+		}
+		if !bytes.Equal(encode(t, other), want) {
+			t.Errorf("merging %d into %d, and adding, changed what was merged", sizes[1], sizes[0])
+		}
+	}
+}
+
+func TestDistinctEncodingNeverChanges(t *testing.T) {
+	// What is stored must stay readable: a change here needs a new format and
+	// a rebuild of the aggregates.
+	want := []byte{1, 0xa8, 0xac, 0x8a, 0xf9, 0x1, 0x9f, 0xb2, 0x99, 0xc9, 0x5}
+	if got := encode(t, sessions(0, 2)); !bytes.Equal(got, want) {
+		t.Errorf("encoded as %#v, want %#v", got, want)
+	}
+	if got := encode(t, sessions(0, 2_000)); len(got) != 4097 || got[0] != 2 {
+		t.Errorf("many strings have %d bytes of format %d", len(got), got[0])
+	}
+}
+
+func FuzzDistinctSketch(f *testing.F) {
+	valid, err := sessions(0, 4).MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(valid)
+	for i := range valid {
+		f.Add(valid[:i])
+		flipped := slices.Clone(valid)
+		flipped[i] ^= 0xff
+		f.Add(flipped)
+	}
+	f.Add([]byte{9, 0})                                         // unknown format
+	f.Add([]byte{1})                                            // no hash
+	f.Add([]byte{1, 0, 0})                                      // a hash twice
+	f.Add(append([]byte{1, 5}, 255, 255, 255, 255, 15))         // beyond 32 bits
+	f.Add(append([]byte{1}, bytes.Repeat([]byte{0xff}, 11)...)) // no number
+	f.Add(append([]byte{1}, bytes.Repeat([]byte{1}, 769)...))   // too many for sparse
+	f.Add(append([]byte{2}, bytes.Repeat([]byte{1}, 4095)...))  // a register missing
+	f.Add(append([]byte{2}, bytes.Repeat([]byte{21}, 4096)...)) // all at the top
+	f.Add(append([]byte{2}, bytes.Repeat([]byte{22}, 4096)...)) // above the top
+	f.Add(append([]byte{2}, bytes.Repeat([]byte{0}, 4096)...))  // dense and empty
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before, s := sessions(0, 3), sessions(0, 3)
+		if err := s.UnmarshalBinary(data); err != nil {
+			if !reflect.DeepEqual(s, before) {
+				t.Fatal("a failed read changed the sketch")
+			}
+			return
+		}
+		if s.Estimate() < 0 {
+			t.Fatalf("%d different strings", s.Estimate())
+		}
+		s.Merge(before)
+		s.Add("one more")
+		var again domain.DistinctSketch
+		if err := again.UnmarshalBinary(encode(t, s)); err != nil || !reflect.DeepEqual(&again, s) {
+			t.Fatalf("read back as %+v, %v; want %+v", again, err, s)
+		}
+	})
+}

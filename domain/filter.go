@@ -1,0 +1,29 @@
+package domain
+
+// IsToolName reports whether s has the form of a tool's name, in the catalogue
+// or not.
+func IsToolName(s string) bool { return isCatalogueName(s) }
+
+// ParseFilter checks the values by which a reader wants to filter; empty ones
+// keep all. The country may be in any case. The tool must be in the catalogue or be [OtherName]; of the others
+// only the form counts, since old versions and retired services stay asked
+// for. Its error is of [CodeInvalid] and begins with the dimension's name.
+func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
+	country, isCountry := parseCountry([]byte(f.Country))
+	switch {
+	case f.Tool != "" && f.Tool != OtherName && !c.HasTool(f.Tool):
+		return Filter{}, NewError(CodeInvalid, nil, "tool must be a name in the catalogue, or other")
+	case f.Version != "" && !isVersion(f.Version):
+		return Filter{}, NewError(CodeInvalid, nil, "version must be 1 to 20 characters of [0-9A-Za-z.+_-]")
+	case f.Country != "" && !isCountry:
+		return Filter{}, NewError(CodeInvalid, nil, "country must be an ISO 3166-1 alpha-2 code, such as US")
+	case f.Service != "" && !isCatalogueName(f.Service):
+		return Filter{}, NewError(CodeInvalid, nil, "service must be 1 to 64 characters of [0-9a-z_-]")
+	}
+	f.Country = country
+	return f, nil
+}
+
+func isVersion(s string) bool {
+	return s != "" && len(s) <= MaxVersionLength && all([]byte(s), isVersionCharacter)
+}

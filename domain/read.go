@@ -1,0 +1,55 @@
+package domain
+
+import "time"
+
+// Selection is what a statistic needs to be read: for one window and filter,
+// the calls broken down in each of several ways. All parts of one selection
+// are answered from one state of the store, so that they agree.
+type Selection struct {
+	Window Window
+	Filter Filter
+	// By lists the breakdowns; [DimensionNone] asks for totals.
+	By []Dimension
+	// Errors asks for the error summaries too.
+	Errors bool
+}
+
+// GrainFor returns the grain whose stored rows answer a breakdown under the
+// filter: exactly the dimensions needed where rows are kept for these, else
+// full grain, whose rows must be added up.
+func (s Selection) GrainFor(by Dimension) Grain {
+	return storedGrain(s.Filter.Grain()|Grain(by), RollupGrains())
+}
+
+// ErrorGrain is the same for error summaries, which are always broken down by
+// error type.
+func (s Selection) ErrorGrain() Grain { return storedGrain(s.Filter.Grain(), ErrorGrains()) }
+
+func storedGrain(need Grain, stored []Grain) Grain {
+	for _, g := range stored {
+		if g == need {
+			return g
+		}
+	}
+	return GrainFull
+}
+
+// Selected answers a [Selection].
+type Selected struct {
+	// Rollups holds, for each breakdown asked for, one row per bucket and
+	// group that has calls, by bucket and then by the group's value,
+	// ascending. Row groups tell only the breakdown's dimension apart.
+	Rollups map[Dimension][]RollupRow
+	// Errors holds one row per bucket and error type, by bucket and then by
+	// error type, ascending. Row groups are [GrainTotal].
+	Errors []ErrorRow
+}
+
+// Activity is what the store knows about the pipeline as a whole.
+type Activity struct {
+	// Events counts the events that the daily aggregates hold.
+	Events int64
+	// LastReceived is when the newest stored batch was accepted; zero when
+	// there has been none.
+	LastReceived time.Time
+}

@@ -1,0 +1,161 @@
+package domain
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Coverage says what an answer counts. All parts of an answer speak of the same
+// window.
+type Coverage struct {
+	Window Window
+	// CallsFrom is from when calls are counted: the window's start, or later
+	// where what came before is no longer kept.
+	CallsFrom time.Time
+	// ErrorsFrom is the same for error types. It is never before CallsFrom, so
+	// that a share of the calls since then can be told.
+	ErrorsFrom time.Time
+}
+
+func newCoverage(w Window, c Cutoffs) Coverage {
+	calls, errs := c.Hourly, c.HourlyErrors
+	if w.Resolution == Daily {
+		calls, errs = c.Daily, c.DailyErrors
+	}
+	from := latest(w.Start, calls)
+	return Coverage{Window: w, CallsFrom: from, ErrorsFrom: latest(from, errs)}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Scope is what a [Reading] is about and what it may tell.
+type Scope struct {
+	Window Window
+	Filter Filter
+	// Cutoffs leave out what is due for deletion, whether or not it is gone.
+	Cutoffs Cutoffs
+	// PrivacyMinCount is the least number of calls of a country or version
+	// that may be told; see [FoldSmallGroups].
+	PrivacyMinCount int
+}
+
+// Reading is what the store said for one answer. Its methods are pure
+// functions that compute the statistics; each needs the totals and says in its
+// comment which breakdowns beside them. Numbers are finite and rounded: rates
+// to 4 decimals, milliseconds to 1.
+type Reading struct {
+	coverage Coverage
+	minimum  int64
+	rollups  map[Dimension][]RollupRow
+	errors   []ErrorRow
+	total    Rollup
+}
+
+// NewReading prepares the selected rows for the statistics of the scope.
+//
+// A filter by country or version that leaves fewer calls than PrivacyMinCount
+// is read as if there were none. Otherwise the groups that no list shows could
+// be had by asking for them one by one.
+func NewReading(scope Scope, selected Selected) *Reading {
+	r := &Reading{
+		coverage: newCoverage(scope.Window, scope.Cutoffs),
+		minimum:  int64(scope.PrivacyMinCount),
+		rollups:  make(map[Dimension][]RollupRow, len(selected.Rollups)),
+	}
+	for by, rows := range selected.Rollups {
+		r.rollups[by] = rowsFrom(rows, r.coverage.CallsFrom)
+	}
+	for _, row := range selected.Errors {
+		if !row.Bucket.Before(r.coverage.ErrorsFrom) {
+			r.errors = append(r.errors, row)
+		}
+	}
+	for i := range r.rollups[DimensionNone] {
+		r.total.Merge(&r.rollups[DimensionNone][i].Rollup)
+	}
+	private := scope.Filter.Country != "" || scope.Filter.Version != ""
+	if private && r.total.Calls < r.minimum {
+		r.rollups, r.errors, r.total = nil, nil, Rollup{}
+	}
+	return r
+}
+
+// rowsFrom leaves out what comes before from; rows are ascending.
+func rowsFrom(rows []RollupRow, from time.Time) []RollupRow {
+	first := slices.IndexFunc(rows, func(row RollupRow) bool { return !row.Bucket.Before(from) })
+	if first < 0 {
+		return nil
+	}
+	return rows[first:]
+}
+
+// toolRollup adds up the window's calls of one tool, but not its sessions,
+// which nothing tells.
+type toolRollup struct {
+	name   string
+	rollup *Rollup
+}
+
+// byTool adds up the window's calls of each tool, the most called first.
+func (r *Reading) byTool() []toolRollup {
+	sums := make(map[string]*Rollup)
+	for i := range r.rollups[DimensionTool] {
+		row := &r.rollups[DimensionTool][i]
+		part := row.Rollup
+		part.Sessions = DistinctSketch{}
+		entry(sums, row.Group.Tool).Merge(&part)
+	}
+	tools := make([]toolRollup, 0, len(sums))
+	for name, sum := range sums {
+		tools = append(tools, toolRollup{name, sum})
+	}
+	slices.SortFunc(tools, func(a, b toolRollup) int {
+		return cmp.Or(cmp.Compare(b.rollup.Calls, a.rollup.Calls), cmp.Compare(a.name, b.name))
+	})
+	return tools
+}
+
+// tally counts the window's calls with one value of a dimension.
+type tally struct {
+	GroupCount
+	errors int64
+}
+
+// tallies counts the calls for each value of d, the most called first; calls
+// without a value are not among them.
+func (r *Reading) tallies(d Dimension) []tally {
+	sums := make(map[string]*tally)
+	for i := range r.rollups[d] {
+		row := &r.rollups[d][i]
+		if value := row.Group.Value(d); value != "" {
+			sum := entry(sums, value)
+			sum.Value = value
+			sum.Calls += row.Rollup.Calls
+			sum.errors += row.Rollup.Errors
+		}
+	}
+	tallies := make([]tally, 0, len(sums))
+	for _, sum := range sums {
+		tallies = append(tallies, *sum)
+	}
+	slices.SortFunc(tallies, func(a, b tally) int { return compareForShow(a.GroupCount, b.GroupCount) })
+	return tallies
+}
+
+// shown returns the groups of d that may be told and the sum of their calls.
+func (r *Reading) shown(d Dimension) (groups []GroupCount, calls int64) {
+	for _, t := range r.tallies(d) {
+		groups = append(groups, t.GroupCount)
+	}
+	groups = FoldSmallGroups(groups, r.minimum)
+	for _, g := range groups {
+		calls += g.Calls
+	}
+	return groups, calls
+}

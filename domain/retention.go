@@ -1,0 +1,43 @@
+package domain
+
+import "time"
+
+// Retention is how long each kind of data is kept. A bucket is due for
+// deletion as soon as all of it is older.
+type Retention struct {
+	Events time.Duration
+	Hourly time.Duration
+	Daily  time.Duration
+	Errors time.Duration
+}
+
+// DefaultRetention keeps raw events for 90 days, hourly aggregates for 30,
+// daily aggregates for 730 and error summaries for 90.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{Events: 90 * day, Hourly: 30 * day, Daily: 730 * day, Errors: 90 * day}
+}
+
+// Cutoffs are bucket starts; whatever starts before its cutoff is due.
+type Cutoffs struct {
+	// Events cuts raw events and Hourly hourly aggregates, both by hours.
+	Events, Hourly time.Time
+	// Daily cuts daily aggregates, by days.
+	Daily time.Time
+	// HourlyErrors and DailyErrors cut error summaries.
+	HourlyErrors, DailyErrors time.Time
+	// Batches cuts the ids of stored batches, by the time of their receipt.
+	Batches time.Time
+}
+
+// Cutoffs returns what is due at now.
+func (r Retention) Cutoffs(now time.Time) Cutoffs {
+	return Cutoffs{
+		Events:       Hourly.Floor(now.Add(-r.Events)),
+		Hourly:       Hourly.Floor(now.Add(-r.Hourly)),
+		Daily:        Daily.Floor(now.Add(-r.Daily)),
+		HourlyErrors: Hourly.Floor(now.Add(-r.Errors)),
+		DailyErrors:  Daily.Floor(now.Add(-r.Errors)),
+		Batches:      now.Add(-r.Events),
+	}
+}

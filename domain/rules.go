@@ -1,0 +1,310 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	validation "github.com/go-ozzo/ozzo-validation/v4"
+)
+
+// report applies every rule and returns what is broken; for an event that
+// accept takes it returns nothing. Personal data by name goes before all other
+// rules.
+func (j *judge) report(index int, d *draft) []Violation {
+	r := &report{judge: j, index: index, draft: d}
+	switch {
+	case d.personal != "":
+		r.add(r.personalField(), ViolationPII, personalNameMessage(d.personal))
+	case d.notObject:
+		r.add("", ViolationType, "an event must be a JSON object")
+	case d.overflow:
+		r.add("", ViolationRange, overflowMessage)
+	default:
+		r.minimal()
+	}
+	return r.violations
+}
+
+const overflowMessage = "a number is too large for any JSON reader to hold"
+
+func personalNameMessage(listed string) string {
+	return fmt.Sprintf("a member is named like %q, which means personal data: remove it", listed)
+}
+
+// report collects the violations of one event.
+type report struct {
+	*judge
+	index      int
+	draft      *draft
+	violations []Violation
+}
+
+// personalField names the place without repeating a name that the client made
+// up: the field and the listed name.
+func (r *report) personalField() string {
+	if r.draft.personalIn == fieldCount {
+		return r.draft.personal
+	}
+	return fieldNames[r.draft.personalIn] + "." + r.draft.personal
+}
+
+func (r *report) add(field string, code ViolationCode, message string) {
+	r.violations = append(r.violations, Violation{Index: r.index, Field: field, Code: code, Message: message})
+}
+
+// check holds a field's value to the rules, up to the first it breaks.
+func (r *report) check(f field, rules ...validation.Rule) {
+	r.validate(f, r.value(r.draft.value(f)), rules...)
+}
+
+func (r *report) validate(f field, value any, rules ...validation.Rule) {
+	if broken, ok := errors.AsType[validation.Error](validation.Validate(value, rules...)); ok {
+		r.add(fieldNames[f], ViolationCode(broken.Code()), fieldNames[f]+" "+broken.Error())
+	}
+}
+
+func (r *report) minimal() {
+	status, _ := r.value(r.draft.value(fieldStatus)).(string)
+	name, _ := r.value(r.draft.value(fieldLevel)).(string)
+	level, _ := ParseLevel(name)
+	failed := status == string(StatusError) && level.includes(LevelStandard)
+
+	r.check(fieldVersion, required(), isText(), impersonal(),
+		length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -"))
+	tools := oneOf(r.config.Catalogue.HasTool, "be a tool of the catalogue; GET /v1/catalogue lists them")
+	r.check(fieldTool, required(), isText(), validation.When(!r.config.CountUnknownTools, tools))
+	r.check(fieldStatus, required(), isText(), oneOf(holds(ParseStatus), "be success or error"))
+	r.check(fieldTimestamp, required(), isText(), r.isHour())
+	r.check(fieldLevel, required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed"))
+	r.check(fieldErrorType, validation.When(failed, required()), isText(), impersonal(),
+		length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -"))
+	if level.includes(LevelStandard) {
+		r.standard()
+	}
+	if level.includes(LevelDetailed) {
+		r.detailed()
+	}
+}
+
+func (r *report) standard() {
+	r.check(fieldResponseTime, isInteger(), atLeast(0))
+	r.check(fieldService, isText(),
+		oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them"))
+	r.check(fieldCacheHit, isBoolean())
+	r.check(fieldRetryCount, isInteger(), atLeast(0), atMost(MaxRetryCount, ViolationRange, "must not be above %d"))
+	r.check(fieldCountry, isText(), oneOf(isCountry, "be a country code of ISO 3166-1 alpha-2"))
+}
+
+func (r *report) detailed() {
+	r.parameters()
+	r.check(fieldSession, isText(), match(sessionPattern, "exactly 16 hexadecimal digits"))
+	r.check(fieldSequence, isInteger(), atLeast(0), atMost(MaxSequenceNumber, ViolationRange, "must not be above %d"))
+}
+
+func (r *report) parameters() {
+	raw := r.draft.value(fieldParameters)
+	if raw == nil {
+		return
+	}
+	if raw[0] != '{' {
+		r.add(fieldNames[fieldParameters], ViolationType, fieldNames[fieldParameters]+" must be an object")
+		return
+	}
+	r.validate(fieldParameters, int64(len(r.draft.parameters)),
+		atMost(MaxParameters, ViolationLength, "must have at most %d members"))
+	r.validate(fieldParameters, int64(r.draft.parametersBytes),
+		atMost(MaxParametersBytes, ViolationLength, "must have at most %d bytes of JSON"))
+	for _, p := range r.draft.parameters {
+		r.validate(fieldParameters, r.value(r.draft.text(p.name)), isText(), impersonal(), length(MaxParameterLength))
+		r.validate(fieldParameters, r.value(r.draft.text(p.value)), isParameter(), impersonal(), length(MaxParameterLength))
+	}
+}
+
+// kind stands for a value that no rule but the type rules knows.
+type kind string
+
+const (
+	composite  kind = "object or array"
+	fractional kind = "number that is not whole"
+	unstored   kind = "text that no store can hold"
+)
+
+// value translates a field's JSON: to nil when absent, a trimmed string, an
+// int64, a bool, or one of the kinds above.
+func (r *report) value(raw []byte) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	switch raw[0] {
+	case '"':
+		return storable(raw)
+	case 't', 'f':
+		return raw[0] == 't'
+	case '{', '[':
+		return composite
+	default:
+		if n, whole := parseInteger(raw); whole {
+			return n
+		}
+		return fractional
+	}
+}
+
+func storable(quoted []byte) any {
+	text, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil || strings.ContainsRune(string(text), 0) {
+		return unstored
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// broken is the error of a rule; its message reads on after the field's name.
+func broken(code ViolationCode, message string) validation.Error {
+	return validation.NewError(string(code), message)
+}
+
+func required() validation.Rule {
+	return validation.Required.ErrorObject(broken(ViolationRequired, "is required"))
+}
+
+func isText() validation.Rule {
+	return validation.By(func(value any) error {
+		if value == unstored {
+			return broken(ViolationText, "must not contain NUL or half of a surrogate pair")
+		}
+		switch value.(type) {
+		case nil, string:
+			return nil
+		default:
+			return broken(ViolationType, "must be a string")
+		}
+	})
+}
+
+func isInteger() validation.Rule {
+	return validation.By(func(value any) error {
+		switch value.(type) {
+		case nil, int64:
+			return nil
+		default:
+			return broken(ViolationType, "must be a whole number")
+		}
+	})
+}
+
+func isBoolean() validation.Rule {
+	return validation.By(func(value any) error {
+		switch value.(type) {
+		case nil, bool:
+			return nil
+		default:
+			return broken(ViolationType, "must be true or false")
+		}
+	})
+}
+
+func isParameter() validation.Rule {
+	return validation.By(func(value any) error {
+		switch value {
+		case unstored:
+			return broken(ViolationText, "must hold no string with NUL or half of a surrogate pair")
+		case composite:
+			return broken(ViolationType, "must hold only strings, numbers and booleans")
+		default:
+			return nil
+		}
+	})
+}
+
+// impersonal, length and match look at strings and let everything else pass.
+func impersonal() validation.Rule {
+	return onText(func(text string) error {
+		if looksLike, personal := PersonalValue(text); personal {
+			return broken(ViolationPII, fmt.Sprintf("looks like %s: remove it", looksLike))
+		}
+		return nil
+	})
+}
+
+func length(highest int) validation.Rule {
+	return onText(func(text string) error {
+		return validation.Validate(text, validation.RuneLength(0, highest).ErrorObject(
+			broken(ViolationLength, fmt.Sprintf("must have at most %d characters", highest))))
+	})
+}
+
+var (
+	versionPattern   = regexp.MustCompile(`^[0-9A-Za-z.+_-]+$`)
+	errorTypePattern = regexp.MustCompile(`^[0-9A-Za-z_.:-]+$`)
+	sessionPattern   = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)
+)
+
+func match(pattern *regexp.Regexp, allowed string) validation.Rule {
+	return validation.Match(pattern).ErrorObject(broken(ViolationFormat, "must consist of "+allowed))
+}
+
+func oneOf(known func(string) bool, message string) validation.Rule {
+	return onText(func(text string) error {
+		if text == "" || known(text) {
+			return nil
+		}
+		return broken(ViolationUnknown, "must "+message)
+	})
+}
+
+// holds turns a parser into a test.
+func holds[T any](parse func(string) (T, bool)) func(string) bool {
+	return func(s string) bool { _, ok := parse(s); return ok }
+}
+
+func isCountry(s string) bool { _, ok := parseCountry([]byte(s)); return ok }
+
+func onText(rule func(text string) error) validation.Rule {
+	return validation.By(func(value any) error {
+		if text, ok := value.(string); ok {
+			return rule(text)
+		}
+		return nil
+	})
+}
+
+func atLeast(lowest int64) validation.Rule {
+	return validation.Min(lowest).ErrorObject(broken(ViolationRange, fmt.Sprintf("must not be below %d", lowest)))
+}
+
+func atMost(highest int64, code ViolationCode, message string) validation.Rule {
+	return validation.Max(highest).ErrorObject(broken(code, fmt.Sprintf(message, highest)))
+}
+
+// isHour tells the four ways apart in which a time can be wrong.
+func (j *judge) isHour() validation.Rule {
+	return onText(func(text string) error {
+		at, ok := parseTimestamp([]byte(text))
+		switch {
+		case !ok:
+			return broken(ViolationFormat, "must be a date-time of RFC 3339, such as 2026-11-23T14:00:00Z")
+		case !isQuarterHour(at):
+			return broken(ViolationPrecise, "must lie exactly on a quarter of an hour: round it down to the hour")
+		case at.Unix() > j.furthest:
+			return broken(ViolationFuture, fmt.Sprintf("must not lie more than %s ahead", hours(j.config.MaxAhead)))
+		case at.Unix() < j.oldest:
+			return broken(ViolationOld, fmt.Sprintf("must not be older than %s", hours(j.config.MaxAge)))
+		default:
+			return nil
+		}
+	})
+}
+
+func hours(d time.Duration) string {
+	if day := 24 * time.Hour; d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	if d == time.Hour {
+		return "1 hour"
+	}
+	return fmt.Sprintf("%g hours", d.Hours())
+}

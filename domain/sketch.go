@@ -1,0 +1,187 @@
+package domain
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+)
+
+// LatencyRelativeError bounds how far a quantile of a [LatencySketch] is from
+// the exact one, relative to the exact one. It leaves room below one percent
+// for the rounding of what is shown.
+const LatencyRelativeError = 0.0075
+
+// LatencySketch counts response times of 0 to [MaxResponseTimeMS] in bins that
+// are narrow enough for quantiles within [LatencyRelativeError].
+//
+// The bins follow the logarithmic layout of DDSketch (Masson, Rim and Lee,
+// "DDSketch: a fast and fully-mergeable quantile sketch with relative-error
+// guarantees", VLDB 2019), fitted to whole milliseconds: below 67 ms every
+// value has a bin of its own. As values are bounded, so is the number of bins;
+// none is ever collapsed, and a sketch is a pure function of the multiset of
+// its values, to the byte of its encoding.
+//
+// The zero LatencySketch is empty and ready.
+type LatencySketch struct {
+	bins  []latencyBin // ascending by index, no count of 0
+	count int64
+}
+
+type latencyBin struct {
+	index uint16
+	count int64
+}
+
+// latencyBounds holds the highest value of every bin, ascending.
+var latencyBounds = func() []int32 {
+	bounds := []int32{0}
+	for low := int32(1); low <= MaxResponseTimeMS; {
+		// The widest bin from low on whose middle is near enough to its ends.
+		high := int32(float64(low) * (1 + LatencyRelativeError) / (1 - LatencyRelativeError))
+		high = min(max(high, low), MaxResponseTimeMS)
+		bounds = append(bounds, high)
+		low = high + 1
+	}
+	return bounds
+}()
+
+// latencyValue is the value that stands for a bin: the one whose relative
+// distance to both ends is the same, 2·l·h/(l+h).
+func latencyValue(index uint16) float64 {
+	high := float64(latencyBounds[index])
+	if index == 0 {
+		return high
+	}
+	low := float64(latencyBounds[index-1] + 1)
+	return 2 * low * high / (low + high)
+}
+
+func latencyIndex(ms int32) uint16 {
+	ms = min(max(ms, 0), MaxResponseTimeMS)
+	i, _ := slices.BinarySearch(latencyBounds, ms)
+	return uint16(i) //nolint:gosec // there are fewer than 1,000 bins
+}
+
+// Add counts one response time; one outside the range counts as its nearest
+// end.
+func (s *LatencySketch) Add(ms int32) { s.addBin(latencyIndex(ms), 1) }
+
+func (s *LatencySketch) addBin(index uint16, count int64) {
+	i := sort.Search(len(s.bins), func(i int) bool { return s.bins[i].index >= index })
+	if i < len(s.bins) && s.bins[i].index == index {
+		s.bins[i].count += count
+	} else {
+		s.bins = slices.Insert(s.bins, i, latencyBin{index, count})
+	}
+	s.count += count
+}
+
+// Merge adds other's values.
+func (s *LatencySketch) Merge(other *LatencySketch) {
+	// From the back, so that every bin moves at most once and none is copied
+	// where other brings no new one.
+	mine, place := len(s.bins)-1, len(s.bins)+s.missing(other)-1
+	s.bins = slices.Grow(s.bins, place-mine)[:place+1]
+	for theirs := len(other.bins) - 1; theirs >= 0; place-- {
+		switch bin := other.bins[theirs]; {
+		case mine < 0 || s.bins[mine].index < bin.index:
+			s.bins[place] = bin
+			theirs--
+		case s.bins[mine].index > bin.index:
+			s.bins[place] = s.bins[mine]
+			mine--
+		default:
+			s.bins[place] = latencyBin{bin.index, s.bins[mine].count + bin.count}
+			mine--
+			theirs--
+		}
+	}
+	s.count += other.count
+}
+
+// missing is the number of other's bins that s does not have.
+func (s *LatencySketch) missing(other *LatencySketch) int {
+	n, i := 0, 0
+	for _, bin := range other.bins {
+		for i < len(s.bins) && s.bins[i].index < bin.index {
+			i++
+		}
+		if i == len(s.bins) || s.bins[i].index != bin.index {
+			n++
+		}
+	}
+	return n
+}
+
+// Count is the number of values.
+func (s *LatencySketch) Count() int64 { return s.count }
+
+// Quantile returns the q-quantile in milliseconds by nearest rank: of the n
+// values in ascending order, the one at rank ⌈q·n⌉ (definition 1 of Hyndman
+// and Fan, 1996), to within [LatencyRelativeError]. q is clamped to 0 to 1; an
+// empty sketch gives 0.
+func (s *LatencySketch) Quantile(q float64) float64 {
+	rank := max(1, int64(math.Ceil(min(max(q, 0), 1)*float64(s.count))))
+	var seen int64
+	for _, b := range s.bins {
+		if seen += b.count; seen >= rank {
+			return latencyValue(b.index)
+		}
+	}
+	return 0
+}
+
+// latencyFormat is the first byte of an encoded sketch. It changes with the
+// layout of the bins.
+const latencyFormat = 1
+
+// AppendBinary appends the canonical encoding: equal sketches have equal
+// bytes. An empty sketch has none.
+func (s *LatencySketch) AppendBinary(b []byte) ([]byte, error) {
+	if s.count == 0 {
+		return b, nil
+	}
+	b = append(b, latencyFormat)
+	next := uint16(0)
+	for _, bin := range s.bins {
+		b = binary.AppendUvarint(b, uint64(bin.index-next))
+		b = binary.AppendUvarint(b, uint64(bin.count)) //nolint:gosec // counts are positive
+		next = bin.index + 1
+	}
+	return b, nil
+}
+
+// MarshalBinary returns the canonical encoding.
+func (s *LatencySketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
+
+// UnmarshalBinary reads an encoding. Damaged bytes are an error and leave the
+// sketch unchanged.
+func (s *LatencySketch) UnmarshalBinary(data []byte) error {
+	var read LatencySketch
+	if len(data) > 0 {
+		if data[0] != latencyFormat {
+			return fmt.Errorf("latency sketch: format %d is unknown", data[0])
+		}
+		data = data[1:]
+	}
+	next := uint64(0)
+	for len(data) > 0 {
+		gap, n := binary.Uvarint(data)
+		if n <= 0 || gap >= uint64(len(latencyBounds)) || next+gap >= uint64(len(latencyBounds)) {
+			return fmt.Errorf("latency sketch: damaged bin")
+		}
+		data = data[n:]
+		count, n := binary.Uvarint(data)
+		if n <= 0 || count == 0 || count > math.MaxInt64-uint64(read.count) { //nolint:gosec // count is never negative
+			return fmt.Errorf("latency sketch: damaged count")
+		}
+		data = data[n:]
+		read.bins = append(read.bins, latencyBin{uint16(next + gap), int64(count)}) //nolint:gosec // both are checked above
+		read.count += int64(count)                                                  //nolint:gosec // checked above
+		next += gap + 1
+	}
+	*s = read
+	return nil
+}

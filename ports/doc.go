@@ -1,0 +1,14 @@
+// Package ports says what the use cases need from the world. A port here is an
+// interface; HTTP handlers and database code are adapters and live under
+// adapters.
+//
+// The comments are promises: package contract under test holds one suite per
+// port, and every adapter passes it. All implementations are safe for
+// concurrent use. Errors carry a [domain.Code]; an error without one is a
+// defect. A cancelled context ends a call with the context's error in its
+// chain.
+package ports
+
+//go:generate go tool mockgen -source=queue.go -destination=mocks/queue.go -package=mocks
+//go:generate go tool mockgen -source=store.go -destination=mocks/store.go -package=mocks
+//go:generate go tool mockgen -source=runtime.go -destination=mocks/runtime.go -package=mocks

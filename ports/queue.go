@@ -1,0 +1,72 @@
+package ports
+
+import (
+	"context"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// EventQueue is the way in: it holds accepted batches until they are stored.
+type EventQueue interface {
+	// Enqueue holds the whole batch, durably, or nothing of it. A batch whose
+	// events would not fit is refused with domain.CodeQueueFull; the check and
+	// the adding are one step, so the bound holds for any number of callers.
+	// A queue that cannot be reached or written gives domain.CodeUnavailable,
+	// and then the batch may or may not be held.
+	Enqueue(ctx context.Context, batch domain.Batch) error
+
+	// EnqueueOnce is Enqueue for a request with an idempotency key. When no
+	// batch was accepted under the key in the last domain.IdempotencyLifetime
+	// it holds batch and receipt in one step and returns receipt. Otherwise,
+	// full queue or not, it holds nothing and returns the earlier receipt. The
+	// key itself is never stored, only a keyed hash of it.
+	EnqueueOnce(ctx context.Context, key string, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error)
+}
+
+// Delivery is a batch in a worker's hands.
+type Delivery struct {
+	Batch domain.Batch
+	// Attempt counts how often the batch was handed out, this time included.
+	Attempt int
+}
+
+// Deliveries is the way out of the queue. Every batch is handed to one worker
+// at a time, oldest first, and again until it is acknowledged or buried: at
+// least once. Making that exactly once is the store's part.
+type Deliveries interface {
+	// Receive hands out the oldest batches that nobody holds, as many whole
+	// ones as have at most maxEvents events together, but at least one if
+	// there is any. With none it waits up to wait for one, and then returns
+	// none and no error. An entry that cannot be read is buried on the way and
+	// not returned. What a crashed worker held is handed out again.
+	Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]Delivery, error)
+
+	// Acknowledge forgets batches for good. Ids that the queue does not hold
+	// are no error.
+	Acknowledge(ctx context.Context, ids ...domain.BatchID) error
+
+	// Return gives batches back, to be handed out again at once and in their
+	// old place. Ids that nobody holds are no error and stay as they are.
+	Return(ctx context.Context, ids ...domain.BatchID) error
+
+	// Bury moves a batch to the dead letters together with the reason, which
+	// names no submitted value.
+	Bury(ctx context.Context, id domain.BatchID, reason string) error
+}
+
+// QueueDepth tells how much the queue holds.
+type QueueDepth struct {
+	// Batches and Events count everything not yet acknowledged or buried.
+	Batches, Events int
+	// DeadLetters counts buried batches.
+	DeadLetters int
+	// Oldest is when the oldest batch was received; zero when there is none.
+	Oldest time.Time
+}
+
+// QueueMeter measures the queue.
+type QueueMeter interface {
+	// Depth is cheap: it may be asked for with every health check.
+	Depth(ctx context.Context) (QueueDepth, error)
+}

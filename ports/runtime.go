@@ -1,0 +1,28 @@
+package ports
+
+import (
+	"context"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// Clock tells the time.
+type Clock interface {
+	Now() time.Time
+}
+
+// BatchIDs makes batch ids.
+type BatchIDs interface {
+	// NewBatchID returns an id that no other call ever returns, in any
+	// process, and that sorts after the ids made before in this process.
+	NewBatchID() domain.BatchID
+}
+
+// HealthCheck tells whether something that the service needs works.
+type HealthCheck interface {
+	// Name is what the check is called in answers, such as "store".
+	Name() string
+	// Check returns nil when it works. It ends soon after ctx does.
+	Check(ctx context.Context) error
+}

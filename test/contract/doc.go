@@ -1,0 +1,6 @@
+// Package contract tests adapters against the promises of package ports: one
+// suite for the queue, one for the store. Every adapter runs them, and what
+// they cannot see through the ports the adapter lends in a harness.
+//
+// It also makes the events that tests and benchmarks are fed with.
+package contract

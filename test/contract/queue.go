@@ -1,0 +1,667 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// QueuePorts is what a queue adapter implements.
+type QueuePorts interface {
+	ports.EventQueue
+	ports.Deliveries
+	ports.QueueMeter
+}
+
+// DeadLetter is a buried batch with the reason of its burial.
+type DeadLetter struct {
+	Batch  domain.Batch
+	Reason string
+}
+
+// QueueHarness lends the suite what it cannot reach through the ports. The
+// later functions are nil where an adapter has nothing of the kind.
+type QueueHarness struct {
+	Queue QueuePorts
+	// Advance makes time pass for the expiry of idempotency keys.
+	Advance func(d time.Duration)
+	// DeadLetters lists the buried batches, oldest burial first.
+	DeadLetters func(t *testing.T) []DeadLetter
+
+	// Crash ends whoever received batches without giving it a chance to say
+	// so, and returns the queue as its successor sees it. Nil for a queue that
+	// dies with its process.
+	Crash func(t *testing.T) QueuePorts
+	// Damage makes the queue's entry for a batch unreadable. Nil for a queue
+	// that keeps no bytes.
+	Damage func(t *testing.T, id domain.BatchID)
+	// Break takes away what the queue writes to. Nil for a queue that needs
+	// nothing.
+	Break func(t *testing.T)
+	// Written returns every byte that the queue keeps outside the process. Nil
+	// for a queue that keeps none.
+	Written func(t *testing.T) []byte
+}
+
+// OpenQueue returns an empty queue with room for that many events, and cleans
+// up after the test.
+type OpenQueue func(t *testing.T, maxEvents int) QueueHarness
+
+// Queue tests an adapter against the promises of ports.EventQueue,
+// ports.Deliveries and ports.QueueMeter.
+func Queue(t *testing.T, open OpenQueue) {
+	for name, test := range map[string]func(*testing.T, OpenQueue){
+		"an empty queue hands out nothing":             testEmptyQueue,
+		"batches come out in the order of entry":       testOrder,
+		"every field survives":                         testQueueRoundTrip,
+		"a delivery has at most maxEvents events":      testPacking,
+		"a batch is in one worker's hands at a time":   testOneHolder,
+		"acknowledged batches are forgotten":           testAcknowledge,
+		"returned batches come again in their place":   testReturn,
+		"buried batches are kept with their reason":    testBury,
+		"unknown ids are no error":                     testUnknownIDs,
+		"a batch that does not fit is refused whole":   testBound,
+		"the bound holds for concurrent callers":       testConcurrentBound,
+		"a key holds one batch":                        testOnce,
+		"a key holds one batch for concurrent callers": testConcurrentOnce,
+		"a key is remembered for its lifetime":         testKeyLifetime,
+		"a key is remembered when the queue is full":   testKeyWhenFull,
+		"a refused batch does not use up its key":      testKeyAfterRefusal,
+		"a key is never written":                       testKeyIsSecret,
+		"receiving waits for a batch":                  testReceiveWaits,
+		"receiving gives up after its wait":            testReceiveGivesUp,
+		"a cancelled call ends":                        testQueueCancelled,
+		"concurrent workers share the batches":         testWorkers,
+		"depth counts what is held":                    testDepth,
+		"a crash loses nothing":                        testCrash,
+		"an unreadable entry is buried":                testDamage,
+		"a broken queue says that it is unavailable":   testBrokenQueue,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+func testEmptyQueue(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	checkReceived(t, receive(t, q, 100))
+	checkDepth(t, q, ports.QueueDepth{})
+}
+
+func testOrder(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	// Numbers run against the order of entry: it is entry that counts.
+	batches := []domain.Batch{batchOf(3, 2), batchOf(2, 1), batchOf(1, 3)}
+	enqueue(t, q, batches...)
+	checkReceived(t, receive(t, q, 100), deliveriesOf(1, batches...)...)
+	checkReceived(t, receive(t, q, 100))
+}
+
+func testQueueRoundTrip(t *testing.T, open OpenQueue) {
+	q := open(t, 1000).Queue
+	roundTrip := func(t rapidOrTesting, b domain.Batch) {
+		t.Helper()
+		if err := q.Enqueue(context.Background(), b); err != nil {
+			t.Fatalf("enqueue: %v", err)
+		}
+		got, err := q.Receive(context.Background(), 1, 0)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("received %d batches: %v", len(got), err)
+		}
+		if !reflect.DeepEqual(got[0].Batch, b) {
+			t.Fatalf("received %+v\nwant %+v", got[0].Batch, b)
+		}
+		if err := q.Acknowledge(context.Background(), b.ID); err != nil {
+			t.Fatalf("acknowledge: %v", err)
+		}
+	}
+	for _, e := range extremeEvents() {
+		roundTrip(t, NewBatch(1, e, e))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		event := rapid.Custom(func(t *rapid.T) domain.Event { return DrawEvent(t, Now, 1000) })
+		roundTrip(t, NewBatch(1, rapid.SliceOfN(event, 1, 5).Draw(t, "events")...))
+	})
+}
+
+// rapidOrTesting is what *rapid.T and *testing.T have in common.
+type rapidOrTesting interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// extremeEvents are at the ends of what can be: fields absent, zero, longest.
+func extremeEvents() []domain.Event {
+	bare := domain.Event{
+		Version: "1", Tool: "get_alerts", Status: domain.StatusSuccess,
+		Hour: domain.Hourly.Floor(Now), Level: domain.LevelMinimal,
+	}
+	zero := bare
+	zero.Level = domain.LevelDetailed
+	zero.ResponseTimeMS, zero.RetryCount, zero.SequenceNumber = domain.Some[int32](0), domain.Some[int32](0), domain.Some[int32](0)
+	zero.CacheHit = domain.Some(false)
+	zero.Parameters = "{}"
+	full := zero
+	full.Version = strings.Repeat("9", domain.MaxVersionLength)
+	full.Status, full.ErrorType = domain.StatusError, strings.Repeat("e", domain.MaxErrorTypeLength)
+	full.ResponseTimeMS = domain.Some[int32](domain.MaxResponseTimeMS)
+	full.RetryCount = domain.Some[int32](domain.MaxRetryCount)
+	full.SequenceNumber = domain.Some[int32](domain.MaxSequenceNumber)
+	full.CacheHit = domain.Some(true)
+	full.Service, full.Country, full.SessionID = "openmeteo", "NP", "ffffffffffffffff"
+	full.Parameters = `{"long":"` + strings.Repeat("ä\u2028€😀\\u0000\\\"", 1000) + `","small":5e-324,"off":false}`
+	return []domain.Event{bare, zero, full}
+}
+
+func testPacking(t *testing.T, open OpenQueue) {
+	for _, c := range []struct {
+		name      string
+		sizes     []int
+		maxEvents int
+		want      []int // batches in each delivery
+	}{
+		{"all fit", []int{2, 3}, 5, []int{2}},
+		{"whole batches only", []int{2, 3, 1}, 4, []int{1, 2}},
+		{"a later batch never overtakes", []int{3, 3, 1}, 4, []int{1, 2}},
+		{"at least one", []int{9, 9}, 1, []int{1, 1}},
+		{"at least one even of none", []int{1, 1}, 0, []int{1, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := open(t, 100).Queue
+			var batches []domain.Batch
+			for i, size := range c.sizes {
+				batches = append(batches, batchOf(i+1, size))
+			}
+			enqueue(t, q, batches...)
+			for _, n := range c.want {
+				checkReceived(t, receive(t, q, c.maxEvents), deliveriesOf(1, batches[:n]...)...)
+				batches = batches[n:]
+			}
+			checkReceived(t, receive(t, q, c.maxEvents))
+		})
+	}
+}
+
+func testOneHolder(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	first, second := batchOf(1, 1), batchOf(2, 1)
+	enqueue(t, q, first)
+	checkReceived(t, receive(t, q, 10), deliveriesOf(1, first)...)
+	enqueue(t, q, second)
+	checkReceived(t, receive(t, q, 10), deliveriesOf(1, second)...)
+	checkReceived(t, receive(t, q, 10))
+}
+
+func testAcknowledge(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	batches := []domain.Batch{batchOf(1, 1), batchOf(2, 1), batchOf(3, 1)}
+	enqueue(t, q, batches...)
+	receive(t, q, 10)
+	must(t, q.Acknowledge(t.Context(), batches[0].ID, batches[2].ID))
+	must(t, q.Return(t.Context(), batches[0].ID, batches[1].ID, batches[2].ID))
+	checkReceived(t, receive(t, q, 10), deliveriesOf(2, batches[1])...)
+	must(t, q.Acknowledge(t.Context(), batches[1].ID))
+	checkDepth(t, q, ports.QueueDepth{})
+}
+
+func testReturn(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	first, second, third := batchOf(1, 1), batchOf(2, 1), batchOf(3, 1)
+	enqueue(t, q, first, second, third)
+	receive(t, q, 2)
+	must(t, q.Return(t.Context(), second.ID, first.ID))
+	want := append(deliveriesOf(2, first, second), deliveriesOf(1, third)...)
+	checkReceived(t, receive(t, q, 10), want...)
+	must(t, q.Return(t.Context(), second.ID))
+	checkReceived(t, receive(t, q, 10), deliveriesOf(3, second)...)
+}
+
+func testBury(t *testing.T, open OpenQueue) {
+	h := open(t, 4)
+	first, second := batchOf(1, 2), batchOf(2, 2)
+	enqueue(t, h.Queue, first, second)
+	receive(t, h.Queue, 10)
+	must(t, h.Queue.Bury(t.Context(), second.ID, "the store refused it"))
+	must(t, h.Queue.Return(t.Context(), first.ID, second.ID))
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(2, first)...)
+	checkDeadLetters(t, h, DeadLetter{second, "the store refused it"})
+	checkDepth(t, h.Queue, ports.QueueDepth{Batches: 1, Events: 2, DeadLetters: 1, Oldest: first.ReceivedAt})
+	// What is buried takes no room.
+	enqueue(t, h.Queue, batchOf(3, 2))
+}
+
+func testUnknownIDs(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	known, unknown := batchOf(1, 1), batchOf(2, 1)
+	enqueue(t, h.Queue, known)
+	must(t, h.Queue.Acknowledge(t.Context(), unknown.ID))
+	must(t, h.Queue.Acknowledge(t.Context()))
+	must(t, h.Queue.Return(t.Context(), unknown.ID))
+	must(t, h.Queue.Return(t.Context()))
+	must(t, h.Queue.Bury(t.Context(), unknown.ID, "no reason"))
+	checkDeadLetters(t, h)
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(1, known)...)
+}
+
+func testBound(t *testing.T, open OpenQueue) {
+	q := open(t, 5).Queue
+	first, second := batchOf(1, 3), batchOf(2, 2)
+	enqueue(t, q, first)
+	checkCode(t, q.Enqueue(t.Context(), batchOf(3, 3)), domain.CodeQueueFull)
+	enqueue(t, q, second) // exactly full
+	checkCode(t, q.Enqueue(t.Context(), batchOf(4, 1)), domain.CodeQueueFull)
+	checkReceived(t, receive(t, q, 10), deliveriesOf(1, first, second)...)
+	// What is handed out still takes its room, until it is acknowledged.
+	checkCode(t, q.Enqueue(t.Context(), batchOf(4, 1)), domain.CodeQueueFull)
+	must(t, q.Acknowledge(t.Context(), first.ID))
+	enqueue(t, q, batchOf(5, 3))
+	checkCode(t, q.Enqueue(t.Context(), batchOf(6, 1)), domain.CodeQueueFull)
+}
+
+func testConcurrentBound(t *testing.T, open OpenQueue) {
+	const callers, size, room = 24, 3, 20
+	q := open(t, room).Queue
+	errs := make([]error, callers)
+	inParallel(callers, func(i int) { errs[i] = q.Enqueue(t.Context(), batchOf(i+1, size)) })
+	accepted := 0
+	for _, err := range errs {
+		if err == nil {
+			accepted++
+			continue
+		}
+		checkCode(t, err, domain.CodeQueueFull)
+	}
+	if accepted != room/size {
+		t.Errorf("accepted %d batches of %d into room for %d", accepted, size, room)
+	}
+	if got := receive(t, q, callers*size); len(got) != accepted {
+		t.Errorf("holds %d batches, accepted %d", len(got), accepted)
+	}
+}
+
+func receiptOf(accepted int) domain.Receipt {
+	return domain.Receipt{
+		AcceptedAt: Now.Add(time.Duration(accepted) * time.Hour),
+		Accepted:   accepted,
+		Refused:    1,
+		Violations: []domain.Violation{
+			{Index: 1, Field: "tool", Code: domain.ViolationUnknown, Message: "tool \"…\" must be in the catalogue"},
+			{Index: domain.WholeBody, Code: domain.ViolationBatch},
+		},
+	}
+}
+
+func testOnce(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	first, other := batchOf(1, 1), batchOf(3, 1)
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", first, receiptOf(1)))
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", batchOf(2, 2), receiptOf(2)))
+	bare := domain.Receipt{AcceptedAt: Now, Accepted: 1}
+	checkReceipt(t, bare)(q.EnqueueOnce(t.Context(), "Key", other, bare))
+	checkReceived(t, receive(t, q, 10), deliveriesOf(1, first, other)...)
+	must(t, q.Acknowledge(t.Context(), first.ID, other.ID))
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", first, receiptOf(1)))
+	checkReceipt(t, bare)(q.EnqueueOnce(t.Context(), "Key", first, receiptOf(1)))
+	checkDepth(t, q, ports.QueueDepth{})
+}
+
+func testConcurrentOnce(t *testing.T, open OpenQueue) {
+	const callers = 16
+	q := open(t, 100).Queue
+	receipts, errs := make([]domain.Receipt, callers), make([]error, callers)
+	inParallel(callers, func(i int) {
+		receipts[i], errs[i] = q.EnqueueOnce(t.Context(), "key", batchOf(i+1, 1), receiptOf(i+1))
+	})
+	held := receive(t, q, 100)
+	if len(held) != 1 {
+		t.Fatalf("holds %d batches under one key", len(held))
+	}
+	for i := range callers {
+		must(t, errs[i])
+		checkReceipt(t, receipts[0])(receipts[i], nil)
+	}
+	if want := batchOf(receipts[0].Accepted, 1).ID; held[0].Batch.ID != want {
+		t.Errorf("holds %s, but the receipt is that of %s", held[0].Batch.ID, want)
+	}
+}
+
+func testKeyLifetime(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), "key", batchOf(1, 1), receiptOf(1)))
+	h.Advance(domain.IdempotencyLifetime - time.Second)
+	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), "key", batchOf(2, 1), receiptOf(2)))
+	h.Advance(2 * time.Second)
+	checkReceipt(t, receiptOf(3))(h.Queue.EnqueueOnce(t.Context(), "key", batchOf(3, 1), receiptOf(3)))
+	h.Advance(domain.IdempotencyLifetime - time.Second)
+	checkReceipt(t, receiptOf(3))(h.Queue.EnqueueOnce(t.Context(), "key", batchOf(4, 1), receiptOf(4)))
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(1, batchOf(1, 1), batchOf(3, 1))...)
+}
+
+func testKeyWhenFull(t *testing.T, open OpenQueue) {
+	q := open(t, 1).Queue
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), receiptOf(1)))
+	checkCode(t, q.Enqueue(t.Context(), batchOf(2, 1)), domain.CodeQueueFull)
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), receiptOf(1)))
+}
+
+func testKeyAfterRefusal(t *testing.T, open OpenQueue) {
+	q := open(t, 1).Queue
+	_, err := q.EnqueueOnce(t.Context(), "key", batchOf(1, 2), receiptOf(2))
+	checkCode(t, err, domain.CodeQueueFull)
+	checkReceipt(t, receiptOf(1))(q.EnqueueOnce(t.Context(), "key", batchOf(2, 1), receiptOf(1)))
+	checkReceived(t, receive(t, q, 10), deliveriesOf(1, batchOf(2, 1))...)
+}
+
+func testKeyIsSecret(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	if h.Written == nil {
+		t.Skip("nothing is written")
+	}
+	key := "canary-7f3a9c"
+	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), key, batchOf(1, 1), receiptOf(1)))
+	written := h.Written(t)
+	if !bytes.Contains(written, []byte(batchOf(1, 1).ID)) {
+		t.Fatal("the batch's id is not in what was written: this test sees nothing")
+	}
+	if bytes.Contains(written, []byte(key)) {
+		t.Error("the key is in what was written")
+	}
+}
+
+func testReceiveWaits(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	b := batchOf(1, 1)
+	arrivals := map[string]func() error{
+		"Enqueue": func() error { return h.Queue.Enqueue(t.Context(), b) },
+		"Return":  func() error { return h.Queue.Return(t.Context(), b.ID) },
+		"EnqueueOnce": func() error {
+			_, err := h.Queue.EnqueueOnce(t.Context(), "key", batchOf(2, 1), receiptOf(1))
+			return err
+		},
+	}
+	for _, name := range []string{"Enqueue", "Return", "EnqueueOnce"} {
+		got := make(chan []ports.Delivery, 1)
+		go func() {
+			deliveries, err := h.Queue.Receive(t.Context(), 10, time.Minute)
+			if err != nil {
+				t.Errorf("receive: %v", err)
+			}
+			got <- deliveries
+		}()
+		// Usually Receive waits by now; it must see the batch in either case.
+		time.Sleep(20 * time.Millisecond)
+		must(t, arrivals[name]())
+		select {
+		case deliveries := <-got:
+			if len(deliveries) != 1 {
+				t.Errorf("%s woke Receive with %d deliveries", name, len(deliveries))
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s did not wake Receive", name)
+		}
+	}
+}
+
+func testReceiveGivesUp(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	const wait = 60 * time.Millisecond
+	start := time.Now()
+	deliveries, err := q.Receive(t.Context(), 10, wait)
+	if took := time.Since(start); len(deliveries) > 0 || err != nil || took < wait {
+		t.Errorf("after %v: %d deliveries, %v", took, len(deliveries), err)
+	}
+}
+
+func testQueueCancelled(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	enqueue(t, h.Queue, batchOf(1, 1))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range queueCalls(h.Queue) {
+		if err := call(cancelled); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want one of context.Canceled", name, err)
+		}
+	}
+	checkDeadLetters(t, h)
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(1, batchOf(1, 1))...)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := h.Queue.Receive(ctx, 10, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("Receive while it waits: %v, want one of context.Canceled", err)
+	}
+}
+
+// queueCalls is one call of everything there is, with batch 1 for its object.
+func queueCalls(q QueuePorts) map[string]func(context.Context) error {
+	b := batchOf(1, 1)
+	return map[string]func(context.Context) error{
+		"Enqueue": func(ctx context.Context) error { return q.Enqueue(ctx, batchOf(9, 1)) },
+		"EnqueueOnce": func(ctx context.Context) error {
+			_, err := q.EnqueueOnce(ctx, "key", batchOf(8, 1), receiptOf(1))
+			return err
+		},
+		"Receive": func(ctx context.Context) error {
+			_, err := q.Receive(ctx, 10, 0)
+			return err
+		},
+		"Acknowledge": func(ctx context.Context) error { return q.Acknowledge(ctx, b.ID) },
+		"Return":      func(ctx context.Context) error { return q.Return(ctx, b.ID) },
+		"Bury":        func(ctx context.Context) error { return q.Bury(ctx, b.ID, "no reason") },
+		"Depth": func(ctx context.Context) error {
+			_, err := q.Depth(ctx)
+			return err
+		},
+	}
+}
+
+func testWorkers(t *testing.T, open OpenQueue) {
+	const batches, producers, workers = 60, 3, 4
+	q := open(t, 10*batches).Queue
+	var mu sync.Mutex
+	seen := make(map[domain.BatchID]int)
+	var acknowledged atomic.Int64
+	inParallel(producers+workers, func(i int) {
+		if i < producers {
+			for n := i; n < batches; n += producers {
+				must(t, q.Enqueue(t.Context(), batchOf(n+1, 1+n%3)))
+			}
+			return
+		}
+		deadline := time.Now().Add(30 * time.Second)
+		for acknowledged.Load() < batches && time.Now().Before(deadline) && !t.Failed() {
+			deliveries := receiveFor(t, q, 7, 50*time.Millisecond)
+			mu.Lock()
+			for _, d := range deliveries {
+				seen[d.Batch.ID]++
+			}
+			mu.Unlock()
+			must(t, q.Acknowledge(t.Context(), idsOf(deliveries)...))
+			acknowledged.Add(int64(len(deliveries)))
+		}
+	})
+	for n := range batches {
+		if times := seen[batchOf(n+1, 1).ID]; times != 1 {
+			t.Errorf("batch %d was handed out %d times", n+1, times)
+		}
+	}
+	checkDepth(t, q, ports.QueueDepth{})
+}
+
+func testDepth(t *testing.T, open OpenQueue) {
+	q := open(t, 100).Queue
+	first, second := batchOf(7, 2), batchOf(8, 3)
+	enqueue(t, q, first, second)
+	full := ports.QueueDepth{Batches: 2, Events: 5, Oldest: first.ReceivedAt}
+	checkDepth(t, q, full)
+	receive(t, q, 2)
+	checkDepth(t, q, full)
+	must(t, q.Return(t.Context(), first.ID))
+	checkDepth(t, q, full)
+	must(t, q.Acknowledge(t.Context(), first.ID))
+	checkDepth(t, q, ports.QueueDepth{Batches: 1, Events: 3, Oldest: second.ReceivedAt})
+}
+
+func testCrash(t *testing.T, open OpenQueue) {
+	h := open(t, 5)
+	if h.Crash == nil {
+		t.Skip("dies with its process")
+	}
+	held, buried, waiting := batchOf(1, 1), batchOf(2, 2), batchOf(3, 1)
+	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), "key", held, receiptOf(1)))
+	enqueue(t, h.Queue, buried)
+	receive(t, h.Queue, 10)
+	must(t, h.Queue.Bury(t.Context(), buried.ID, "reason"))
+	enqueue(t, h.Queue, waiting)
+	h.Queue = h.Crash(t)
+	checkDepth(t, h.Queue, ports.QueueDepth{Batches: 2, Events: 2, DeadLetters: 1, Oldest: held.ReceivedAt})
+	checkReceived(t, receive(t, h.Queue, 10), append(deliveriesOf(2, held), deliveriesOf(1, waiting)...)...)
+	checkDeadLetters(t, h, DeadLetter{buried, "reason"})
+	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), "key", batchOf(4, 1), receiptOf(4)))
+	checkCode(t, h.Queue.Enqueue(t.Context(), batchOf(5, 4)), domain.CodeQueueFull)
+}
+
+func testDamage(t *testing.T, open OpenQueue) {
+	h := open(t, 6)
+	if h.Damage == nil {
+		t.Skip("keeps no bytes")
+	}
+	first, damaged, last := batchOf(1, 2), batchOf(2, 2), batchOf(3, 2)
+	enqueue(t, h.Queue, first, damaged, last)
+	h.Damage(t, damaged.ID)
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(1, first, last)...)
+	checkDepth(t, h.Queue, ports.QueueDepth{Batches: 2, Events: 4, DeadLetters: 1, Oldest: first.ReceivedAt})
+	enqueue(t, h.Queue, batchOf(4, 2))
+	h.Damage(t, batchOf(4, 2).ID)
+	checkReceived(t, receiveFor(t, h.Queue, 10, 30*time.Millisecond))
+}
+
+func testBrokenQueue(t *testing.T, open OpenQueue) {
+	h := open(t, 100)
+	if h.Break == nil {
+		t.Skip("cannot break")
+	}
+	enqueue(t, h.Queue, batchOf(1, 1))
+	calls := queueCalls(h.Queue)
+	delete(calls, "Return") // may be no more than a note in memory
+	h.Break(t)
+	for name, call := range calls {
+		if got := domain.CodeOf(call(t.Context())); got != domain.CodeUnavailable {
+			t.Errorf("%s: code %q, want %q", name, got, domain.CodeUnavailable)
+		}
+	}
+}
+
+func batchOf(number, events int) domain.Batch {
+	return NewBatch(number, Events(uint64(number), events)...) //nolint:gosec // a small number
+}
+
+func deliveriesOf(attempt int, batches ...domain.Batch) []ports.Delivery {
+	deliveries := make([]ports.Delivery, len(batches))
+	for i, b := range batches {
+		deliveries[i] = ports.Delivery{Batch: b, Attempt: attempt}
+	}
+	return deliveries
+}
+
+func idsOf(deliveries []ports.Delivery) []domain.BatchID {
+	ids := make([]domain.BatchID, len(deliveries))
+	for i, d := range deliveries {
+		ids[i] = d.Batch.ID
+	}
+	return ids
+}
+
+func enqueue(t *testing.T, q ports.EventQueue, batches ...domain.Batch) {
+	t.Helper()
+	for _, b := range batches {
+		must(t, q.Enqueue(t.Context(), b))
+	}
+}
+
+func receive(t *testing.T, q ports.Deliveries, maxEvents int) []ports.Delivery {
+	t.Helper()
+	return receiveFor(t, q, maxEvents, 0)
+}
+
+func receiveFor(t *testing.T, q ports.Deliveries, maxEvents int, wait time.Duration) []ports.Delivery {
+	t.Helper()
+	deliveries, err := q.Receive(t.Context(), maxEvents, wait)
+	must(t, err)
+	return deliveries
+}
+
+func checkReceived(t *testing.T, got []ports.Delivery, want ...ports.Delivery) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("received %d batches %v, want %d %v", len(got), idsOf(got), len(want), idsOf(want))
+	}
+	for i := range want {
+		if !reflect.DeepEqual(got[i], want[i]) {
+			t.Errorf("delivery %d is %+v\nwant %+v", i, got[i], want[i])
+		}
+	}
+}
+
+func checkReceipt(t *testing.T, want domain.Receipt) func(domain.Receipt, error) {
+	t.Helper()
+	return func(got domain.Receipt, err error) {
+		t.Helper()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("receipt %+v, %v\nwant %+v", got, err, want)
+		}
+	}
+}
+
+func checkDepth(t *testing.T, q ports.QueueMeter, want ports.QueueDepth) {
+	t.Helper()
+	got, err := q.Depth(t.Context())
+	if err != nil || got != want {
+		t.Errorf("depth %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
+func checkDeadLetters(t *testing.T, h QueueHarness, want ...DeadLetter) {
+	t.Helper()
+	if got := h.DeadLetters(t); !slices.EqualFunc(got, want, equalDeadLetters) {
+		t.Errorf("dead letters %+v\nwant %+v", got, want)
+	}
+}
+
+func equalDeadLetters(a, b DeadLetter) bool { return reflect.DeepEqual(a, b) }
+
+func checkCode(t *testing.T, err error, want domain.Code) {
+	t.Helper()
+	if got := domain.CodeOf(err); got != want {
+		t.Errorf("code %q of %v, want %q", got, err, want)
+	}
+}
+
+// must may be called from any goroutine.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(fmt.Errorf("unexpected: %w", err))
+	}
+}
+
+// inParallel runs n functions at once and waits for all.
+func inParallel(n int, f func(i int)) {
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { f(i) })
+	}
+	group.Wait()
+}

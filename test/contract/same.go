@@ -1,0 +1,97 @@
+package contract
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// SameStatistics tests that a store answers as the one in memory does,
+// whatever the events, however they are cut into batches and calls, and in
+// whatever order and how often these come.
+func SameStatistics(t *testing.T, open OpenStore) {
+	store := open(t).Store
+	rapid.Check(t, func(t *rapid.T) {
+		clear := domain.Cutoffs{Events: forever, Hourly: forever, Daily: forever, HourlyErrors: forever, DailyErrors: forever, Batches: forever}
+		if _, err := store.Expire(t.Context(), clear); err != nil {
+			t.Fatalf("clear: %v", err)
+		}
+		batches := drawBatches(t)
+		reference := memory.NewStore()
+		deliver(t, reference, batches)
+		deliver(t, store, batches)
+		for range rapid.IntRange(1, 4).Draw(t, "selections") {
+			compare(t, store, reference, eventsOf(batches...))
+		}
+	})
+}
+
+// forever is after everything the suites store, and a year that all can hold.
+var forever = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// first is the first hour of the drawn events, which reach over three days.
+var first = domain.Hourly.Floor(Now).Add(-60 * time.Hour)
+
+func drawBatches(t *rapid.T) []domain.Batch {
+	event := rapid.Custom(func(t *rapid.T) domain.Event { return DrawEvent(t, first, 60) })
+	batches := make([]domain.Batch, rapid.IntRange(1, 6).Draw(t, "batches"))
+	for i := range batches {
+		batches[i] = NewBatch(i+1, rapid.SliceOfN(event, 0, 8).Draw(t, "events")...)
+	}
+	return batches
+}
+
+// deliver stores every batch, some repeatedly, in some order.
+func deliver(t *rapid.T, s StorePorts, batches []domain.Batch) {
+	some := rapid.SliceOfN(rapid.SampledFrom(batches), 0, 4)
+	calls := rapid.SliceOfN(some, 0, 4).Draw(t, "calls")
+	rest := rapid.Permutation(batches).Draw(t, "rest")
+	cut := rapid.IntRange(0, len(rest)).Draw(t, "cut")
+	for _, call := range append(calls, rest[:cut], rest[cut:]) {
+		if _, err := s.Store(t.Context(), call); err != nil {
+			t.Fatalf("store: %v", err)
+		}
+	}
+}
+
+func compare(t *rapid.T, store, reference StorePorts, events []domain.Event) {
+	selection := drawSelection(t)
+	want, err := reference.Select(t.Context(), selection)
+	if err != nil {
+		t.Fatalf("reference: %v", err)
+	}
+	got, err := store.Select(t.Context(), selection)
+	if err != nil {
+		t.Fatalf("select %+v: %v", selection, err)
+	}
+	if d := difference(got, want); d != "" {
+		t.Fatalf("select %+v differs from the reference:\n%s", selection, d)
+	}
+	if d := difference(got, expected(events, selection)); d != "" {
+		t.Fatalf("select %+v differs from the events:\n%s", selection, d)
+	}
+}
+
+func drawSelection(t *rapid.T) domain.Selection {
+	r := rapid.SampledFrom(domain.Resolutions()).Draw(t, "resolution")
+	start := r.Floor(first.Add(time.Duration(rapid.IntRange(-2, 50).Draw(t, "start")) * time.Hour))
+	length := time.Duration(rapid.IntRange(1, 70).Draw(t, "buckets")) * r.Length()
+	values := func(label string, values ...string) string {
+		return rapid.SampledFrom(append(values, "", "", "")).Draw(t, label)
+	}
+	return domain.Selection{
+		Window: domain.Window{Start: start, End: start.Add(length), Resolution: r},
+		Filter: domain.Filter{
+			Tool:    values("tool", "get_forecast", "get_alerts"),
+			Version: values("version", "1.0.0", "1.1.0"),
+			Country: values("country", "US", "NP"),
+			Service: values("service", "noaa", "openmeteo"),
+		},
+		By:     rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
+		Errors: rapid.Bool().Draw(t, "errors"),
+	}
+}
