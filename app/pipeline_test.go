@@ -346,7 +346,7 @@ func TestExplainTellsPlacesAndDates(t *testing.T) {
 	if want := hour.Add(time.Hour + 90*day); !accepted.RawDeletedAt.Equal(want) {
 		t.Errorf("raw event deleted at %v, want %v", accepted.RawDeletedAt, want)
 	}
-	places := map[app.AggregateKind]int{}
+	places := make(map[app.AggregateKind]int)
 	for _, c := range accepted.Counted {
 		places[c.Kind]++
 		want, bucket := map[app.AggregateKind]time.Time{

@@ -232,7 +232,7 @@ func TestStartFailures(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Fatalf("error is %v, want one about %q", err, test.says)
 			}
-			if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, "constructor") || strings.Contains(text, "bootstrap.") {
+			if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, "function") || strings.Contains(text, ".go:") {
 				t.Errorf("not one clear sentence: %s", text)
 			}
 		})

@@ -128,8 +128,8 @@ func (j *judge) acceptTool(raw []byte, e *Event) bool {
 // name looks a name up: its usual spelling first. An empty text gives the
 // empty name, an unknown one [OtherName]; other values are false.
 func (j *judge) name(raw []byte, in *names, to *string) bool {
-	known := false
-	if *to, known = in.quoted[string(raw)]; known {
+	name, known := in.quoted[string(raw)]
+	if *to = name; known {
 		return true
 	}
 	text, ok := j.text(raw)
@@ -216,7 +216,7 @@ func acceptInteger(raw []byte, highest int64, to *Optional[int32]) bool {
 	if !ok || n < 0 || n > highest {
 		return false
 	}
-	*to = Some(int32(min(n, math.MaxInt32))) //nolint:gosec // cut just here
+	*to = Some(int32(min(n, math.MaxInt32)))
 	return true
 }
 

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -42,7 +43,7 @@ func (d *DistinctSketch) Add(s string) {
 	}
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
-	d.addHash(uint32((h ^ h>>31) >> 32)) //nolint:gosec // the upper half
+	d.addHash(uint32((h ^ h>>31) >> 32))
 }
 
 func (d *DistinctSketch) addHash(h uint32) {
@@ -117,7 +118,8 @@ func (d *DistinctSketch) Estimate() int64 {
 		z = 0.5 * (z + histogram[rank])
 	}
 	z += m * ertlSigma(histogram[0]/m)
-	return int64(math.Round(m * m / (2 * math.Ln2 * z)))
+	// There are no more hashes than that, whatever damaged registers say.
+	return int64(math.Round(min(m*m/(2*math.Ln2*z), math.MaxUint32)))
 }
 
 // ertlSigma is x + Σ x^(2^k)·2^(k−1).
@@ -189,7 +191,7 @@ func (d *DistinctSketch) UnmarshalBinary(data []byte) error {
 	case data[0] == distinctDenseFormat:
 		read.dense = slices.Clone(data[1:])
 		if len(read.dense) != distinctRegisters || slices.Max(read.dense) > distinctMaxRank {
-			return fmt.Errorf("distinct sketch: damaged registers")
+			return errors.New("distinct sketch: damaged registers")
 		}
 	case data[0] == distinctSparseFormat:
 		previous := uint64(0)
@@ -197,7 +199,7 @@ func (d *DistinctSketch) UnmarshalBinary(data []byte) error {
 			gap, n := binary.Uvarint(rest)
 			previous += gap
 			if n <= 0 || gap > math.MaxUint32 || previous > math.MaxUint32 || gap == 0 && len(read.sparse) > 0 {
-				return fmt.Errorf("distinct sketch: damaged hash")
+				return errors.New("distinct sketch: damaged hash")
 			}
 			read.sparse = append(read.sparse, uint32(previous))
 			rest = rest[n:]

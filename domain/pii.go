@@ -80,7 +80,7 @@ func foldName(dst, name []byte) []byte {
 func appendFolded(dst []byte, r rune) []byte {
 	const fullWidth = 'Ａ' - 'A'
 	if r >= '！' && r <= '～' {
-		return foldName(dst, []byte{byte(r - fullWidth)}) //nolint:gosec // the range maps onto ! to ~
+		return foldName(dst, []byte{byte(r - fullWidth)})
 	}
 	if unicode.Is(unicode.Pd, r) || unicode.Is(unicode.Pc, r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
 		return dst

@@ -292,7 +292,7 @@ func (j *judge) isHour() validation.Rule {
 		case at.Unix() > j.furthest:
 			return broken(ViolationFuture, fmt.Sprintf("must not lie more than %s ahead", hours(j.config.MaxAhead)))
 		case at.Unix() < j.oldest:
-			return broken(ViolationOld, fmt.Sprintf("must not be older than %s", hours(j.config.MaxAge)))
+			return broken(ViolationOld, "must not be older than "+hours(j.config.MaxAge))
 		default:
 			return nil
 		}

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -170,12 +171,12 @@ func (s *LatencySketch) UnmarshalBinary(data []byte) error {
 	for len(data) > 0 {
 		gap, n := binary.Uvarint(data)
 		if n <= 0 || gap >= uint64(len(latencyBounds)) || next+gap >= uint64(len(latencyBounds)) {
-			return fmt.Errorf("latency sketch: damaged bin")
+			return errors.New("latency sketch: damaged bin")
 		}
 		data = data[n:]
 		count, n := binary.Uvarint(data)
 		if n <= 0 || count == 0 || count > math.MaxInt64-uint64(read.count) { //nolint:gosec // count is never negative
-			return fmt.Errorf("latency sketch: damaged count")
+			return errors.New("latency sketch: damaged count")
 		}
 		data = data[n:]
 		read.bins = append(read.bins, latencyBin{uint16(next + gap), int64(count)}) //nolint:gosec // both are checked above

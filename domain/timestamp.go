@@ -2,12 +2,12 @@ package domain
 
 import "time"
 
-// quarterHour is how fine a client may tell the time: zones are whole quarters
+// finestTime is how fine a client may tell the time: zones are whole quarters
 // of an hour from UTC, so an hour rounded in local time is one of these.
-const quarterHour = 15 * time.Minute
+const finestTime = 15 * time.Minute
 
 func isQuarterHour(t time.Time) bool {
-	return t.Nanosecond() == 0 && t.Unix()%int64(quarterHour/time.Second) == 0
+	return t.Nanosecond() == 0 && t.Unix()%int64(finestTime/time.Second) == 0
 }
 
 // parseTimestamp reads the date-time of RFC 3339, section 5.6, to the letter;

@@ -85,7 +85,7 @@ const smallestEvent = 130
 // Refusal is the error to answer with when nothing of the batch may be stored:
 // when no event is accepted, or when strict and any is refused. Otherwise nil.
 func (j *Judgement) Refusal(strict bool) error {
-	message := ""
+	var message string
 	switch {
 	case len(j.Events) == 0:
 		message = fmt.Sprintf("none of the batch's %d events can be accepted", j.Submitted)

@@ -348,9 +348,9 @@ func TestWhatIsStored(t *testing.T) {
 		RetryCount: domain.Some[int32](0), Country: "IN", Parameters: `{"a\"b":"ü x","n":1.50,"y":true}`,
 		SessionID: "abcdef0123456789", SequenceNumber: domain.Some[int32](0),
 	}
-	standard, minimal := full, full
+	standard := full
 	standard.Level, standard.Parameters, standard.SessionID, standard.SequenceNumber = domain.LevelStandard, "", "", domain.Optional[int32]{}
-	minimal = domain.Event{Version: full.Version, Tool: full.Tool, Status: full.Status, Hour: hour, Level: domain.LevelMinimal, ErrorType: full.ErrorType}
+	minimal := domain.Event{Version: full.Version, Tool: full.Tool, Status: full.Status, Hour: hour, Level: domain.LevelMinimal, ErrorType: full.ErrorType}
 	validator := domain.NewValidator(domain.ValidatorConfig{})
 	for _, want := range []domain.Event{full, standard, minimal} {
 		event := with(t, "version", `" 1.23.0 "`, "status", `"error"`, "timestamp_hour", `"2026-11-23T19:15:00+05:30"`,
