@@ -156,62 +156,81 @@ func refusal(code ViolationCode, field, message string) error {
 // draft is valid during the call. It returns the number of events. An error is
 // a refusal of the whole body.
 func (r *reader) batch(maxEvents int, event func(index int, d *draft)) (int, error) {
-	if len(r.body) > maxBodyBytes {
-		return 0, refusal(ViolationJSON, "", "the body is larger than a gigabyte")
-	}
-	if !utf8.Valid(r.body) {
-		return 0, refusal(ViolationJSON, "", "the body is not valid UTF-8")
-	}
-	if len(bytes.TrimSpace(r.body)) == 0 {
-		return 0, refusal(ViolationJSON, "", "the body is empty: send {\"events\":[…]}")
+	if err := r.checkText(); err != nil {
+		return 0, err
 	}
 	if r.decoder.PeekKind() != '{' {
-		// Strictness first: what is no JSON is told so.
-		var rest draft
-		if err := r.scan(&rest, fieldCount); err != nil {
-			return 0, err
-		}
-		return 0, refusal(ViolationBatch, "", "the body must be an object with the member events")
+		return 0, r.notBatch()
 	}
 	if err := r.open(); err != nil {
 		return 0, err
 	}
 	start := r.decoder.InputOffset() - 1
-	count, found, alone := 0, false, true
-	var beside draft
-	beside.reset()
+	var s surroundings
+	s.draft.reset()
 	for r.decoder.PeekKind() != '}' {
-		name, err := r.name()
-		if err != nil {
-			return 0, err
-		}
-		if string(name) == "events" && r.decoder.PeekKind() == '[' && !found {
-			found = true
-			if count, err = r.events(maxEvents, event); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		alone = false
-		r.noteName(&beside, name, fieldCount)
-		if err := r.scan(&beside, fieldCount); err != nil {
+		if err := r.bodyMember(&s, maxEvents, event); err != nil {
 			return 0, err
 		}
 	}
-	if err := r.end(start, alone); err != nil {
+	if err := r.end(start, !s.others); err != nil {
 		return 0, err
 	}
-	return count, besides(&beside, found)
+	return s.events, s.judge()
 }
 
-// besides judges what stands around the events.
-func besides(d *draft, found bool) error {
+func (r *reader) checkText() error {
 	switch {
+	case len(r.body) > maxBodyBytes:
+		return refusal(ViolationJSON, "", "the body is larger than a gigabyte")
+	case !utf8.Valid(r.body):
+		return refusal(ViolationJSON, "", "the body is not valid UTF-8")
+	case len(bytes.TrimSpace(r.body)) == 0:
+		return refusal(ViolationJSON, "", "the body is empty: send {\"events\":[…]}")
+	default:
+		return nil
+	}
+}
+
+// notBatch refuses a body that is no object. What is no JSON is told so first.
+func (r *reader) notBatch() error {
+	var d draft
+	if err := r.scan(&d, fieldCount); err != nil {
+		return err
+	}
+	return refusal(ViolationBatch, "", "the body must be an object with the member events")
+}
+
+// surroundings are what a body holds beside its events.
+type surroundings struct {
+	events int
+	// found says that there were events, others that there was anything else.
+	found, others bool
+	draft         draft
+}
+
+func (r *reader) bodyMember(s *surroundings, maxEvents int, event func(index int, d *draft)) error {
+	name, err := r.name()
+	if err != nil {
+		return err
+	}
+	if string(name) == "events" && r.decoder.PeekKind() == '[' && !s.found {
+		s.found = true
+		s.events, err = r.events(maxEvents, event)
+		return err
+	}
+	s.others = true
+	r.noteName(&s.draft, name, fieldCount)
+	return r.scan(&s.draft, fieldCount)
+}
+
+func (s *surroundings) judge() error {
+	switch d := &s.draft; {
 	case d.personal != "":
 		return refusal(ViolationPII, d.personal, personalNameMessage(d.personal))
 	case d.overflow:
 		return refusal(ViolationRange, "", overflowMessage)
-	case !found:
+	case !s.found:
 		return refusal(ViolationBatch, "events", "the body must have a member events that holds an array")
 	default:
 		return nil
