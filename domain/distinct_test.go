@@ -43,6 +43,10 @@ func TestDistinctIsNearWhenMany(t *testing.T) {
 			}
 		}
 	}
+	// So many that some register is at its top.
+	if got := float64(sessions(0, 1_000_000).Estimate()); math.Abs(got-1e6) > 0.05e6 {
+		t.Errorf("a million different strings count as %v", got)
+	}
 }
 
 func TestDistinctIsAFunctionOfTheSet(t *testing.T) {
@@ -104,6 +108,27 @@ func TestDistinctEncodingNeverChanges(t *testing.T) {
 	}
 }
 
+// damagedDistincts are no encodings of anything.
+var damagedDistincts = map[string][]byte{
+	"unknown format":           {9, 0},
+	"no hash":                  {1},
+	"a hash twice":             {1, 0, 0},
+	"a hash beyond 32 bits":    {1, 5, 255, 255, 255, 255, 15},
+	"a gap beyond 32 bits":     {1, 255, 255, 255, 255, 31},
+	"a hash that is no number": append([]byte{1}, bytes.Repeat([]byte{0xff}, 11)...),
+	"too many to be sparse":    append([]byte{1}, bytes.Repeat([]byte{1}, 769)...),
+	"a register missing":       append([]byte{2}, bytes.Repeat([]byte{1}, 4095)...),
+	"a register above the top": append([]byte{2}, bytes.Repeat([]byte{22}, 4096)...),
+}
+
+func TestDamagedDistinctIsRefused(t *testing.T) {
+	for name, data := range damagedDistincts {
+		if err := sessions(0, 1).UnmarshalBinary(data); err == nil {
+			t.Errorf("%s is read", name)
+		}
+	}
+}
+
 func FuzzDistinctSketch(f *testing.F) {
 	valid, err := sessions(0, 4).MarshalBinary()
 	if err != nil {
@@ -116,15 +141,10 @@ func FuzzDistinctSketch(f *testing.F) {
 		flipped[i] ^= 0xff
 		f.Add(flipped)
 	}
-	f.Add([]byte{9, 0})                                         // unknown format
-	f.Add([]byte{1})                                            // no hash
-	f.Add([]byte{1, 0, 0})                                      // a hash twice
-	f.Add(append([]byte{1, 5}, 255, 255, 255, 255, 15))         // beyond 32 bits
-	f.Add(append([]byte{1}, bytes.Repeat([]byte{0xff}, 11)...)) // no number
-	f.Add(append([]byte{1}, bytes.Repeat([]byte{1}, 769)...))   // too many for sparse
-	f.Add(append([]byte{2}, bytes.Repeat([]byte{1}, 4095)...))  // a register missing
+	for _, damaged := range damagedDistincts {
+		f.Add(damaged)
+	}
 	f.Add(append([]byte{2}, bytes.Repeat([]byte{21}, 4096)...)) // all at the top
-	f.Add(append([]byte{2}, bytes.Repeat([]byte{22}, 4096)...)) // above the top
 	f.Add(append([]byte{2}, bytes.Repeat([]byte{0}, 4096)...))  // dense and empty
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before, s := sessions(0, 3), sessions(0, 3)

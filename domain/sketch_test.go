@@ -128,6 +128,26 @@ func TestLatencyEncodingNeverChanges(t *testing.T) {
 	}
 }
 
+// damagedLatencies are no encodings of anything.
+var damagedLatencies = map[string][]byte{
+	"unknown format":             {9, 0, 1},
+	"half a bin":                 {1, 0},
+	"a count of nothing":         {1, 0, 0},
+	"a count that is no number":  append([]byte{1, 0}, bytes.Repeat([]byte{0xff}, 11)...),
+	"a count that is too high":   {1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1},
+	"together too many":          {1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127, 0, 1},
+	"a bin beyond the last":      {1, 255, 255, 3, 1},
+	"bins that together go over": {1, 0xf4, 3, 1, 0xf4, 3, 1},
+}
+
+func TestDamagedLatencyIsRefused(t *testing.T) {
+	for name, data := range damagedLatencies {
+		if err := latencyOf(1).UnmarshalBinary(data); err == nil {
+			t.Errorf("%s is read", name)
+		}
+	}
+}
+
 func FuzzLatencySketch(f *testing.F) {
 	valid, err := latencyOf(0, 1, 70, 5_000, domain.MaxResponseTimeMS).MarshalBinary()
 	if err != nil {
@@ -140,11 +160,9 @@ func FuzzLatencySketch(f *testing.F) {
 		flipped[i] ^= 0xff
 		f.Add(flipped)
 	}
-	f.Add([]byte{9, 0, 1})                                                 // unknown format
-	f.Add([]byte{1, 0, 0})                                                 // a count of nothing
-	f.Add(append([]byte{1, 0}, bytes.Repeat([]byte{0xff}, 11)...))         // no number
-	f.Add([]byte{1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127, 0, 1}) // together too many
-	f.Add([]byte{1, 255, 255, 3, 1})                                       // beyond the last bin
+	for _, damaged := range damagedLatencies {
+		f.Add(damaged)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := latencyOf(1, 2, 3)
 		s := latencyOf(1, 2, 3)

@@ -114,12 +114,9 @@ func classify(ctx context.Context, err error) error {
 
 // reasons tell the client what went wrong, in sentences and field by field.
 func reasons(err error, answer refusal) ([]string, []violationJSON) {
-	if answer.code == domain.CodeInternal {
-		return []string{"something went wrong on our side"}, nil
+	e, ok := errors.AsType[*domain.Error](err)
+	if !ok || answer.code == domain.CodeInternal {
+		return []string{domain.MessageOf(nil)}, nil
 	}
-	details := []string{domain.MessageOf(err)}
-	if e, ok := errors.AsType[*domain.Error](err); ok {
-		return details, newViolationsJSON(e.Violations)
-	}
-	return details, nil
+	return []string{e.Message}, newViolationsJSON(e.Violations)
 }

@@ -391,22 +391,23 @@ func testReceiveWaits(t *testing.T, open OpenQueue) {
 			return err
 		},
 	}
+	type outcome struct {
+		deliveries []ports.Delivery
+		err        error
+	}
 	for _, name := range []string{"Enqueue", "Return", "EnqueueOnce"} {
-		got := make(chan []ports.Delivery, 1)
+		received := make(chan outcome, 1)
 		go func() {
 			deliveries, err := h.Queue.Receive(t.Context(), 10, time.Minute)
-			if err != nil {
-				t.Errorf("receive: %v", err)
-			}
-			got <- deliveries
+			received <- outcome{deliveries, err}
 		}()
 		// Usually Receive waits by now; it must see the batch in either case.
 		time.Sleep(20 * time.Millisecond)
 		must(t, arrivals[name]())
 		select {
-		case deliveries := <-got:
-			if len(deliveries) != 1 {
-				t.Errorf("%s woke Receive with %d deliveries", name, len(deliveries))
+		case got := <-received:
+			if got.err != nil || len(got.deliveries) != 1 {
+				t.Errorf("%s woke Receive with %d deliveries: %v", name, len(got.deliveries), got.err)
 			}
 		case <-time.After(5 * time.Second):
 			t.Fatalf("%s did not wake Receive", name)
