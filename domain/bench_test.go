@@ -74,12 +74,14 @@ type plainBatch struct {
 func BenchmarkDecode(b *testing.B) {
 	validator := domain.NewValidator(domain.ValidatorConfig{})
 	judge := func(b *testing.B, body []byte) {
+		b.Helper()
 		judgement, err := validator.Batch(body, capturedAt)
 		if err != nil || len(judgement.Events) != 100 {
 			b.Fatalf("%d accepted, %v", len(judgement.Events), err)
 		}
 	}
 	unmarshal := func(b *testing.B, body []byte) {
+		b.Helper()
 		var batch plainBatch
 		if err := json.Unmarshal(body, &batch); err != nil || len(batch.Events) != 100 {
 			b.Fatalf("%d decoded, %v", len(batch.Events), err)

@@ -167,6 +167,9 @@ func (s *LatencySketch) UnmarshalBinary(data []byte) error {
 		}
 		data = data[1:]
 	}
+	if n := varints(data) / 2; n > 0 {
+		read.bins = make([]latencyBin, 0, n)
+	}
 	next := uint64(0)
 	for len(data) > 0 {
 		gap, n := binary.Uvarint(data)
@@ -185,4 +188,15 @@ func (s *LatencySketch) UnmarshalBinary(data []byte) error {
 	}
 	*s = read
 	return nil
+}
+
+// varints counts the numbers in data by their last bytes.
+func varints(data []byte) int {
+	n := 0
+	for _, b := range data {
+		if b < 0x80 {
+			n++
+		}
+	}
+	return n
 }

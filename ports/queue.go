@@ -51,7 +51,7 @@ type Deliveries interface {
 	Return(ctx context.Context, ids ...domain.BatchID) error
 
 	// Bury moves a batch to the dead letters together with the reason, which
-	// names no submitted value.
+	// names no submitted value. An id that the queue does not hold is no error.
 	Bury(ctx context.Context, id domain.BatchID, reason string) error
 }
 

@@ -73,6 +73,20 @@ func TestWhatCannotBeWrittenIsHandedOutAgain(t *testing.T) {
 	checkAttempt(t, queue, attempt+1)
 }
 
+func TestFailedReceiveHoldsNothing(t *testing.T) {
+	db := open(t, sqlite.Config{Dir: t.TempDir()})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 3)...)); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, db, `CREATE TRIGGER refusal BEFORE UPDATE ON queue BEGIN SELECT raise(ABORT, 'refused'); END`)
+	if deliveries, err := queue.Receive(t.Context(), 10, 0); err == nil || len(deliveries) > 0 {
+		t.Errorf("received %+v, %v", deliveries, err)
+	}
+	exec1(t, db, `DROP TRIGGER refusal`)
+	checkAttempt(t, queue, 1)
+}
+
 func checkAttempt(t *testing.T, queue *sqlite.Queue, want int) {
 	t.Helper()
 	deliveries, err := queue.Receive(t.Context(), 10, 0)

@@ -88,6 +88,9 @@ func (f *fullDisk) test(t *testing.T) {
 	f.free(t, db)
 	clock.Advance(2 * time.Second)
 	checkHealth(t, db, "")
+	exec1(t, db, `PRAGMA query_only = on`)
+	checkHealth(t, db, "") // remembered
+	exec1(t, db, `PRAGMA query_only = off`)
 	if enqueueUntilFull(t, queue, accepted, 1) != accepted+1 {
 		t.Error("nothing can be written with room again")
 	}

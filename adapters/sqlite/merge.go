@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -48,19 +47,32 @@ type additions[R any] interface {
 const mergeChunk = 64
 
 func merge[R any](ctx context.Context, tx *sqlx.Tx, table mergeTable[R], added additions[R]) error {
-	from := 0
-	for _, size := range []int{mergeChunk, 1} {
-		if added.count()-from < size {
-			continue
-		}
-		m, err := newMerger(ctx, tx, table, size)
-		if err != nil {
-			return err
-		}
-		for ; err == nil && added.count()-from >= size; from += size {
-			err = m.merge(ctx, added, from)
-		}
-		if err := errors.Join(err, m.get.Close(), m.put.Close()); err != nil {
+	chunks := added.count() / mergeChunk * mergeChunk
+	if err := mergeRange(ctx, tx, table, added, 0, chunks, mergeChunk); err != nil {
+		return err
+	}
+	return mergeRange(ctx, tx, table, added, chunks, added.count(), 1)
+}
+
+// mergeRange merges the rows from the first up to and without end, size at
+// once.
+func mergeRange[R any](ctx context.Context, tx *sqlx.Tx, table mergeTable[R], added additions[R], first, end, size int) error {
+	if first == end {
+		return nil
+	}
+	get, err := tx.PreparexContext(ctx, table.getSQL(size))
+	if err != nil {
+		return err
+	}
+	defer get.Close()
+	put, err := tx.PreparexContext(ctx, table.putSQL(size))
+	if err != nil {
+		return err
+	}
+	defer put.Close()
+	m := merger[R]{size: size, fields: table.fields, get: get, put: put}
+	for ; first < end; first += size {
+		if err := m.merge(ctx, added, first); err != nil {
 			return err
 		}
 	}
@@ -72,18 +84,6 @@ type merger[R any] struct {
 	size     int
 	fields   func(*R) []any
 	get, put *sqlx.Stmt
-}
-
-func newMerger[R any](ctx context.Context, tx *sqlx.Tx, table mergeTable[R], size int) (*merger[R], error) {
-	get, err := tx.PreparexContext(ctx, table.getSQL(size))
-	if err != nil {
-		return nil, err
-	}
-	put, err := tx.PreparexContext(ctx, table.putSQL(size))
-	if err != nil {
-		return nil, errors.Join(err, get.Close())
-	}
-	return &merger[R]{size: size, fields: table.fields, get: get, put: put}, nil
 }
 
 func (m *merger[R]) merge(ctx context.Context, added additions[R], from int) error {
@@ -109,10 +109,11 @@ func (m *merger[R]) addStored(ctx context.Context, added additions[R], from int)
 		return err
 	}
 	defer rows.Close()
+	var i int
+	var stored R
+	columns := append([]any{&i}, m.fields(&stored)...)
 	for rows.Next() {
-		var i int
-		var stored R
-		if err := rows.Scan(append([]any{&i}, m.fields(&stored)...)...); err != nil {
+		if err := rows.Scan(columns...); err != nil {
 			return err
 		}
 		if err := added.add(from+i, &stored); err != nil {

@@ -40,7 +40,7 @@ func Batches(first, size int, events []domain.Event) []domain.Batch {
 // last two hours, few tools and versions used much and most used little, the
 // levels mixed, one call in eight failed. Equal seeds give equal events.
 func Events(seed uint64, n int) []domain.Event {
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable on purpose
+	r := rand.New(rand.NewPCG(seed, 0))
 	return generate(r, n, func() int {
 		switch p := r.Float64(); {
 		case p < 0.8:
@@ -56,7 +56,7 @@ func Events(seed uint64, n int) []domain.Event {
 // EventsOver is [Events] spread evenly over that many hours, the last of them
 // being the hour of [Now].
 func EventsOver(seed uint64, n, hours int) []domain.Event {
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable on purpose
+	r := rand.New(rand.NewPCG(seed, 0))
 	return generate(r, n, func() int { return r.IntN(hours) })
 }
 
