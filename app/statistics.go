@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -156,20 +157,53 @@ func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*
 		filter.Tool = need.tool
 	}
 	now := u.clock.Now().UTC()
-	window := period.Window(now)
-	selected, err := u.reader.Select(ctx, domain.Selection{
-		Window: window,
-		Filter: filter,
-		By:     append([]domain.Dimension{domain.DimensionNone}, need.by...),
-		Errors: need.errors,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read statistics: %w", err)
-	}
-	return domain.NewReading(domain.Scope{
-		Window:          window,
+	scope := domain.Scope{
+		Window:          period.Window(now),
 		Filter:          filter,
 		Cutoffs:         u.config.Retention.Cutoffs(now),
 		PrivacyMinCount: u.config.PrivacyMinCount,
-	}, selected), nil
+	}
+	if scope.Hidden, err = u.hidden(ctx, scope); err != nil {
+		return nil, err
+	}
+	return u.selectFor(ctx, scope, append([]domain.Dimension{domain.DimensionNone}, need.by...), need.errors)
+}
+
+func (u *Statistics) selectFor(
+	ctx context.Context, scope domain.Scope, by []domain.Dimension, errs bool,
+) (*domain.Reading, error) {
+	selected, err := u.reader.Select(ctx, domain.Selection{Window: scope.Window, Filter: scope.Filter, By: by, Errors: errs})
+	if err != nil {
+		return nil, fmt.Errorf("read statistics: %w", err)
+	}
+	return domain.NewReading(scope, selected), nil
+}
+
+// hidden reports whether the filter asks for a country or version that the
+// list of these does not show, be it small itself or hidden for the sake of
+// another: subtracting the answer from the whole would find that other. It
+// looks at the list under the rest of the filter and at the list without any
+// country or version chosen.
+func (u *Statistics) hidden(ctx context.Context, scope domain.Scope) (bool, error) {
+	if scope.PrivacyMinCount == 0 {
+		return false, nil
+	}
+	filter := scope.Filter
+	for _, d := range []domain.Dimension{domain.DimensionCountry, domain.DimensionVersion} {
+		if filter.Value(d) == "" {
+			continue
+		}
+		wide, narrow := filter.Without(domain.DimensionCountry, domain.DimensionVersion), filter.Without(d)
+		for _, rest := range slices.Compact([]domain.Filter{wide, narrow}) {
+			scope.Filter = rest
+			list, err := u.selectFor(ctx, scope, []domain.Dimension{domain.DimensionNone, d}, false)
+			if err != nil {
+				return false, err
+			}
+			if !list.Shows(d, filter.Value(d)) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }

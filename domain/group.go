@@ -148,6 +148,12 @@ func (f Filter) Value(d Dimension) string {
 	return Group{Tool: f.Tool, Version: f.Version, Country: f.Country, Service: f.Service}.Value(d)
 }
 
+// Without returns the filter without its value of these dimensions.
+func (f Filter) Without(dimensions ...Dimension) Filter {
+	k := Group{Tool: f.Tool, Version: f.Version, Country: f.Country, Service: f.Service}.At(GrainFull &^ GrainOf(dimensions...))
+	return Filter{Tool: k.Tool, Version: k.Version, Country: k.Country, Service: k.Service}
+}
+
 // Grain is the set of dimensions the filter looks at.
 func (f Filter) Grain() Grain {
 	var g Grain

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -74,11 +75,13 @@ func foldName(dst, name []byte) []byte {
 	return dst
 }
 
+// fullWidth is how far the full-width characters are from the plain ones.
+const fullWidth = 'Ａ' - 'A'
+
 // appendFolded folds a rune outside ASCII: other dashes, spaces and invisible
 // characters vanish, full-width letters become plain ones, and letters that
 // only differ in case from an ASCII one (ſ, the Kelvin sign) become that.
 func appendFolded(dst []byte, r rune) []byte {
-	const fullWidth = 'Ａ' - 'A'
 	if r >= '！' && r <= '～' {
 		return foldName(dst, []byte{byte(r - fullWidth)})
 	}
@@ -105,26 +108,34 @@ const (
 
 // PersonalValue reports whether free text holds something that looks like
 // personal data: an e-mail address, an IPv4 or IPv6 address, a pair of
-// coordinates or a telephone number. The rules, each with what it lets pass:
+// coordinates or a telephone number. Full-width and percent-encoded characters
+// count as what they stand for, and invisible ones not at all. The rules, each
+// with what it lets pass:
 //
-//   - E-mail: something@host.letters, with the @ plain or written %40. A
-//     package@1.2.3 passes.
+//   - E-mail: something@host.letters. A package@1.2.3 passes.
 //   - IPv4: four numbers up to 255 between dots. Three or five pass, so that a
 //     version such as 1.23.0 does; one of four such numbers is refused.
-//   - IPv6: any text form of RFC 4291 that stands alone and holds a digit or
-//     three groups or more. std::bad_alloc passes.
+//   - IPv6: any text form of RFC 4291 of whole words, between characters that
+//     are no letters or digits, with two words at least and a digit among
+//     them, or with three. Foo::Bar, Error::404 and std::bad_alloc pass.
 //   - Coordinates: two decimal fractions in range with a comma, semicolon or
-//     space between them (or : / _ | when both have two decimals or more), or
-//     two values in degrees with hemispheres. A single fraction passes.
-//   - Telephone: + with 7 to 15 digits; 10 to 15 digits on end; 3-3-4 digits,
-//     with or without a leading 1 or brackets; groups that begin with a 0 and
-//     have 9 to 12 digits. A date (2026-11-23) and 8 digits on end pass.
+//     space between them, with : / _ | when both have two decimals or more,
+//     and with anything short when both have three; a fraction of three
+//     decimals and a whole number with a comma; two values in degrees with
+//     hemispheres. A single value passes.
+//   - Telephone: + with 7 to 15 digits; 10 to 15 digits on end; 3-3-4 or 3-7
+//     digits, with or without a leading 1 or brackets; groups that begin with
+//     a 0 and have 9 to 12 digits. A date (2026-11-23) and 8 digits pass.
 func PersonalValue(text string) (looksLike Personal, personal bool) {
 	return personalValue([]byte(text))
 }
 
 func personalValue(text []byte) (Personal, bool) {
 	seen := countCharacters(text)
+	if seen.disguises {
+		text = undisguise(text)
+		seen = countCharacters(text)
+	}
 	switch {
 	case seen.at > 0 && emailPattern.Match(text):
 		return PersonalEmail, true
@@ -132,7 +143,7 @@ func personalValue(text []byte) (Personal, bool) {
 		return PersonalIP, true
 	case seen.colons >= 2 && holdsIPv6(text):
 		return PersonalIP, true
-	case seen.digits >= 4 && seen.separators > 0 && holdsCoordinates(text):
+	case seen.digits >= 4 && (seen.dots >= 1 || seen.others) && holdsCoordinates(text):
 		return PersonalCoordinates, true
 	case seen.digits >= 7 && holdsPhone(text):
 		return PersonalPhone, true
@@ -142,7 +153,12 @@ func personalValue(text []byte) (Personal, bool) {
 }
 
 // characters decides cheaply which rules are worth a look.
-type characters struct{ at, digits, dots, colons, separators int }
+type characters struct {
+	at, digits, dots, colons int
+	// others says that there are commas or characters outside ASCII, which
+	// stand in coordinates; disguises that some may stand for others.
+	others, disguises bool
+}
 
 func countCharacters(text []byte) (c characters) {
 	for _, b := range text {
@@ -151,61 +167,93 @@ func countCharacters(text []byte) (c characters) {
 			c.digits++
 		case b == '.':
 			c.dots++
-		case b == '@' || b == '%':
+		case b == '@':
 			c.at++
 		case b == ':':
 			c.colons++
-			c.separators++
-		case b == ',' || b == ';' || b == ' ' || b == '/' || b == '_' || b == '|' || b == '\t' || b >= utf8.RuneSelf:
-			c.separators++
+		case b == ',':
+			c.others = true
+		case b == '%':
+			c.disguises = true
+		case b >= utf8.RuneSelf:
+			c.others, c.disguises = true, true
 		}
 	}
 	return c
 }
 
-var emailPattern = regexp.MustCompile(`[^\s@<>"(),;:]+(?:@|%40)(?:[\pL\pN-]+\.)+\pL{2,}`)
+// undisguise decodes percent-encoding and full-width characters, makes plain
+// minus signs and spaces of their likes, and drops what cannot be seen.
+func undisguise(text []byte) []byte {
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		if text[i] == '%' && i+2 < len(text) {
+			if n, err := strconv.ParseUint(string(text[i+1:i+3]), 16, 8); err == nil {
+				plain = append(plain, byte(n))
+				i += 3
+				continue
+			}
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		i += size
+		switch {
+		case r >= '！' && r <= '～':
+			plain = utf8.AppendRune(plain, r-fullWidth)
+		case r == '−' || unicode.Is(unicode.Pd, r):
+			plain = append(plain, '-')
+		case unicode.IsSpace(r):
+			plain = append(plain, ' ')
+		case !unicode.Is(unicode.Cf, r):
+			plain = utf8.AppendRune(plain, r)
+		}
+	}
+	return plain
+}
+
+var emailPattern = regexp.MustCompile(`[^\s@<>"(),;:]+@(?:[\pL\pN-]+\.)+\pL{2,}`)
 
 var dottedPattern = regexp.MustCompile(`[0-9]+(?:\.[0-9]+)+`)
 
 func holdsIPv4(text []byte) bool {
 	for _, run := range dottedPattern.FindAll(text, -1) {
 		parts := bytes.Split(run, []byte{'.'})
-		if len(parts) != 4 {
-			continue
-		}
 		octets := 0
 		for _, part := range parts {
 			if n, err := strconv.Atoi(string(part)); err == nil && len(part) <= 3 && n <= 255 {
 				octets++
 			}
 		}
-		if octets == 4 {
+		if len(parts) == 4 && octets == 4 {
 			return true
 		}
 	}
 	return false
 }
 
-var colonPattern = regexp.MustCompile(`[0-9A-Fa-f:][0-9A-Fa-f:.]+`)
+var colonPattern = regexp.MustCompile(`[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*`)
 
+// holdsIPv6 tries every part of a run of hexadecimal words and colons that
+// begins and ends with a whole word.
 func holdsIPv6(text []byte) bool {
 	for _, at := range colonPattern.FindAllIndex(text, -1) {
-		if !standsAlone(text, at[0], at[1]) {
-			continue
-		}
-		run := strings.TrimRight(string(text[at[0]:at[1]]), ".")
-		if !strings.HasSuffix(run, "::") {
-			run = strings.TrimSuffix(run, ":")
-		}
-		groups := strings.FieldsFunc(run, func(r rune) bool { return r == ':' })
-		if len(groups) < 3 && !strings.ContainsAny(run, "0123456789") {
-			continue
-		}
-		if address, err := netip.ParseAddr(run); err == nil && address.Is6() {
-			return true
+		for start := at[0]; start < at[1]; start++ {
+			for end := at[1]; end-start > len("::"); end-- {
+				if standsAlone(text, start, end) && isIPv6(string(text[start:end])) {
+					return true
+				}
+			}
 		}
 	}
 	return false
+}
+
+func isIPv6(text string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ':' })
+	if len(words) < 2 && text != "::1" || len(words) < 3 && !strings.ContainsAny(text, "0123456789") {
+		return false
+	}
+	address, err := netip.ParseAddr(text)
+	return err == nil && address.Is6()
 }
 
 // standsAlone reports whether text[start:end] is no part of a longer word.
@@ -213,24 +261,25 @@ func standsAlone(text []byte, start, end int) bool {
 	return (start == 0 || !isWord(text[start-1])) && (end == len(text) || !isWord(text[end]))
 }
 
-func isWord(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '_' || b >= utf8.RuneSelf
-}
+func isWord(b byte) bool { return isAlphanumeric(b) || b >= utf8.RuneSelf }
 
 var (
-	coordinatesPattern = regexp.MustCompile(`([-+]?[0-9]{1,3}\.[0-9]+)[\s°º]*[NSEWnsew]?\s*[,;\s]\s*[NSEWnsew]?\s*([-+]?[0-9]{1,3}\.[0-9]+)`)
-	tightPattern       = regexp.MustCompile(`([-+]?[0-9]{1,3}\.[0-9]{2,})[:/_|]([-+]?[0-9]{1,3}\.[0-9]{2,})`)
-	degreesPattern     = regexp.MustCompile(`[0-9]\s*[°º][\s0-9.'′’"″]*[NSEWnsew]\b.*[0-9]\s*[°º][\s0-9.'′’"″]*[NSEWnsew]\b`)
+	decimalPattern = regexp.MustCompile(`[-+]?[0-9]{1,3}\.[0-9]+`)
+	nearPattern    = regexp.MustCompile(`^[\s°º]*[NSEWnsew]?\s*[,;\s]\s*[NSEWnsew]?\s*$`)
+	tightPattern   = regexp.MustCompile(`^[:/_|]$`)
+	wholePattern   = regexp.MustCompile(`(?:^|[^0-9.])([-+]?[0-9]{1,3}\.[0-9]{3,})\s*,\s*([-+]?[0-9]{1,3})(?:[^0-9.]|$)|(?:^|[^0-9.])([-+]?[0-9]{1,3})\s*,\s*([-+]?[0-9]{1,3}\.[0-9]{3,})(?:[^0-9.]|$)`)
+	commaPattern   = regexp.MustCompile(`(?:^|[^0-9])([-+]?[0-9]{1,3},[0-9]{4,})[\s;/]+([-+]?[0-9]{1,3},[0-9]{4,})`)
+	degreesPattern = regexp.MustCompile(`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º][\s0-9.'′’"″]*[NSns]\b.*[0-9]\s*[°º][\s0-9.'′’"″]*[EWew]\b`)
 )
 
 func holdsCoordinates(text []byte) bool {
-	if degreesPattern.Match(text) {
+	if degreesPattern.Match(text) || holdsFractions(text) {
 		return true
 	}
-	for _, pattern := range []*regexp.Regexp{coordinatesPattern, tightPattern} {
+	for _, pattern := range []*regexp.Regexp{wholePattern, commaPattern} {
 		for _, match := range pattern.FindAllSubmatch(text, -1) {
-			a, b := magnitude(match[1]), magnitude(match[2])
-			if min(a, b) <= 90 && max(a, b) <= 180 {
+			pair := slices.DeleteFunc(match[1:], func(b []byte) bool { return len(b) == 0 })
+			if inRange(pair[0], pair[1]) {
 				return true
 			}
 		}
@@ -238,11 +287,55 @@ func holdsCoordinates(text []byte) bool {
 	return false
 }
 
-func magnitude(number []byte) float64 {
-	f, err := strconv.ParseFloat(strings.TrimLeft(string(number), "+-"), 64)
-	if err != nil {
-		return 1000 // no coordinate
+// holdsFractions looks at each two decimal fractions that follow each other.
+func holdsFractions(text []byte) bool {
+	places := decimalPattern.FindAllIndex(text, -1)
+	for i := 1; i < len(places); i++ {
+		a, b := text[places[i-1][0]:places[i-1][1]], text[places[i][0]:places[i][1]]
+		between, after := text[places[i-1][1]:places[i][0]], text[places[i][1]:]
+		if len(after) > 1 && after[0] == '.' && isDigit(after[1]) {
+			continue // a number with more than one dot is no fraction
+		}
+		if areApart(between, min(decimals(a), decimals(b)), b) && inRange(a, b) {
+			return true
+		}
 	}
+	return false
+}
+
+// areApart judges what stands between two fractions, the second of which is b:
+// the more decimals both have, the less it needs to look like a separator.
+func areApart(between []byte, decimals int, b []byte) bool {
+	const short = 16
+	switch {
+	case len(between) == 0:
+		return decimals >= 3 && (b[0] == '-' || b[0] == '+')
+	case between[0] == '.':
+		return false
+	case decimals >= 3 && len(between) <= short && !bytes.ContainsAny(between, "0123456789"):
+		return true
+	case decimals >= 2 && tightPattern.Match(between):
+		return true
+	default:
+		return nearPattern.Match(between)
+	}
+}
+
+func isDigit(b byte) bool { return b >= '0' && b <= '9' }
+
+func decimals(fraction []byte) int { return len(fraction) - bytes.IndexByte(fraction, '.') - 1 }
+
+// inRange reports whether one of two is a latitude and the other a longitude.
+func inRange(a, b []byte) bool {
+	x, y := magnitude(a), magnitude(b)
+	return min(x, y) <= 90 && max(x, y) <= 180
+}
+
+// magnitude reads up to three digits and a fraction, which no number fails to
+// be.
+func magnitude(number []byte) float64 {
+	text := strings.ReplaceAll(strings.TrimLeft(string(number), "+-"), ",", ".")
+	f, _ := strconv.ParseFloat(text, 64)
 	return f
 }
 
@@ -266,12 +359,15 @@ func isPhone(run []byte) bool {
 		digits += len(g)
 	}
 	first := groups[0]
+	if len(groups) > 1 && string(first) == "1" && run[0] != '+' {
+		groups = groups[1:]
+	}
 	switch {
 	case run[0] == '+':
 		return digits >= 7 && digits <= 15
 	case len(groups) == 1:
 		return digits >= 10 && digits <= 15
-	case isGrouped(groups, 3, 3, 4), isGrouped(groups, 1, 3, 3, 4) && first[0] == '1':
+	case isGrouped(groups, 3, 3, 4), isGrouped(groups, 3, 7):
 		return true
 	case first[0] == '0' && len(first) >= 2:
 		return digits >= 9 && digits <= 12
@@ -281,13 +377,5 @@ func isPhone(run []byte) bool {
 }
 
 func isGrouped(groups [][]byte, lengths ...int) bool {
-	if len(groups) != len(lengths) {
-		return false
-	}
-	for i, g := range groups {
-		if len(g) != lengths[i] {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(groups, lengths, func(g []byte, length int) bool { return len(g) == length })
 }

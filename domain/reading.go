@@ -43,6 +43,8 @@ type Scope struct {
 	// PrivacyMinCount is the least number of calls of a country or version
 	// that may be told; see [FoldSmallGroups].
 	PrivacyMinCount int
+	// Hidden says that the filter names a group that no list shows.
+	Hidden bool
 }
 
 // Reading is what the store said for one answer. Its methods are pure
@@ -59,9 +61,9 @@ type Reading struct {
 
 // NewReading prepares the selected rows for the statistics of the scope.
 //
-// A filter by country or version that leaves fewer calls than PrivacyMinCount
-// is read as if there were none. Otherwise the groups that no list shows could
-// be had by asking for them one by one.
+// A filter by country or version that names a hidden group, or leaves fewer
+// calls than PrivacyMinCount, is read as if there were none. Otherwise the
+// groups that no list shows could be had by asking for them one by one.
 func NewReading(scope Scope, selected Selected) *Reading {
 	r := &Reading{
 		coverage: newCoverage(scope.Window, scope.Cutoffs),
@@ -80,7 +82,7 @@ func NewReading(scope Scope, selected Selected) *Reading {
 		r.total.Merge(&r.rollups[DimensionNone][i].Rollup)
 	}
 	private := scope.Filter.Country != "" || scope.Filter.Version != ""
-	if private && r.total.Calls < r.minimum {
+	if scope.Hidden || private && r.total.Calls < r.minimum {
 		r.rollups, r.errors, r.total = nil, nil, Rollup{}
 	}
 	return r
@@ -146,6 +148,13 @@ func (r *Reading) tallies(d Dimension) []tally {
 	}
 	slices.SortFunc(tallies, func(a, b tally) int { return compareForShow(a.GroupCount, b.GroupCount) })
 	return tallies
+}
+
+// Shows reports whether the list of d's groups shows the value. It needs the
+// breakdown by d.
+func (r *Reading) Shows(d Dimension, value string) bool {
+	groups, _ := r.shown(d)
+	return slices.ContainsFunc(groups, func(g GroupCount) bool { return g.Value == value })
 }
 
 // shown returns the groups of d that may be told and the sum of their calls.
