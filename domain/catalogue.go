@@ -77,8 +77,8 @@ func newNames(member string, list []string) (names, error) {
 		switch _, seen := n.set[name]; {
 		case !isCatalogueName(name):
 			problems = append(problems, fmt.Errorf("%s[%d]: %q is no name of 1 to 64 characters of [0-9a-z_-]", member, i, name))
-		case name == OtherName:
-			problems = append(problems, fmt.Errorf("%s[%d]: %q is reserved for what is not told apart", member, i, name))
+		case name == OtherName, name == TimestampName:
+			problems = append(problems, fmt.Errorf("%s[%d]: %q is reserved: statistics use it for something else", member, i, name))
 		case seen:
 			problems = append(problems, fmt.Errorf("%s[%d]: %q stands there twice", member, i, name))
 		}

@@ -45,11 +45,11 @@ func TestCatalogueRevisionFollowsContent(t *testing.T) {
 }
 
 func TestCatalogueProblemsAreReportedTogether(t *testing.T) {
-	_, err := domain.ParseCatalogue([]byte(`{"tools":["ok","Not ok","ok","other",""],"services":[]}`))
+	_, err := domain.ParseCatalogue([]byte(`{"tools":["ok","Not ok","ok","other","","timestamp"],"services":[]}`))
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, says := range []string{`tools[1]`, `"ok" stands there twice`, `"other" is reserved`, "tools[4]", "services is empty"} {
+	for _, says := range []string{`tools[1]`, `"ok" stands there twice`, `"other" is reserved`, `"timestamp" is reserved`, "tools[4]", "services is empty"} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
 		}

@@ -81,6 +81,10 @@ const (
 // catalogue when those are counted, and groups too small to be shown.
 const OtherName = "other"
 
+// TimestampName is the name beside which a time series lists its tools, so none
+// may have it.
+const TimestampName = "timestamp"
+
 // UnspecifiedError is the error type of a failed call that named none.
 const UnspecifiedError = "unspecified"
 

@@ -26,9 +26,14 @@ type Cutoffs struct {
 	Daily time.Time
 	// HourlyErrors and DailyErrors cut error summaries.
 	HourlyErrors, DailyErrors time.Time
-	// Batches cuts the ids of stored batches, by the time of their receipt.
+	// Batches cuts the ids of stored batches, by the time of their receipt. A
+	// batch that is delivered again after that counts again.
 	Batches time.Time
 }
+
+// minBatchRetention is how long the ids of stored batches are kept at least: no
+// queue is expected to hold on to a batch for longer.
+const minBatchRetention = 30 * 24 * time.Hour
 
 // Cutoffs returns what is due at now.
 func (r Retention) Cutoffs(now time.Time) Cutoffs {
@@ -38,6 +43,6 @@ func (r Retention) Cutoffs(now time.Time) Cutoffs {
 		Daily:        Daily.Floor(now.Add(-r.Daily)),
 		HourlyErrors: Hourly.Floor(now.Add(-r.Errors)),
 		DailyErrors:  Daily.Floor(now.Add(-r.Errors)),
-		Batches:      now.Add(-r.Events),
+		Batches:      now.Add(-max(r.Events, minBatchRetention)),
 	}
 }

@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var now = time.Date(2026, 11, 23, 10, 30, 0, 0, time.UTC)
 
 const (
-	requestID = "test-request-1"
+	requestID = "TESTREQUESTTESTREQUESTTEST"
 
 	goodEvent = `{"version":"1.23.0","tool":"get_forecast","status":"success",` +
 		`"timestamp_hour":"2026-11-23T10:00:00Z","analytics_level":"minimal"}`

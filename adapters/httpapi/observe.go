@@ -70,9 +70,10 @@ func setHeaders(h http.Header, id string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// wellFormedID has no dot and no colon, so that no network address can pass as
-// an id and get into a log.
-var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
+// wellFormedID knows the forms that machines make: 26 characters of base 32,
+// 32 hexadecimal digits (nginx) and UUIDs. Free text could carry anything into
+// a log.
+var wellFormedID = regexp.MustCompile(`^(?:[A-Z2-7]{26}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$`)
 
 // requestID keeps the id that a client or proxy gave, if it is well-formed.
 func requestID(given string) string {

@@ -17,11 +17,13 @@ func TestRequestID(t *testing.T) {
 		kept  bool
 	}{
 		"uuid":              {"0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60", true},
-		"shortest":          {"abcd_123", true},
-		"longest":           {strings.Repeat("a", 64), true},
+		"hexadecimal":       {"0199c9a27f6e7b5a8a543a1c2d4e5f60", true},
+		"base 32":           {"ABCDEFGHIJKLMNOPQRSTUVWXYZ", true},
 		"none":              {"", false},
-		"too short":         {"abcd123", false},
-		"too long":          {strings.Repeat("a", 65), false},
+		"too short":         {"0199c9a27f6e7b5a8a543a1c2d4e5f6", false},
+		"too long":          {strings.Repeat("a", 33), false},
+		"a dashed address":  {"203-0-113-99_x", false},
+		"a number":          {"5551234567", false},
 		"an IPv4 address":   {"203.0.113.99", false},
 		"an IPv6 address":   {"2001:db8::77aa", false},
 		"an e-mail address": {"somebody@example.org", false},

@@ -47,7 +47,11 @@ func BenchmarkSelect(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, filter := range map[string]domain.Filter{"all": {}, "country": {Country: "DE"}} {
+	for name, filter := range map[string]domain.Filter{
+		"all": {}, "country": {Country: "DE"},
+		// Three dimensions: read from full grain and added up.
+		"country+service": {Country: "DE", Service: "noaa"},
+	} {
 		b.Run(name, func(b *testing.B) {
 			selection := domain.Selection{Window: day.Window(contract.Now), Filter: filter, By: []domain.Dimension{domain.DimensionTool}}
 			for b.Loop() {

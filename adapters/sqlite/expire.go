@@ -20,7 +20,7 @@ func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
 	var deleted int64
 	for _, step := range []func(tx *sqlx.Tx) (int64, error){
 		rowsBefore(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE hour < ? LIMIT ?)`, c.Events.Unix()),
-		rowsBefore(ctx, `DELETE FROM stored_batches WHERE id IN (SELECT id FROM stored_batches WHERE received_at < ? LIMIT ?)`,
+		rowsBefore(ctx, `DELETE FROM stored_batches WHERE id IN (SELECT id FROM stored_batches WHERE received_at < ? AND id NOT IN (SELECT id FROM queue) LIMIT ?)`,
 			c.Batches.UnixMicro()),
 		bucketBefore(ctx, `hourly_aggregations WHERE`, domain.RollupGrains(), c.Hourly),
 		bucketBefore(ctx, `daily_aggregations WHERE`, domain.RollupGrains(), c.Daily),
