@@ -36,7 +36,7 @@ run: build ## build, then serve on the embedded store in ./data (stop with Ctrl-
 	@exec $(BINARY) serve
 
 .PHONY: test
-test: compiler ## run all tests with the race detector
+test: servers ## run all tests with the race detector
 	go test -race ./...
 
 .PHONY: cover
@@ -84,13 +84,10 @@ ci: ## do all that CI does
 clean: ## remove what was built; ./data stays
 	rm -rf bin coverage.out
 
-# The race detector needs a C compiler.
-.PHONY: compiler
-compiler:
-	@command -v "$$(go env CC)" >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo 'The race detector needs a C compiler: install gcc and libc6-dev.'; exit 1; }; \
-		apt-get -o DPkg::Lock::Timeout=300 update && \
-		apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev; }
+# The race detector needs a C compiler, and some tests start a Redis of their own.
+.PHONY: servers
+servers:
+	@.ci/install
 
 .PHONY: linter
 linter:

@@ -14,16 +14,18 @@ import (
 )
 
 var (
-	_ ports.EventQueue = (*Queue)(nil)
-	_ ports.Deliveries = (*Queue)(nil)
-	_ ports.QueueMeter = (*Queue)(nil)
+	_ ports.EventQueue  = (*Queue)(nil)
+	_ ports.Deliveries  = (*Queue)(nil)
+	_ ports.QueueMeter  = (*Queue)(nil)
+	_ ports.DeadLetters = (*Queue)(nil)
 )
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
 	// MaxEvents is how many events the queue holds. Default 10,000.
 	MaxEvents int
-	// Clock tells when idempotency keys expire. Default the system's clock.
+	// Clock tells when idempotency keys expire, and dates dead letters.
+	// Default the system's clock.
 	Clock ports.Clock
 }
 
@@ -36,8 +38,8 @@ type Queue struct {
 	mu       sync.Mutex
 	entries  []*entry // oldest first
 	receipts map[keyHash]receipt
-	buried   []DeadLetter
-	arrival  chan struct{} // closed, and replaced, when there may be a batch to hand out
+	buried   []ports.DeadLetter // oldest burial first
+	arrival  chan struct{}      // closed, and replaced, when there may be a batch to hand out
 }
 
 type entry struct {
@@ -63,12 +65,6 @@ type keyHash [sha256.Size]byte
 type receipt struct {
 	receipt domain.Receipt
 	expires time.Time
-}
-
-// DeadLetter is a buried batch.
-type DeadLetter struct {
-	Batch  domain.Batch
-	Reason string
 }
 
 // NewQueue returns an empty queue.
@@ -233,21 +229,12 @@ func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) erro
 		if e.batch.ID != id {
 			return false
 		}
-		q.buried = append(q.buried, DeadLetter{Batch: e.batch, Reason: reason})
+		q.buried = append(q.buried, ports.DeadLetter{
+			ID: id, Batch: e.batch, Reason: reason, Attempts: e.attempts, BuriedAt: q.clock.Now(),
+		})
 		return true
 	})
 	return nil
-}
-
-// DeadLetters lists the buried batches, oldest burial first.
-func (q *Queue) DeadLetters() []DeadLetter {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	letters := slices.Clone(q.buried)
-	for i := range letters {
-		letters[i].Batch = copyOf(letters[i].Batch)
-	}
-	return letters
 }
 
 // Depth measures the queue, as ports.QueueMeter promises.

@@ -14,15 +14,9 @@ func TestQueue(t *testing.T) {
 		clock := memory.NewClock(contract.Now)
 		q := memory.NewQueue(memory.QueueConfig{MaxEvents: maxEvents, Clock: clock})
 		return contract.QueueHarness{
-			Queue:   q,
-			Advance: clock.Advance,
-			DeadLetters: func(*testing.T) []contract.DeadLetter {
-				var letters []contract.DeadLetter
-				for _, l := range q.DeadLetters() {
-					letters = append(letters, contract.DeadLetter(l))
-				}
-				return letters
-			},
+			Queue:       q,
+			Advance:     clock.Advance,
+			DeadLetters: contract.Buried(q),
 		}
 	})
 }

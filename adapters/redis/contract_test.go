@@ -1,0 +1,121 @@
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+)
+
+// site is a queue for a contract suite, reached through a relay.
+type site struct {
+	server    *servers.RedisServer
+	console   console
+	clock     *memory.Clock
+	prefix    string
+	maxEvents int
+
+	relay *relay
+	pool  *redis.Pool
+}
+
+func newSite(t *testing.T, maxEvents int) *site {
+	t.Helper()
+	server := servers.SharedRedis(t)
+	s := &site{
+		server:    server,
+		console:   newConsole(t, server.URL()),
+		clock:     memory.NewClock(contract.Now),
+		prefix:    newPrefix(),
+		maxEvents: maxEvents,
+	}
+	s.connect(t)
+	return s
+}
+
+func (s *site) connect(t *testing.T) {
+	t.Helper()
+	s.relay = newRelay(t, s.server.Address())
+	s.pool = open(t, redis.Config{URL: s.server.URLAt(s.relay.Address()), Prefix: s.prefix, Clock: s.clock})
+}
+
+func (s *site) queue() *redis.Queue {
+	return redis.NewQueue(s.pool, redis.QueueConfig{MaxEvents: s.maxEvents})
+}
+
+// crash cuts off whoever is connected, lets the time of its heartbeat pass, and
+// connects anew.
+func (s *site) crash(t *testing.T) *redis.Queue {
+	t.Helper()
+	s.relay.Cut()
+	s.console.do("DEL", s.prefix+":workers")
+	s.connect(t)
+	return s.queue()
+}
+
+func (s *site) damage(_ *testing.T, id domain.BatchID) { s.console.damage(s.prefix, id) }
+
+func (s *site) severed(*testing.T) { s.relay.Cut() }
+
+func TestQueue(t *testing.T) {
+	contract.Queue(t, func(t *testing.T, maxEvents int) contract.QueueHarness {
+		s := newSite(t, maxEvents)
+		queue := s.queue()
+		return contract.QueueHarness{
+			Queue:       queue,
+			Advance:     s.clock.Advance,
+			DeadLetters: func(t *testing.T) []contract.DeadLetter { return contract.Buried(queue)(t) },
+			Crash: func(t *testing.T) contract.QueuePorts {
+				queue = s.crash(t)
+				return queue
+			},
+			Damage:  s.damage,
+			Break:   s.severed,
+			Written: func(t *testing.T) []byte { return filesIn(t, s.server.Dir()) },
+		}
+	})
+}
+
+func TestDeadLetters(t *testing.T) {
+	contract.DeadLetters(t, func(t *testing.T, maxEvents int) contract.DeadLettersHarness {
+		s := newSite(t, maxEvents)
+		return contract.DeadLettersHarness{
+			Queue:   s.queue(),
+			Advance: s.clock.Advance,
+			Crash:   func(t *testing.T) contract.DeadLetterPorts { return s.crash(t) },
+			Damage:  s.damage,
+			Break:   s.severed,
+		}
+	})
+}
+
+func TestStatisticsCache(t *testing.T) {
+	contract.StatisticsCache(t, func(t *testing.T) contract.CacheHarness {
+		s := newSite(t, 0)
+		return contract.CacheHarness{
+			Cache:   redis.NewCache(s.pool, redis.CacheConfig{}),
+			Advance: s.clock.Advance,
+			Break:   s.severed,
+		}
+	})
+}
+
+func TestACacheKeepsOnlySoMuch(t *testing.T) {
+	s := newSite(t, 0)
+	cache := redis.NewCache(s.pool, redis.CacheConfig{MaxEntries: 2})
+	for key, lifetime := range map[string]time.Duration{"late": 3 * time.Hour, "early": time.Hour, "middle": 2 * time.Hour} {
+		must(t, cache.Set(t.Context(), key, []byte(key), lifetime))
+	}
+	for key, want := range map[string]bool{"late": true, "early": false, "middle": true} {
+		if _, _, ok, err := cache.Get(t.Context(), key); ok != want || err != nil {
+			t.Errorf("%s is kept: %t, %v", key, ok, err)
+		}
+	}
+	if n := s.console.number("ZCARD", s.prefix+":cache"); n != 2 {
+		t.Errorf("%d entries are remembered", n)
+	}
+}

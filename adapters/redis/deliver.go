@@ -1,0 +1,286 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// Receive hands out batches, as ports.Deliveries promises. What a worker held
+// that has died, or that has been cut off for the time of its heartbeat, is
+// handed out again.
+func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
+	q.join.Do(func() { q.pool.tasks.start(q.beat) })
+	for end := time.Now().Add(wait); ; {
+		deliveries, err := q.take(ctx, maxEvents)
+		if err != nil || len(deliveries) > 0 {
+			return deliveries, err
+		}
+		left := time.Until(end)
+		if left <= 0 {
+			return nil, nil
+		}
+		if err := q.await(ctx, left); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take hands out what there is, and buries on the way what cannot be read.
+func (q *Queue) take(ctx context.Context, maxEvents int) ([]ports.Delivery, error) {
+	for {
+		deliveries, unreadable, err := q.claim(ctx, maxEvents)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range unreadable { // what is not buried now is claimed again
+			if err := q.buryUnreadable(ctx, e); err != nil && len(deliveries) == 0 {
+				return nil, err
+			}
+		}
+		if len(deliveries) > 0 || len(unreadable) == 0 {
+			return deliveries, nil
+		}
+	}
+}
+
+// claim takes the entries that may be handed out. Only one caller does so at a
+// time: entries that the server says are ours and that we do not know of were
+// handed to us by a call whose answer was lost, and are claimed anew.
+func (q *Queue) claim(ctx context.Context, maxEvents int) ([]ports.Delivery, []entry, error) {
+	select {
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
+	case <-ctx.Done():
+		return nil, nil, translate(ctx, "queue.receive", ctx.Err())
+	}
+	k := &q.pool.keys
+	args := []any{k.stream, k.size, k.workers, k.arrivals, q.worker, q.config.Heartbeat.Milliseconds(), max(maxEvents, 1)}
+	answer, err := redigo.Values(q.pool.run(ctx, "queue.receive", receiveScript, append(args, q.heldEntries()...)...))
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := parseEntries(answer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("queue.receive: %w", err)
+	}
+	deliveries, unreadable := q.hold(entries)
+	return deliveries, unreadable, nil
+}
+
+func (q *Queue) heldEntries() []any {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	entries := make([]any, 0, len(q.held))
+	for _, h := range q.held {
+		entries = append(entries, h.entry)
+	}
+	return entries
+}
+
+// hold notes what has been handed to us.
+func (q *Queue) hold(entries []entry) (deliveries []ports.Delivery, unreadable []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range entries {
+		batch, err := e.batch()
+		if err != nil {
+			q.pool.config.Log.Error("an entry in the queue cannot be read and is buried", "entry", e.id, "error", err)
+			e.reason = err.Error()
+			unreadable = append(unreadable, e)
+			continue
+		}
+		q.held[batch.ID] = holding{entry: e.id, attempt: e.attempt, events: len(batch.Events)}
+		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: e.attempt})
+	}
+	return deliveries, unreadable
+}
+
+// await waits until there may be something to hand out, but for a quarter of a
+// heartbeat at most: what a dead worker leaves is not announced.
+func (q *Queue) await(ctx context.Context, wait time.Duration) error {
+	wait = max(min(wait, q.config.Heartbeat/4), time.Millisecond) // 0 would be for ever
+	seconds := strconv.FormatFloat(wait.Seconds(), 'f', 3, 64)
+	p := q.pool
+	return p.use(ctx, p.waits, wait+p.config.CallTimeout, "queue.await", func(ctx context.Context, c redigo.Conn) error {
+		_, err := redigo.DoContext(c, ctx, "BLPOP", p.keys.arrivals, seconds)
+		return err
+	})
+}
+
+// Acknowledge forgets batches, as ports.Deliveries promises. After an error it
+// lets go of them, so that they are handed out again.
+func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
+	holdings := q.holdingsOf(ids)
+	args := []any{q.pool.keys.stream, q.pool.keys.size, len(holdings)}
+	for _, h := range holdings {
+		args = append(args, h.entry, h.events)
+	}
+	for _, id := range ids {
+		if _, ok := holdings[id]; !ok {
+			args = append(args, string(id))
+		}
+	}
+	_, err := q.pool.run(ctx, "queue.acknowledge", acknowledgeScript, args...)
+	q.release(holdings)
+	return err
+}
+
+// Return gives batches back, as ports.Deliveries promises. After an error it
+// lets go of them all the same.
+func (q *Queue) Return(ctx context.Context, ids ...domain.BatchID) error {
+	args := []any{q.pool.keys.stream, q.pool.keys.arrivals, q.worker}
+	holdings := q.holdingsOf(ids)
+	for _, h := range holdings {
+		args = append(args, h.entry, h.attempt)
+	}
+	_, err := q.pool.run(ctx, "queue.return", returnScript, args...)
+	q.release(holdings)
+	return err
+}
+
+// Bury moves a batch to the dead letters, as ports.Deliveries promises. After
+// an error it lets go of the batch, so that it is handed out again.
+func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) error {
+	holdings := q.holdingsOf([]domain.BatchID{id})
+	err := q.bury(ctx, holdings[id].entry, id, reason)
+	q.release(holdings)
+	return err
+}
+
+func (q *Queue) buryUnreadable(ctx context.Context, e entry) error {
+	return q.bury(ctx, e.id, domain.BatchID(e.fields["id"]), e.reason)
+}
+
+func (q *Queue) bury(ctx context.Context, entry string, name domain.BatchID, reason string) error {
+	k := &q.pool.keys
+	_, err := q.pool.run(ctx, "queue.bury", buryScript, k.stream, k.size, k.dead, k.names,
+		entry, string(name), reason, q.pool.config.Clock.Now().UnixNano())
+	return err
+}
+
+// holdingsOf returns those of the batches that we hold.
+func (q *Queue) holdingsOf(ids []domain.BatchID) map[domain.BatchID]holding {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	holdings := make(map[domain.BatchID]holding, len(ids))
+	for _, id := range ids {
+		if h, ok := q.held[id]; ok {
+			holdings[id] = h
+		}
+	}
+	return holdings
+}
+
+// release lets go of batches, unless they have been handed to us again
+// meanwhile.
+func (q *Queue) release(holdings map[domain.BatchID]holding) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, h := range holdings {
+		if q.held[id] == h {
+			delete(q.held, id)
+		}
+	}
+}
+
+// beat shows that this worker is alive until ctx ends, and then gives back
+// what it holds.
+func (q *Queue) beat(ctx context.Context) {
+	ticker := time.NewTicker(q.config.Heartbeat / 3)
+	defer ticker.Stop()
+	k := &q.pool.keys
+	for ctx.Err() == nil {
+		select {
+		case <-ticker.C:
+			// An outage is logged where it begins; others wait for nothing.
+			_, err := q.pool.run(ctx, "queue.beat", beatScript, k.stream, k.workers,
+				q.worker, q.config.Heartbeat.Milliseconds())
+			q.logFailure(ctx, err)
+		case <-ctx.Done():
+		}
+	}
+	last := context.WithoutCancel(ctx)
+	_, err := q.pool.run(last, "queue.leave", leaveScript, k.stream, k.workers, k.arrivals, q.worker)
+	q.logFailure(last, err)
+}
+
+// logFailure logs a failure of the background, but not each one of an outage.
+func (q *Queue) logFailure(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && q.pool.away.Load() == nil {
+		q.pool.config.Log.Warn("the queue's background work failed", "error", err)
+	}
+}
+
+// entry is an entry of the stream that was handed to us.
+type entry struct {
+	id      string
+	attempt int
+	fields  map[string][]byte
+	reason  string // why it cannot be read
+}
+
+// parseEntries reads the answer of the script.
+func parseEntries(answer []any) ([]entry, error) {
+	entries := make([]entry, len(answer))
+	for i := range answer {
+		parts, err := redigo.Values(answer[i], nil)
+		if err != nil {
+			return nil, err
+		}
+		var fields []any
+		if _, err := redigo.Scan(parts, &entries[i].id, &entries[i].attempt, &fields); err != nil {
+			return nil, err
+		}
+		if entries[i].fields, err = parseFields(fields); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func parseFields(pairs []any) (map[string][]byte, error) {
+	values, err := redigo.ByteSlices(pairs, nil)
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string][]byte, len(values)/2)
+	for i := 0; i+1 < len(values); i += 2 {
+		if _, ok := fields[string(values[i])]; !ok { // the first counts
+			fields[string(values[i])] = values[i+1]
+		}
+	}
+	return fields, nil
+}
+
+// batch reads the batch. The error tells, without any value, why it cannot.
+func (e *entry) batch() (domain.Batch, error) { return batchOf(e.fields) }
+
+func batchOf(fields map[string][]byte) (domain.Batch, error) {
+	for _, name := range []string{"id", "n", "t", "b"} {
+		if len(fields[name]) == 0 {
+			return domain.Batch{}, fmt.Errorf("not an entry of ours: it has no %s", name)
+		}
+	}
+	receivedAt, err := parseTime(string(fields["t"]))
+	if err != nil {
+		return domain.Batch{}, errors.New("its time cannot be read")
+	}
+	batch := domain.Batch{ID: domain.BatchID(fields["id"]), ReceivedAt: receivedAt}
+	events, err := decodeEvents(fields["b"])
+	if err != nil {
+		return batch, err
+	}
+	if strconv.Itoa(len(events)) != string(fields["n"]) {
+		return batch, errDamaged
+	}
+	batch.Events = events
+	return batch, nil
+}

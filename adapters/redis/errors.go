@@ -1,0 +1,138 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// connectionError is a connection that could not be made, or that broke or was
+// given up in the middle of a call.
+type connectionError struct {
+	err  error
+	made bool
+}
+
+func (e *connectionError) Error() string { return e.err.Error() }
+func (e *connectionError) Unwrap() error { return e.err }
+
+// errClosed is the outcome of calls after Close.
+var errClosed = errors.New("closed")
+
+// refusal is what an answer of the server that begins with code means: a
+// sentence for clients, and what the operator can do.
+type refusal struct{ code, message, advice string }
+
+var refusals = []refusal{
+	{"NOAUTH", "the queue refuses the connection", "Redis wants a password: set it in REDIS_URL or REDIS_PASSWORD"},
+	{"WRONGPASS", "the queue refuses the connection", "Redis does not take the user or password: correct REDIS_URL or REDIS_PASSWORD"},
+	{"NOPERM", "the queue refuses the connection", "the Redis user may not do this: grant it all commands on the keys that begin with QUEUE_KEY"},
+	{"READONLY", "the queue is read-only", "this Redis is a replica that cannot be written: let REDIS_URL name the primary"},
+	{"LOADING", "the queue is starting", "Redis is reading its data and will answer soon"},
+	{"OOM", "the queue's memory is full", "Redis has reached maxmemory: raise it, or lower MAX_QUEUE_SIZE"},
+	{"MISCONF", "the queue cannot be written", "Redis cannot write to its disk: make room there, or see its log"},
+	{"NOREPLICAS", "the queue cannot be written", "too few replicas are connected: see min-replicas-to-write"},
+	{"MASTERDOWN", "the queue is not available", "this Redis is a replica without its primary: let REDIS_URL name the primary"},
+	{"MOVED", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
+	{"CLUSTERDOWN", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
+	{"BUSY", "the queue is busy", "another script keeps Redis busy"},
+	{"WRONGTYPE", "the queue is not available", "a key that begins with QUEUE_KEY holds something else: choose another QUEUE_KEY"},
+}
+
+// scriptFailure finds the answer that stopped a script, which older servers
+// wrap in words of their own.
+var scriptFailure = regexp.MustCompile(`^ERR Error running script .*?\b([A-Z]{3,}) `)
+
+// refusalOf returns the refusal in err, if it is one.
+func refusalOf(err error) (refusal, bool) {
+	answer, ok := errors.AsType[redigo.Error](err)
+	if !ok {
+		return refusal{}, false
+	}
+	code, _, _ := strings.Cut(string(answer), " ")
+	if found := scriptFailure.FindStringSubmatch(string(answer)); found != nil {
+		code = found[1]
+	}
+	if strings.HasPrefix(string(answer), "ERR AUTH ") { // AUTH without a password configured
+		code = "WRONGPASS"
+	}
+	for _, r := range refusals {
+		if r.code == code {
+			return r, true
+		}
+	}
+	return refusal{}, false
+}
+
+// translate gives an error of a call its code; name is the operation and ctx
+// the caller's. What it does not know is a defect and stays without a code.
+func translate(ctx context.Context, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	wrapped := fmt.Errorf("%s: %w", name, err)
+	if _, ok := errors.AsType[*domain.Error](err); ok {
+		return wrapped
+	}
+	if cause := endOf(ctx); cause != nil {
+		return domain.NewError(domain.CodeUnavailable, errors.Join(cause, wrapped), "the call was given up")
+	}
+	if r, ok := refusalOf(err); ok {
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, r.advice, err), r.message)
+	}
+	if message := connectionMessage(err); message != "" {
+		return domain.NewError(domain.CodeUnavailable, wrapped, message)
+	}
+	return wrapped
+}
+
+// endOf returns why ctx has ended, or nil. A connection may notice a deadline
+// before ctx does.
+func endOf(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < time.Millisecond {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// connectionMessage says for clients what is wrong with the connection, or
+// nothing when it is not the connection.
+func connectionMessage(err error) string {
+	if errors.Is(err, errClosed) {
+		return "the queue is closed"
+	}
+	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+		return "the queue does not answer in time"
+	}
+	if _, ok := errors.AsType[*connectionError](err); ok {
+		return "the queue cannot be reached"
+	}
+	return ""
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// isOutage reports whether err says that other calls would fail as well: no
+// connection can be made, the server is silent, or it is no longer the one that
+// can be written. A connection that only broke may be the only one.
+func isOutage(err error) bool {
+	if r, ok := refusalOf(err); ok && r.code == "READONLY" {
+		return true
+	}
+	e, ok := errors.AsType[*connectionError](err)
+	return ok && (!e.made || errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
+}

@@ -1,0 +1,254 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// payloadFormat is the first byte of a payload. It changes with the meaning of
+// the rest:
+//
+//	number of events
+//	per event: version, tool, status, level, error type, service, country,
+//	           parameters, session id; hour; flags; numbers that are told
+//	checksum of all this, 4 bytes
+//
+// A text is told once; a repetition is told by its number. Hours are told by
+// the distance in seconds to the event before.
+const payloadFormat = 1
+
+// Which numbers of an event are told.
+const (
+	hasResponseTime = 1 << iota
+	hasCacheHit
+	wasCacheHit
+	hasRetryCount
+	hasSequenceNumber
+)
+
+// minEventSize is the least number of bytes that an event takes.
+const minEventSize = 11
+
+var checksums = crc32.MakeTable(crc32.Castagnoli)
+
+// encodeEvents encodes the events of a batch.
+func encodeEvents(events []domain.Event) []byte {
+	e := encoder{
+		data: make([]byte, 0, 256+32*len(events)),
+		told: make(map[string]uint64, 32),
+	}
+	e.data = append(e.data, payloadFormat)
+	e.number(uint64(len(events)))
+	for i := range events {
+		e.event(&events[i])
+	}
+	return binary.BigEndian.AppendUint32(e.data, crc32.Checksum(e.data, checksums))
+}
+
+type encoder struct {
+	data []byte
+	told map[string]uint64 // the numbers of texts, from 1 on
+	// last holds the texts of the event before, which are often the same, and
+	// their numbers.
+	last [textFields]struct {
+		text   string
+		number uint64
+	}
+	hour int64
+}
+
+// textFields is how many texts an event has.
+const textFields = 9
+
+func (e *encoder) event(event *domain.Event) {
+	for i, s := range [textFields]string{
+		event.Version, event.Tool, string(event.Status), string(event.Level), event.ErrorType,
+		event.Service, event.Country, event.Parameters, event.SessionID,
+	} {
+		last := &e.last[i]
+		if last.number > 0 && last.text == s {
+			e.number(last.number)
+			continue
+		}
+		last.text, last.number = s, e.text(s)
+	}
+	hour := event.Hour.Unix()
+	e.data = binary.AppendVarint(e.data, hour-e.hour)
+	e.hour = hour
+	e.data = append(e.data, flagsOf(event))
+	e.optional(event.ResponseTimeMS)
+	e.optional(event.RetryCount)
+	e.optional(event.SequenceNumber)
+}
+
+func flagsOf(event *domain.Event) byte {
+	var flags byte
+	for _, f := range [...]struct {
+		set  bool
+		flag byte
+	}{
+		{event.ResponseTimeMS.Valid, hasResponseTime},
+		{event.CacheHit.Valid, hasCacheHit},
+		{event.CacheHit.Valid && event.CacheHit.Value, wasCacheHit},
+		{event.RetryCount.Valid, hasRetryCount},
+		{event.SequenceNumber.Valid, hasSequenceNumber},
+	} {
+		if f.set {
+			flags |= f.flag
+		}
+	}
+	return flags
+}
+
+func (e *encoder) number(n uint64) { e.data = binary.AppendUvarint(e.data, n) }
+
+func (e *encoder) optional(n domain.Optional[int32]) {
+	if n.Valid {
+		e.data = binary.AppendVarint(e.data, int64(n.Value))
+	}
+}
+
+// text tells a text: 0, its length and itself for a new one, else its number.
+// It returns the number.
+func (e *encoder) text(s string) uint64 {
+	number, known := e.told[s]
+	e.number(number)
+	if known {
+		return number
+	}
+	number = uint64(len(e.told) + 1)
+	e.told[s] = number
+	e.number(uint64(len(s)))
+	e.data = append(e.data, s...)
+	return number
+}
+
+var errDamaged = errors.New("the payload is damaged")
+
+// decodeEvents reverses encodeEvents. It refuses what encodeEvents did not
+// write.
+func decodeEvents(data []byte) ([]domain.Event, error) {
+	if len(data) == 0 {
+		return nil, errDamaged
+	}
+	if data[0] != payloadFormat {
+		return nil, fmt.Errorf("the payload's format %d is unknown", data[0])
+	}
+	end := len(data) - crc32.Size
+	if end < 1 || crc32.Checksum(data[:end], checksums) != binary.BigEndian.Uint32(data[end:]) {
+		return nil, errDamaged
+	}
+	d := decoder{data: data[1:end], text: string(data[1:end])}
+	count := d.number()
+	if count > uint64(len(d.data)/minEventSize) {
+		return nil, errDamaged
+	}
+	events := make([]domain.Event, count)
+	for i := range events {
+		d.event(&events[i])
+	}
+	if d.failed || d.at != len(d.data) {
+		return nil, errDamaged
+	}
+	return events, nil
+}
+
+// decoder reads on after a failure, to no effect, so that it need be asked
+// only once.
+type decoder struct {
+	data   []byte
+	text   string // the same bytes; every text of the events is a part of it
+	at     int
+	told   []string
+	hour   int64
+	failed bool
+}
+
+func (d *decoder) event(event *domain.Event) {
+	event.Version = d.string()
+	event.Tool = d.string()
+	event.Status = domain.Status(d.string())
+	event.Level = domain.Level(d.string())
+	event.ErrorType = d.string()
+	event.Service = d.string()
+	event.Country = d.string()
+	event.Parameters = d.string()
+	event.SessionID = d.string()
+	d.hour += d.signed()
+	event.Hour = time.Unix(d.hour, 0).UTC()
+	flags := d.byte()
+	event.ResponseTimeMS = d.optional(flags & hasResponseTime)
+	event.RetryCount = d.optional(flags & hasRetryCount)
+	event.SequenceNumber = d.optional(flags & hasSequenceNumber)
+	if flags&hasCacheHit != 0 {
+		event.CacheHit = domain.Some(flags&wasCacheHit != 0)
+	}
+}
+
+func (d *decoder) byte() byte {
+	if d.at == len(d.data) {
+		d.failed = true
+		return 0
+	}
+	d.at++
+	return d.data[d.at-1]
+}
+
+func (d *decoder) number() uint64 {
+	n, size := binary.Uvarint(d.data[d.at:])
+	d.advance(size)
+	return n
+}
+
+func (d *decoder) signed() int64 {
+	n, size := binary.Varint(d.data[d.at:])
+	d.advance(size)
+	return n
+}
+
+func (d *decoder) advance(size int) {
+	if size <= 0 {
+		d.failed = true
+		return
+	}
+	d.at += size
+}
+
+func (d *decoder) optional(told byte) domain.Optional[int32] {
+	if told == 0 {
+		return domain.Optional[int32]{}
+	}
+	n := d.signed()
+	if n < math.MinInt32 || n > math.MaxInt32 {
+		d.failed = true
+		return domain.Optional[int32]{}
+	}
+	return domain.Some(int32(n))
+}
+
+func (d *decoder) string() string {
+	number := d.number()
+	if number > uint64(len(d.told)) {
+		d.failed = true
+		return ""
+	}
+	if number > 0 {
+		return d.told[number-1]
+	}
+	size := d.number()
+	if size > uint64(len(d.data)-d.at) { //nolint:gosec // never negative
+		d.failed = true
+		return ""
+	}
+	start := d.at
+	d.at += int(size) //nolint:gosec // at most what is left
+	s := d.text[start:d.at]
+	d.told = append(d.told, s)
+	return s
+}

@@ -1,0 +1,316 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var _ ports.HealthCheck = (*Pool)(nil)
+
+// Config tells where Redis is and how to use it. Zero values mean the
+// defaults.
+type Config struct {
+	// URL is redis://[[user]:password@]host[:port][/database], or rediss:// for
+	// TLS. Required.
+	URL string
+	// Prefix begins the name of every key; the stream of batches has it for a
+	// name. Default "analytics:queue".
+	Prefix string
+	// TLS verifies the server of a rediss URL. Default the system's roots.
+	TLS *tls.Config
+	// Clock dates dead letters, idempotency keys and cached answers. Default
+	// the system's clock.
+	Clock ports.Clock
+	// Log takes warnings about the server's settings, and when it goes away
+	// and comes back. Default none.
+	Log *slog.Logger
+	// DialTimeout bounds the making of a connection. Default 1 s.
+	DialTimeout time.Duration
+	// CallTimeout bounds every call, waiting for a free connection included.
+	// Default 2 s.
+	CallTimeout time.Duration
+	// MaxConnections bounds the connections, but for one more for each worker
+	// that waits for batches. Default 32.
+	MaxConnections int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = "analytics:queue"
+	}
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = time.Second
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 2 * time.Second
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 32
+	}
+	return c
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// Pool is the way to a Redis server. A [Queue] and a [Cache] share it.
+//
+// A server that is away costs callers nothing: after the first call that
+// fails, others fail at once, and one attempt at a time is made in the
+// background until the server can be written again.
+type Pool struct {
+	config  Config
+	keys    keys
+	options []redigo.DialOption
+	// Calls share few connections. A worker that waits for batches blocks its
+	// own.
+	calls, waits *redigo.Pool
+	tasks        *tasks
+	closed       atomic.Bool
+
+	away atomic.Pointer[outage]
+	// usable is since when connections are good: those last used before may
+	// have broken. In Unix nanoseconds.
+	usable atomic.Int64
+}
+
+// outage is a time without the server.
+type outage struct {
+	since time.Time
+	err   error
+}
+
+// Open connects to the server. One that is away or still reads its data is
+// waited for until ctx ends. Its errors are sentences for the operator: a
+// wrong URL, password, kind or version of the server. Settings with which
+// accepted batches can be lost are logged as warnings.
+func Open(ctx context.Context, config Config) (*Pool, error) {
+	p := &Pool{config: config.withDefaults(), tasks: newTasks(context.WithoutCancel(ctx))}
+	p.keys = newKeys(p.config.Prefix)
+	if err := checkURL(config.URL); err != nil {
+		return nil, err
+	}
+	p.options = []redigo.DialOption{
+		redigo.DialContextFunc((&net.Dialer{Timeout: p.config.DialTimeout, KeepAlive: 30 * time.Second}).DialContext),
+		redigo.DialTLSHandshakeTimeout(p.config.DialTimeout),
+		redigo.DialTLSConfig(p.config.TLS),
+	}
+	p.calls = p.newPool(p.config.MaxConnections)
+	p.waits = p.newPool(0)
+	if err := p.awaitServer(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// checkURL says what is wrong with a URL without repeating its password.
+func checkURL(text string) error {
+	const form = "REDIS_URL must have the form redis://[[user]:password@]host[:port][/database], or rediss:// for TLS"
+	u, err := url.Parse(text)
+	if err != nil || u.Opaque != "" || u.Host == "" || (u.Scheme != "redis" && u.Scheme != "rediss") ||
+		strings.Trim(strings.TrimPrefix(u.Path, "/"), "0123456789") != "" {
+		return domain.NewError(domain.CodeInvalid, nil, form)
+	}
+	return nil
+}
+
+// hostOf is the part of a URL that may be shown.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+func (p *Pool) newPool(limit int) *redigo.Pool {
+	return &redigo.Pool{
+		DialContext:         p.dial,
+		TestOnBorrowContext: p.test,
+		MaxActive:           limit,
+		MaxIdle:             max(limit, 2),
+		Wait:                true,
+		IdleTimeout:         4 * time.Minute, // before anything between us and the server forgets the connection
+	}
+}
+
+func (p *Pool) dial(ctx context.Context) (redigo.Conn, error) {
+	c, err := redigo.DialURLContext(ctx, p.config.URL, p.options...)
+	if err != nil {
+		return nil, &connectionError{err: err}
+	}
+	return c, nil
+}
+
+// idleTest is how long an idle connection is trusted unseen.
+const idleTest = time.Second
+
+// test is asked before an idle connection is used again. A server that was
+// restarted meanwhile costs nobody a call.
+func (p *Pool) test(ctx context.Context, c redigo.Conn, lastUsed time.Time) error {
+	if lastUsed.UnixNano() < p.usable.Load() {
+		return errors.New("the connection may be broken")
+	}
+	if time.Since(lastUsed) < idleTest {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.config.DialTimeout) // leaves time to make another
+	defer cancel()
+	_, err := redigo.DoContext(c, ctx, "PING")
+	return err
+}
+
+// Close ends all work. What this process holds is given back.
+func (p *Pool) Close() error {
+	p.tasks.stop()
+	p.closed.Store(true)
+	return errors.Join(p.calls.Close(), p.waits.Close())
+}
+
+// call runs work on a connection within the time for a call.
+func (p *Pool) call(ctx context.Context, name string, work func(ctx context.Context, c redigo.Conn) error) error {
+	return p.use(ctx, p.calls, p.config.CallTimeout, name, work)
+}
+
+func (p *Pool) use(
+	ctx context.Context, pool *redigo.Pool, timeout time.Duration, name string,
+	work func(ctx context.Context, c redigo.Conn) error,
+) error {
+	if err := p.refuse(ctx); err != nil {
+		return translate(ctx, name, err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	start := time.Now()
+	err := onConnection(bounded, pool, work)
+	if endOf(ctx) == nil { // else err says nothing about the server
+		p.learn(err, start)
+	}
+	return translate(ctx, name, err)
+}
+
+// learn draws conclusions from the outcome of a call that began at start.
+func (p *Pool) learn(err error, start time.Time) {
+	if start.UnixNano() < p.usable.Load() {
+		return // its connection is known to be bad
+	}
+	if isOutage(err) {
+		p.lose(err)
+	} else if _, ok := errors.AsType[*connectionError](err); ok {
+		p.usable.Store(time.Now().UnixNano()) // what broke one may have broken others
+	}
+}
+
+// refuse returns why a call cannot succeed, as far as that is known.
+func (p *Pool) refuse(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.closed.Load() {
+		return errClosed
+	}
+	if o := p.away.Load(); o != nil {
+		return fmt.Errorf("away since %s: %w", o.since.UTC().Format(time.RFC3339), o.err)
+	}
+	return nil
+}
+
+func onConnection(ctx context.Context, pool *redigo.Pool, work func(ctx context.Context, c redigo.Conn) error) error {
+	c, err := pool.GetContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := work(ctx, c); err != nil {
+		if c.Err() != nil {
+			return &connectionError{err: err, made: true}
+		}
+		return err
+	}
+	return nil
+}
+
+// run runs a script and returns its answer.
+func (p *Pool) run(ctx context.Context, name string, script *redigo.Script, keysAndArgs ...any) (any, error) {
+	var answer any
+	err := p.call(ctx, name, func(ctx context.Context, c redigo.Conn) error {
+		var err error
+		answer, err = script.DoContext(ctx, c, keysAndArgs...)
+		return err
+	})
+	return answer, err
+}
+
+// lose begins an outage, unless there is one.
+func (p *Pool) lose(err error) {
+	o := &outage{since: time.Now(), err: err}
+	if !p.away.CompareAndSwap(nil, o) {
+		return
+	}
+	p.config.Log.Warn("Redis is away", "error", err)
+	p.tasks.start(func(ctx context.Context) { p.regain(ctx, o.since) })
+}
+
+// regain ends the outage when the server can be written again.
+func (p *Pool) regain(ctx context.Context, since time.Time) {
+	for attempt := 0; ; attempt++ {
+		if !pause(ctx, attempt) {
+			return
+		}
+		err := p.try(ctx)
+		if err == nil {
+			break
+		}
+		p.away.Store(&outage{since: since, err: err})
+	}
+	p.usable.Store(time.Now().UnixNano())
+	p.away.Store(nil)
+	p.config.Log.Info("Redis is back", "after", time.Since(since))
+}
+
+// try makes a connection and writes. The command is one that a full memory
+// allows, as a full queue must be drained.
+func (p *Pool) try(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.config.CallTimeout)
+	defer cancel()
+	c, err := p.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := redigo.DoContext(c, ctx, "DEL", p.keys.health); err != nil {
+		return &connectionError{err: err, made: true}
+	}
+	return nil
+}
+
+// Name is "queue".
+func (p *Pool) Name() string { return "queue" }
+
+// Check proves that the server can be written.
+func (p *Pool) Check(ctx context.Context) error {
+	return p.call(ctx, "queue.check", func(ctx context.Context, c redigo.Conn) error {
+		_, err := redigo.DoContext(c, ctx, "SET", p.keys.health, "1", "PX", 1000)
+		return err
+	})
+}

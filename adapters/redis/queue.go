@@ -1,0 +1,169 @@
+package redis
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var (
+	_ ports.EventQueue  = (*Queue)(nil)
+	_ ports.Deliveries  = (*Queue)(nil)
+	_ ports.QueueMeter  = (*Queue)(nil)
+	_ ports.DeadLetters = (*Queue)(nil)
+)
+
+// QueueConfig tunes a queue. Zero values mean the defaults.
+type QueueConfig struct {
+	// MaxEvents is how many events the queue holds. Default 10,000.
+	MaxEvents int
+	// Heartbeat is how long a worker that does not show itself counts as
+	// alive: what it held is then handed to others. Default 12 s.
+	Heartbeat time.Duration
+}
+
+func (c QueueConfig) withDefaults() QueueConfig {
+	if c.MaxEvents == 0 {
+		c.MaxEvents = 10_000
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 12 * time.Second
+	}
+	return c
+}
+
+// Queue is the queue that begins with the pool's prefix; any number of
+// processes share it. Each Queue counts as one worker of its own.
+type Queue struct {
+	pool   *Pool
+	config QueueConfig
+	worker string // our name, unique for ever
+	join   sync.Once
+	turn   chan struct{} // taken by the one who claims entries
+
+	mu     sync.Mutex
+	held   map[domain.BatchID]holding
+	secret string // of the hashes of idempotency keys
+}
+
+// holding is a batch in our hands.
+type holding struct {
+	entry           string
+	attempt, events int
+}
+
+// NewQueue returns the queue in Redis. It shows itself as a worker from the
+// first Receive on until the pool is closed.
+func NewQueue(pool *Pool, config QueueConfig) *Queue {
+	return &Queue{
+		pool:   pool,
+		config: config.withDefaults(),
+		worker: "worker-" + rand.Text(),
+		turn:   make(chan struct{}, 1),
+		held:   make(map[domain.BatchID]holding),
+		secret: rand.Text(),
+	}
+}
+
+func errFull() error {
+	return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
+}
+
+// entryOf gives what an entry of the stream has for a batch: id, number of
+// events, time and payload.
+func entryOf(b domain.Batch) []any {
+	return []any{string(b.ID), len(b.Events), b.ReceivedAt.UnixNano(), encodeEvents(b.Events)}
+}
+
+// Enqueue holds the batch, as ports.EventQueue promises.
+func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
+	k := &q.pool.keys
+	args := append([]any{k.stream, k.size, k.arrivals, q.config.MaxEvents}, entryOf(batch)...)
+	held, err := redigo.Bool(q.pool.run(ctx, "queue.enqueue", enqueueScript, args...))
+	if err == nil && !held {
+		err = errFull()
+	}
+	return err
+}
+
+// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
+// The secret that hashes the keys is made by whoever comes first and kept with
+// the queue.
+func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+	receipt, err := encodeReceipt(r)
+	if err != nil {
+		return domain.Receipt{}, err
+	}
+	entry := entryOf(batch)
+	for {
+		outcome, err := q.enqueueOnce(ctx, key, entry, receipt)
+		if err != nil {
+			return domain.Receipt{}, err
+		}
+		switch outcome[0] {
+		case "held":
+			return r, nil
+		case "known":
+			return decodeReceipt([]byte(outcome[1]))
+		case "full":
+			return domain.Receipt{}, errFull()
+		default: // another secret has been agreed on
+			q.mu.Lock()
+			q.secret = outcome[1]
+			q.mu.Unlock()
+		}
+	}
+}
+
+func (q *Queue) enqueueOnce(ctx context.Context, key string, entry []any, receipt []byte) ([]string, error) {
+	q.mu.Lock()
+	secret := q.secret
+	q.mu.Unlock()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(key))
+	hash := hex.EncodeToString(mac.Sum(nil))
+
+	k := &q.pool.keys
+	now := q.pool.config.Clock.Now()
+	args := append([]any{k.stream, k.size, k.arrivals, k.secret, k.receipts + hash, q.config.MaxEvents}, entry...)
+	args = append(args, secret, receipt, now.UnixMicro(), now.Add(domain.IdempotencyLifetime).UnixMicro())
+	return redigo.Strings(q.pool.run(ctx, "queue.enqueue_once", enqueueOnceScript, args...))
+}
+
+// Depth measures the queue, as ports.QueueMeter promises.
+func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	k := &q.pool.keys
+	answer, err := redigo.Values(q.pool.run(ctx, "queue.depth", depthScript, k.stream, k.size, k.dead))
+	if err != nil {
+		return ports.QueueDepth{}, err
+	}
+	var depth ports.QueueDepth
+	var oldest string
+	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest); err != nil {
+		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
+	}
+	if at, err := parseTime(oldest); err == nil {
+		depth.Oldest = at
+	}
+	return depth, nil
+}
+
+// parseTime reads a time as entries have it: Unix nanoseconds.
+func parseTime(text string) (time.Time, error) {
+	nanoseconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(0, nanoseconds).UTC(), nil
+}

@@ -1,0 +1,345 @@
+package redis_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+)
+
+// bench is a queue on the shared server, and a console beside it.
+func bench(t *testing.T, maxEvents int) (*redis.Queue, console, string) {
+	t.Helper()
+	url := servers.SharedRedis(t).URL()
+	prefix := newPrefix()
+	pool := open(t, redis.Config{URL: url, Prefix: prefix})
+	return redis.NewQueue(pool, redis.QueueConfig{MaxEvents: maxEvents}), newConsole(t, url), prefix
+}
+
+func checkHeld(t *testing.T, q *redis.Queue, batches, events int) {
+	t.Helper()
+	depth, err := q.Depth(t.Context())
+	if err != nil || depth.Batches != batches || depth.Events != events {
+		t.Errorf("holds %+v, %v, want %d batches of %d events", depth, err, batches, events)
+	}
+}
+
+func acknowledgeAll(t *testing.T, q *redis.Queue, attempts map[domain.BatchID]int) {
+	t.Helper()
+	var ids []domain.BatchID
+	for id := range attempts {
+		ids = append(ids, id)
+	}
+	must(t, q.Acknowledge(t.Context(), ids...))
+}
+
+func TestQueueDefaults(t *testing.T) {
+	q, _, _ := bench(t, 0)
+	must(t, q.Enqueue(t.Context(), batchOf(1, 10_000)))
+	checkCode(t, q.Enqueue(t.Context(), batchOf(2, 1)), domain.CodeQueueFull)
+}
+
+func TestTheBoundHoldsForManyProcesses(t *testing.T) {
+	const callers, each, size, room = 32, 10, 3, 500
+	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
+	pools := []*redis.Pool{
+		open(t, redis.Config{URL: url, Prefix: prefix}),
+		open(t, redis.Config{URL: url, Prefix: prefix}),
+	}
+	var accepted atomic.Int64
+	var group sync.WaitGroup
+	for i := range callers {
+		q := redis.NewQueue(pools[i%len(pools)], redis.QueueConfig{MaxEvents: room})
+		group.Go(func() {
+			for n := range each {
+				err := q.Enqueue(t.Context(), batchOf(i*each+n, size))
+				if err == nil {
+					accepted.Add(1)
+				} else {
+					checkCode(t, err, domain.CodeQueueFull)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if accepted.Load() != room/size {
+		t.Errorf("accepted %d batches of %d with room for %d events", accepted.Load(), size, room)
+	}
+	q := redis.NewQueue(pools[0], redis.QueueConfig{})
+	checkHeld(t, q, room/size, room/size*size)
+	acknowledgeAll(t, q, receive(t, q, 0))
+	checkHeld(t, q, 0, 0)
+}
+
+func TestProcessesAgreeOnKeys(t *testing.T) {
+	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
+	var group sync.WaitGroup
+	answers := make([]domain.Receipt, 8)
+	for i := range answers {
+		q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), redis.QueueConfig{})
+		group.Go(func() {
+			var err error
+			answers[i], err = q.EnqueueOnce(t.Context(), "key", batchOf(i, 1), domain.Receipt{Accepted: i})
+			must(t, err)
+		})
+	}
+	group.Wait()
+	for _, a := range answers {
+		if a.Accepted != answers[0].Accepted {
+			t.Errorf("answers %d and %d to one key", a.Accepted, answers[0].Accepted)
+		}
+	}
+	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), redis.QueueConfig{})
+	checkHeld(t, q, 1, 1)
+	_, err := q.EnqueueOnce(t.Context(), "keys", batchOf(9, 1), domain.Receipt{})
+	must(t, err)
+	checkHeld(t, q, 2, 2)
+}
+
+func TestReceiptsDoNotOutliveTheirUse(t *testing.T) {
+	q, console, prefix := bench(t, 0)
+	_, err := q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), domain.Receipt{Accepted: 1})
+	must(t, err)
+	keys := console.do("KEYS", prefix+":receipt:*").([]any)
+	if len(keys) != 1 {
+		t.Fatalf("%d receipts", len(keys))
+	}
+	left := time.Duration(console.number("PTTL", keys[0])) * time.Millisecond
+	if left > domain.IdempotencyLifetime || left < domain.IdempotencyLifetime-time.Minute {
+		t.Errorf("a receipt is kept for %v", left)
+	}
+}
+
+func TestOthersBatchesCanBeSettled(t *testing.T) {
+	q, _, _ := bench(t, 0)
+	for i := range 250 {
+		must(t, q.Enqueue(t.Context(), batchOf(i, 1)))
+	}
+	must(t, q.Acknowledge(t.Context(), batchOf(3, 0).ID, batchOf(249, 0).ID, batchOf(120, 0).ID))
+	must(t, q.Bury(t.Context(), batchOf(200, 0).ID, "refused"))
+	checkHeld(t, q, 246, 246)
+	got := receive(t, q, 0)
+	for _, n := range []int{3, 120, 200, 249} {
+		if _, ok := got[batchOf(n, 0).ID]; ok {
+			t.Errorf("batch %d is still there", n)
+		}
+	}
+}
+
+// foreign are entries that another program might write under our name.
+var foreign = map[string][]any{
+	"other fields":      {"hello", "world"},
+	"no id":             {"n", "1", "t", "1", "b", "\x01\x00"},
+	"empty id":          {"id", "", "n", "1", "t", "1", "b", "x"},
+	"no payload":        {"id", "a", "n", "1", "t", "1"},
+	"text for payload":  {"id", "b", "n", "1", "t", "1", "b", `{"events":[]}`},
+	"future format":     {"id", "c", "n", "1", "t", "1", "b", "\x02\x00\x00\x00\x00\x00"},
+	"time is no number": {"id", "d", "n", "1", "t", "yesterday", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
+	"wrong number":      {"id", "e", "n", "2", "t", "1", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
+	"many fields":       manyFields(),
+	"our own words":     {"name", "x", "reason", "mine", "attempts", "99", "buried", "-1"},
+}
+
+func manyFields() []any {
+	var fields []any
+	for i := range 5000 {
+		fields = append(fields, fmt.Sprint("field", i), "value")
+	}
+	return fields
+}
+
+func TestEntriesThatAreNotOursAreBuried(t *testing.T) {
+	for name, fields := range foreign {
+		t.Run(name, func(t *testing.T) {
+			q, console, prefix := bench(t, 100)
+			must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+			entry := string(console.do("XADD", append([]any{prefix, "*"}, fields...)...).([]byte))
+			must(t, q.Enqueue(t.Context(), batchOf(2, 1)))
+			if got := receive(t, q, 0); len(got) != 2 {
+				t.Errorf("received %v, want both neighbours", got)
+			}
+			letters, err := q.List(t.Context(), "", 10)
+			if err != nil || len(letters) != 1 {
+				t.Fatalf("%d dead letters, %v", len(letters), err)
+			}
+			l := letters[0]
+			if l.ID == "" || l.Batch.ID == "" || len(l.Batch.Events) > 0 || l.Reason == "" || l.Reason == "mine" ||
+				l.Attempts != 1 || time.Since(l.BuriedAt) > time.Minute {
+				t.Errorf("dead letter %+v", l)
+			}
+			if len(fields) > 0 && fields[0] != "id" && l.ID != domain.BatchID(entry) {
+				t.Errorf("it is called %q, want %q", l.ID, entry)
+			}
+			// Whatever it was is kept for those who want to look.
+			kept := fmt.Sprintf("%s", console.do("XRANGE", prefix+":dead", "-", "+"))
+			for _, f := range fields[:2] {
+				if !strings.Contains(kept, fmt.Sprint(f)) {
+					t.Errorf("%q is not in %.200q", f, kept)
+				}
+			}
+			checkCode(t, q.Replay(t.Context(), l.ID), domain.CodeInvalid)
+			acknowledgeAll(t, q, map[domain.BatchID]int{batchOf(1, 0).ID: 1, batchOf(2, 0).ID: 1})
+			checkHeld(t, q, 0, 0)
+			if n, err := q.Purge(t.Context(), l.ID); n != 1 || err != nil {
+				t.Errorf("purged %d, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestTwoDeadLettersOfOneName(t *testing.T) {
+	q, console, prefix := bench(t, 100)
+	console.do("XADD", prefix, "*", "id", "twin", "colour", "red")
+	console.do("XADD", prefix, "*", "id", "twin", "colour", "blue")
+	receive(t, q, 0)
+	letters, err := q.List(t.Context(), "", 10)
+	if err != nil || len(letters) != 2 || letters[0].ID != "twin" || letters[1].ID == "twin" {
+		t.Fatalf("%+v, %v", letters, err)
+	}
+	for _, l := range letters {
+		if got, err := q.Get(t.Context(), l.ID); err != nil || got.ID != l.ID {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
+
+func TestManyDeadLettersArePurged(t *testing.T) {
+	q, console, prefix := bench(t, 100)
+	var ids []domain.BatchID
+	for i := range 1500 {
+		must(t, console.conn.Send("XADD", prefix, "*", "id", fmt.Sprint("letter-", i)))
+		ids = append(ids, domain.BatchID(fmt.Sprint("letter-", i)))
+	}
+	console.do("")
+	receive(t, q, 0)
+	if n, err := q.Purge(t.Context(), append(ids, "unknown")...); n != 1500 || err != nil {
+		t.Errorf("purged %d, %v", n, err)
+	}
+	if n := console.number("EXISTS", prefix+":dead:names"); n != 0 {
+		t.Error("names are left")
+	}
+}
+
+// What people do to the keys by hand must lose nothing that is still there,
+// and must not leave the queue full for ever.
+func TestTheQueueSurvivesStrangeHands(t *testing.T) {
+	for name, c := range map[string]struct {
+		meddle func(c console, prefix string)
+		want   int // of three batches, one of them in our hands
+	}{
+		"the group is destroyed":     {func(c console, p string) { c.do("XGROUP", "DESTROY", p, "workers") }, 3},
+		"the workers are forgotten":  {func(c console, p string) { c.do("DEL", p+":workers") }, 2},
+		"the size is lost":           {func(c console, p string) { c.do("DEL", p+":size") }, 2},
+		"the size is wrong":          {func(c console, p string) { c.do("SET", p+":size", 5000) }, 2},
+		"a stranger took everything": {func(c console, p string) { strangerTakes(c, p) }, 2},
+		"a stranger took and left": {func(c console, p string) {
+			strangerTakes(c, p)
+			c.do("XGROUP", "DELCONSUMER", p, "workers", "stranger")
+		}, 2},
+		"the stream is cut":  {func(c console, p string) { c.do("XTRIM", p, "MAXLEN", 1) }, 1},
+		"the stream is gone": {func(c console, p string) { c.do("DEL", p) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, console, prefix := bench(t, 9)
+			for i := range 3 {
+				must(t, q.Enqueue(t.Context(), batchOf(i+1, 3)))
+			}
+			first, err := q.Receive(t.Context(), 3, 0)
+			if err != nil || len(first) != 1 {
+				t.Fatalf("received %v, %v", first, err)
+			}
+			c.meddle(console, prefix)
+			got := receive(t, q, 0)
+			must(t, q.Acknowledge(t.Context(), first[0].Batch.ID))
+			acknowledgeAll(t, q, got)
+			for id := range receive(t, q, 0) {
+				got[id]++
+				must(t, q.Acknowledge(t.Context(), id))
+			}
+			if len(got) != c.want {
+				t.Errorf("received %v, want %d batches", got, c.want)
+			}
+			checkHeld(t, q, 0, 0)
+			must(t, q.Enqueue(t.Context(), batchOf(4, 9)))
+		})
+	}
+}
+
+func strangerTakes(c console, prefix string) {
+	c.do("XREADGROUP", "GROUP", "workers", "stranger", "STREAMS", prefix, ">")
+}
+
+// Whoever held them, batches come again in the order in which they came.
+func TestWhatIsFreeComesInItsOldOrder(t *testing.T) {
+	q, console, prefix := bench(t, 0)
+	console.do("XGROUP", "CREATE", prefix, "workers", "0", "MKSTREAM")
+	for i := 5; i <= 15; i++ { // 9 comes before 10, although its text does not
+		b := batchOf(i, 1)
+		console.do("XADD", prefix, fmt.Sprintf("7-%d", i), "id", string(b.ID), "n", 1, "t", 1, "b", redis.EncodeEvents(b.Events))
+		console.do("XREADGROUP", "GROUP", "workers", fmt.Sprint("stranger-", i%3), "STREAMS", prefix, ">")
+	}
+	console.do("XDEL", prefix, "7-6", "7-15")
+	for range 2 {
+		deliveries, err := q.Receive(t.Context(), 100, 0)
+		must(t, err)
+		var got, want []domain.BatchID
+		for _, d := range deliveries {
+			got = append(got, d.Batch.ID)
+		}
+		for _, i := range []int{5, 7, 8, 9, 10, 11, 12, 13, 14} {
+			want = append(want, batchOf(i, 0).ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("received %v\nwant %v", got, want)
+		}
+		if n := len(console.do("XPENDING", prefix, "workers", "-", "+", 100).([]any)); n != len(want) {
+			t.Errorf("%d entries count as held", n)
+		}
+		must(t, q.Return(t.Context(), got...))
+	}
+	if got, err := q.Receive(t.Context(), -20, 0); len(got) != 1 || err != nil {
+		t.Errorf("received %d batches, %v", len(got), err)
+	}
+}
+
+// What is returned may be handed to another of the same process before Return
+// has ended.
+func TestReturnBesideReceive(t *testing.T) {
+	q, _, _ := bench(t, 0)
+	b := batchOf(1, 1)
+	must(t, q.Enqueue(t.Context(), b))
+	receive(t, q, 0)
+	for range 300 {
+		got := make(chan int, 1)
+		go func() { got <- len(receive(t, q, 10*time.Second)) }()
+		must(t, q.Return(t.Context(), b.ID))
+		if n := <-got; n != 1 {
+			t.Fatalf("received %d batches", n)
+		}
+		if twice := receive(t, q, 0); len(twice) > 0 {
+			t.Fatal("the batch is in two hands")
+		}
+	}
+}
+
+func TestEverythingIsDeleted(t *testing.T) {
+	q, console, _ := bench(t, 100)
+	_, err := q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), domain.Receipt{Accepted: 1})
+	must(t, err)
+	receive(t, q, 0)
+	console.do("FLUSHALL")
+	_, err = q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), domain.Receipt{Accepted: 1})
+	must(t, err)
+	if got := receive(t, q, 0); len(got) != 1 {
+		t.Errorf("received %v", got)
+	}
+	checkHeld(t, q, 1, 1)
+}

@@ -1,0 +1,88 @@
+package redis
+
+import (
+	_ "embed"
+
+	redigo "github.com/gomodule/redigo/redis"
+)
+
+//go:embed scripts/prelude.lua
+var prelude string
+
+var (
+	//go:embed scripts/enqueue.lua
+	enqueueSource string
+	//go:embed scripts/enqueue_once.lua
+	enqueueOnceSource string
+	//go:embed scripts/receive.lua
+	receiveSource string
+	//go:embed scripts/acknowledge.lua
+	acknowledgeSource string
+	//go:embed scripts/return.lua
+	returnSource string
+	//go:embed scripts/bury.lua
+	burySource string
+	//go:embed scripts/beat.lua
+	beatSource string
+	//go:embed scripts/leave.lua
+	leaveSource string
+	//go:embed scripts/depth.lua
+	depthSource string
+	//go:embed scripts/replay.lua
+	replaySource string
+	//go:embed scripts/purge.lua
+	purgeSource string
+	//go:embed scripts/cache_set.lua
+	cacheSetSource string
+)
+
+// The scripts, each with the number of its keys.
+var (
+	enqueueScript     = newScript(3, enqueueSource)
+	enqueueOnceScript = newScript(5, enqueueOnceSource)
+	receiveScript     = newScript(4, receiveSource)
+	acknowledgeScript = newScript(2, acknowledgeSource)
+	returnScript      = newScript(2, returnSource)
+	buryScript        = newScript(4, burySource)
+	beatScript        = newScript(2, beatSource)
+	leaveScript       = newScript(3, leaveSource)
+	depthScript       = newScript(3, depthSource)
+	replayScript      = newScript(5, replaySource)
+	purgeScript       = newScript(2, purgeSource)
+	cacheSetScript    = newScript(2, cacheSetSource)
+)
+
+func newScript(keys int, source string) *redigo.Script {
+	return redigo.NewScript(keys, prelude+source)
+}
+
+// keys are the names of everything kept in Redis.
+type keys struct {
+	stream   string // the batches
+	size     string // how many events these have
+	arrivals string // wakes waiting workers
+	workers  string // until when each worker counts as alive
+	dead     string // the dead letters
+	names    string // where in dead each one stands
+	secret   string // of the hashes of idempotency keys
+	receipts string // begins the key of each receipt
+	cache    string // begins the key of each cached answer
+	ends     string // when each cached answer ends
+	health   string // proves that writing works
+}
+
+func newKeys(prefix string) keys {
+	return keys{
+		stream:   prefix,
+		size:     prefix + ":size",
+		arrivals: prefix + ":arrivals",
+		workers:  prefix + ":workers",
+		dead:     prefix + ":dead",
+		names:    prefix + ":dead:names",
+		secret:   prefix + ":secret",
+		receipts: prefix + ":receipt:",
+		cache:    prefix + ":cache:",
+		ends:     prefix + ":cache",
+		health:   prefix + ":health",
+	}
+}

@@ -1,0 +1,193 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// CacheHarness lends the suite what it cannot reach through the port.
+type CacheHarness struct {
+	Cache ports.StatisticsCache
+	// Advance moves the cache's clock. It starts at [Now].
+	Advance func(d time.Duration)
+	// Break takes away what the cache writes to. Nil for a cache that needs
+	// nothing.
+	Break func(t *testing.T)
+}
+
+// OpenCache returns an empty cache and cleans up after the test. It has room
+// for what the suite keeps, so that it forgets nothing on its own.
+type OpenCache func(t *testing.T) CacheHarness
+
+// StatisticsCache tests an adapter against the promises of
+// ports.StatisticsCache.
+func StatisticsCache(t *testing.T, open OpenCache) {
+	for name, test := range map[string]func(*testing.T, OpenCache){
+		"what was not kept is not there":       testCacheMiss,
+		"a value is kept for its lifetime":     testCacheLifetime,
+		"a value takes an earlier one's place": testCacheReplace,
+		"any bytes can be kept":                testCacheBytes,
+		"keys are told apart":                  testCacheKeys,
+		"a value without a lifetime is gone":   testCacheNoLifetime,
+		"values are the keeper's own":          testCacheOwned,
+		"callers may be concurrent":            testCacheConcurrent,
+		"a cancelled call ends":                testCacheCancelled,
+		"a broken cache says so":               testBrokenCache,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+func checkCached(t *testing.T, c ports.StatisticsCache, key, want string, wantExpires time.Time) {
+	t.Helper()
+	value, expires, ok, err := c.Get(t.Context(), key)
+	if string(value) != want || !expires.Equal(wantExpires) || !ok || err != nil {
+		t.Errorf("%q is %q until %v, %t, %v\nwant %q until %v", key, value, expires, ok, err, want, wantExpires)
+	}
+}
+
+func checkNotCached(t *testing.T, c ports.StatisticsCache, key string) {
+	t.Helper()
+	if value, _, ok, err := c.Get(t.Context(), key); ok || err != nil {
+		t.Errorf("%q is %q, %v, want none", key, value, err)
+	}
+}
+
+func cache(t *testing.T, c ports.StatisticsCache, key, value string, lifetime time.Duration) {
+	t.Helper()
+	must(t, c.Set(t.Context(), key, []byte(value), lifetime))
+}
+
+func testCacheMiss(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	checkNotCached(t, c, "key")
+	cache(t, c, "key", "value", time.Minute)
+	checkNotCached(t, c, "ke")
+	checkNotCached(t, c, "key2")
+	checkNotCached(t, c, "")
+}
+
+func testCacheLifetime(t *testing.T, open OpenCache) {
+	h := open(t)
+	cache(t, h.Cache, "key", "value", time.Minute)
+	checkCached(t, h.Cache, "key", "value", Now.Add(time.Minute))
+	h.Advance(time.Minute - time.Microsecond)
+	checkCached(t, h.Cache, "key", "value", Now.Add(time.Minute))
+	h.Advance(time.Microsecond)
+	checkNotCached(t, h.Cache, "key")
+}
+
+func testCacheReplace(t *testing.T, open OpenCache) {
+	h := open(t)
+	cache(t, h.Cache, "key", "a long first value", time.Minute)
+	cache(t, h.Cache, "key", "second", time.Hour)
+	checkCached(t, h.Cache, "key", "second", Now.Add(time.Hour))
+	h.Advance(2 * time.Minute) // the first one's end means nothing now
+	checkCached(t, h.Cache, "key", "second", Now.Add(time.Hour))
+	cache(t, h.Cache, "key", "third", time.Second)
+	h.Advance(time.Second)
+	checkNotCached(t, h.Cache, "key")
+}
+
+func testCacheBytes(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	for _, value := range []string{"", "\x00", "\xff\r\n$5\r\n", strings.Repeat("\x00ä", 100_000)} {
+		cache(t, c, "key", value, time.Minute)
+		checkCached(t, c, "key", value, Now.Add(time.Minute))
+	}
+}
+
+func testCacheKeys(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	keys := []string{"", " ", "a", "A", "a ", "a:b", "a\x00b", "*", "?", "ä", "\xff", strings.Repeat("k", 5000)}
+	for i, key := range keys {
+		cache(t, c, key, strconv.Itoa(i), time.Minute)
+	}
+	for i, key := range keys {
+		checkCached(t, c, key, strconv.Itoa(i), Now.Add(time.Minute))
+	}
+}
+
+func testCacheNoLifetime(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	for _, lifetime := range []time.Duration{0, -time.Minute} {
+		cache(t, c, "key", "value", time.Minute)
+		cache(t, c, "key", "gone", lifetime)
+		checkNotCached(t, c, "key")
+	}
+}
+
+func testCacheOwned(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	value := []byte("value")
+	must(t, c.Set(t.Context(), "key", value, time.Minute))
+	value[0] = 'X'
+	got, _, _, err := c.Get(t.Context(), "key")
+	must(t, err)
+	if len(got) > 0 {
+		got[0] = 'Y'
+	}
+	checkCached(t, c, "key", "value", Now.Add(time.Minute))
+}
+
+func testCacheConcurrent(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	inParallel(8, func(i int) {
+		for n := range 50 {
+			key := strconv.Itoa(n % 5)
+			if i%2 == 0 {
+				must(t, c.Set(t.Context(), key, bytes.Repeat([]byte(key), 100*(1+i)), time.Minute))
+				continue
+			}
+			value, _, _, err := c.Get(t.Context(), key)
+			must(t, err)
+			if len(bytes.Trim(value, key)) > 0 {
+				t.Errorf("%q has %q in it", key, value)
+			}
+		}
+	})
+}
+
+func cacheCalls(c ports.StatisticsCache) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Get": func(ctx context.Context) error {
+			_, _, _, err := c.Get(ctx, "key")
+			return err
+		},
+		"Set": func(ctx context.Context) error { return c.Set(ctx, "key", []byte("value"), time.Minute) },
+	}
+}
+
+func testCacheCancelled(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range cacheCalls(c) {
+		if err := call(cancelled); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want one of context.Canceled", name, err)
+		}
+	}
+	checkNotCached(t, c, "key")
+}
+
+func testBrokenCache(t *testing.T, open OpenCache) {
+	h := open(t)
+	if h.Break == nil {
+		t.Skip("cannot break")
+	}
+	cache(t, h.Cache, "key", "value", time.Minute)
+	h.Break(t)
+	for name, call := range cacheCalls(h.Cache) {
+		if got := domain.CodeOf(call(t.Context())); got != domain.CodeUnavailable {
+			t.Errorf("%s: code %q, want %q", name, got, domain.CodeUnavailable)
+		}
+	}
+}
