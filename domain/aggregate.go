@@ -54,19 +54,8 @@ type errorKey struct {
 // Aggregate adds events up. It is a pure function of the multiset of events:
 // order and batches make no difference.
 func Aggregate(batches ...[]Event) Aggregates {
-	hourly := make(map[rollupKey]*Rollup)
-	hourlyErrors := make(map[errorKey]*ErrorSummary)
-	for _, events := range batches {
-		for i := range events {
-			e := &events[i]
-			key := rollupKey{Hourly, Hourly.Floor(e.Hour).Unix(), GroupOf(e)}
-			entry(hourly, key).Add(e)
-			if e.Status == StatusError {
-				entry(hourlyErrors, errorKey{key, errorTypeOf(e)}).add(e)
-			}
-		}
-	}
-	return Aggregates{Rollups: rollupRows(allGrains(hourly)), Errors: errorRows(allErrorGrains(hourlyErrors))}
+	rollups, errs := finest(batches)
+	return Aggregates{Rollups: rollupRows(allGrains(rollups)), Errors: errorRows(allErrorGrains(errs))}
 }
 
 // coarsening makes the rows of a grain from the fewest rows of a finer one; the

@@ -156,6 +156,8 @@ CREATE TABLE dead_letters (
     payload     BLOB    NOT NULL
 ) STRICT;
 
+CREATE INDEX dead_letters_id ON dead_letters (id);
+
 -- Keys are kept as keyed hashes only.
 CREATE TABLE idempotency_keys (
     hash       BLOB    PRIMARY KEY,

@@ -1,0 +1,32 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var _ ports.Rebuilder = (*Store)(nil)
+
+// RebuildDay computes a day's aggregates anew, as ports.Rebuilder promises.
+func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cutoffs) (int64, error) {
+	if err := alive(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	isOn := func(t time.Time) bool { return domain.Daily.Floor(t).Equal(day) }
+	maps.DeleteFunc(s.rollups, func(p place, _ *domain.Rollup) bool { return isOn(p.start()) })
+	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool { return isOn(p.start()) })
+	var events []domain.Event
+	for _, e := range s.events {
+		if isOn(e.Hour) {
+			events = append(events, e)
+		}
+	}
+	s.merge(domain.Aggregate(events).Kept(cutoffs))
+	return int64(len(events)), nil
+}

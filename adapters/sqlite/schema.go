@@ -1,0 +1,11 @@
+package sqlite
+
+import (
+	"github.com/pressly/goose/v3"
+
+	"github.com/weather-mcp/weather-mcp-analytics/migrations"
+)
+
+// Schema returns the steps of the schema, all of which [Open] has taken. After
+// a step is taken back nothing but Close works.
+func (db *DB) Schema() (*goose.Provider, error) { return migrations.SQLite(db.writer.DB) }
