@@ -6,13 +6,17 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
 // SQLite returns the steps of the embedded database, to be run on db.
@@ -20,15 +24,34 @@ func SQLite(db *sql.DB) (*goose.Provider, error) {
 	return provider(goose.DialectSQLite3, db, "sqlite")
 }
 
-func provider(dialect goose.Dialect, db *sql.DB, dir string) (*goose.Provider, error) {
+// The lock under which a PostgreSQL database is changed: its number, and for
+// how many seconds the others wait, looking every second. A step on a large
+// database may take long.
+const (
+	postgresLock = 7_732_816_001
+	lockPeriod   = 1
+	lockTries    = 1_800
+)
+
+// PostgreSQL returns the steps of a PostgreSQL database, to be run on db. Of
+// any number of processes that run them at once one does, and the others wait.
+func PostgreSQL(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(postgresLock), lock.WithLockTimeout(lockPeriod, lockTries))
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return provider(goose.DialectPostgres, db, "postgres", goose.WithSessionLocker(locker))
+}
+
+func provider(dialect goose.Dialect, db *sql.DB, dir string, options ...goose.ProviderOption) (*goose.Provider, error) {
 	steps, err := fs.Sub(files, dir)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
-	p, err := goose.NewProvider(dialect, db, steps,
+	p, err := goose.NewProvider(dialect, db, steps, append(options,
 		goose.WithTableName("schema_versions"),
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()))
+		goose.WithLogger(goose.NopLogger()))...)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
@@ -38,6 +61,62 @@ func provider(dialect goose.Dialect, db *sql.DB, dir string) (*goose.Provider, e
 // Up takes the steps that the database has not taken. It refuses, changing
 // nothing, a database that has taken steps which this program does not know.
 func Up(ctx context.Context, p *goose.Provider) error {
+	if err := refuseNewer(ctx, p); err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	return nil
+}
+
+// Down takes the last step back, and with it what is stored in what the step
+// made. It refuses what [Up] refuses, and a database that has taken none.
+func Down(ctx context.Context, p *goose.Provider) error {
+	if err := refuseNewer(ctx, p); err != nil {
+		return err
+	}
+	_, err := p.Down(ctx)
+	if errors.Is(err, goose.ErrNoNextVersion) {
+		return errors.New("there is no step to take back: the database has no schema")
+	}
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	return nil
+}
+
+// Redo is [Down] and then [Up].
+func Redo(ctx context.Context, p *goose.Provider) error {
+	if err := Down(ctx, p); err != nil {
+		return err
+	}
+	return Up(ctx, p)
+}
+
+// Step is one numbered change of the schema.
+type Step struct {
+	Version int64
+	// Name is the file's, such as "0001_initial.sql".
+	Name string
+	// TakenAt is when the database took it; zero when it has not.
+	TakenAt time.Time
+}
+
+// Status lists the steps that this program knows, first to last.
+func Status(ctx context.Context, p *goose.Provider) ([]Step, error) {
+	known, err := p.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	steps := make([]Step, len(known))
+	for i, s := range known {
+		steps[i] = Step{Version: s.Source.Version, Name: path.Base(s.Source.Path), TakenAt: s.AppliedAt}
+	}
+	return steps, nil
+}
+
+func refuseNewer(ctx context.Context, p *goose.Provider) error {
 	current, newest, err := p.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -45,9 +124,6 @@ func Up(ctx context.Context, p *goose.Provider) error {
 	if current > newest {
 		return fmt.Errorf("the database has schema version %d and this program knows only up to %d: "+
 			"use a newer program, or restore a backup made before the upgrade", current, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrations: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// Config tells where the database is and how it is used. Zero values mean the
+// defaults.
+type Config struct {
+	// URL is postgres://user:password@host:port/name or the same as key=value
+	// pairs. Required. Its sslmode is one of disable, allow, prefer, require,
+	// verify-ca and verify-full; without one it is require, or disable where
+	// every host is this one, by its loopback address or a Unix socket.
+	URL string
+	// MaxConnections bounds the connections of this process. Maintenance,
+	// which is rare, takes up to two more. Default 10.
+	MaxConnections int
+	// Clock tells which partitions are made ahead, and dates health checks.
+	// Default the system's clock.
+	Clock ports.Clock
+	// SlowQuery is how long a transaction may take without being logged.
+	// Default 200 ms.
+	SlowQuery time.Duration
+	// StatementTimeout and LockTimeout bound what one statement takes, and how
+	// long of it may be waiting for another transaction. Maintenance has 60
+	// times as long. Defaults 30 s and 10 s.
+	StatementTimeout, LockTimeout time.Duration
+	// ConnectTimeout bounds how long connecting takes. Default 5 s; a
+	// connect_timeout in the URL takes precedence.
+	ConnectTimeout time.Duration
+	// JournalEntries and JournalDelay are how many entries the journal has, and
+	// how old it is, before it is merged into the aggregates' rows: more make
+	// storing cheaper and reading dearer. Defaults 40,000 and 5 s.
+	JournalEntries int
+	JournalDelay   time.Duration
+	// Log takes slow queries, by name and duration, and merges that failed.
+	// Default none.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MaxConnections, 10)
+	setDefault(&c.SlowQuery, 200*time.Millisecond)
+	setDefault(&c.StatementTimeout, 30*time.Second)
+	setDefault(&c.LockTimeout, 10*time.Second)
+	setDefault(&c.ConnectTimeout, 5*time.Second)
+	setDefault(&c.JournalEntries, 40_000)
+	setDefault(&c.JournalDelay, 5*time.Second)
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// The longest that a transaction may do nothing. Maintenance adds up a day
+// between two statements.
+const (
+	idleTimeout            = 10 * time.Second
+	maintenanceIdleTimeout = time.Minute
+)
+
+// maintenanceFactor is how much longer maintenance may take.
+const maintenanceFactor = 60
+
+// server reads the URL. Its error never repeats it, as there is a password in
+// it.
+func (c Config) server() (pq.Config, error) {
+	if c.URL == "" {
+		return pq.Config{}, errors.New("the address of the database is missing: set DATABASE_URL")
+	}
+	server, err := pq.NewConfig(c.URL)
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "sslmode") {
+		return pq.Config{}, errors.New("the sslmode of the database's address is unknown: " +
+			"use disable, allow, prefer, require, verify-ca or verify-full in DATABASE_URL")
+	}
+	if err != nil {
+		return pq.Config{}, errors.New("the address of the database cannot be read: DATABASE_URL must look like " +
+			"postgres://user:password@host:5432/name?sslmode=require, with special characters percent-encoded")
+	}
+	if server.SSLMode == "" {
+		server.SSLMode = defaultSSLMode(server)
+	}
+	setDefault(&server.ConnectTimeout, c.ConnectTimeout)
+	setDefault(&server.ApplicationName, "analytics")
+	server.BinaryParameters = true // one round trip for a statement, and bytes as they are
+	return server, nil
+}
+
+func defaultSSLMode(server pq.Config) pq.SSLMode {
+	hosts := append([]pq.ConfigMultihost{{Host: server.Host, Hostaddr: server.Hostaddr}}, server.Multi...)
+	for _, h := range hosts {
+		if !isLocal(h) {
+			return pq.SSLModeRequire
+		}
+	}
+	return pq.SSLModeDisable
+}
+
+func isLocal(h pq.ConfigMultihost) bool {
+	if h.Hostaddr.IsValid() {
+		return h.Hostaddr.IsLoopback()
+	}
+	if address, err := netip.ParseAddr(strings.Trim(h.Host, "[]")); err == nil {
+		return address.IsLoopback()
+	}
+	return h.Host == "localhost" || filepath.IsAbs(h.Host) || strings.HasPrefix(h.Host, "@")
+}
+
+// withTimeouts sets what the server does with every connection. Text is read
+// as bytes and times are told in UTC whatever the database's own settings are.
+func withTimeouts(server pq.Config, statement, lock, idle time.Duration) pq.Config {
+	server = server.Clone()
+	server.Runtime["timezone"] = "UTC"
+	server.Runtime["statement_timeout"] = strconv.FormatInt(statement.Milliseconds(), 10)
+	server.Runtime["lock_timeout"] = strconv.FormatInt(lock.Milliseconds(), 10)
+	// A process that was cut off in the middle of a transaction may hold a lock
+	// that everybody else waits for.
+	server.Runtime["idle_in_transaction_session_timeout"] = strconv.FormatInt(idle.Milliseconds(), 10)
+	return server
+}

@@ -1,0 +1,75 @@
+package postgres_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+)
+
+func TestMain(m *testing.M) { servers.Main(m) }
+
+// open returns the database, closed after the test unless it is closed before.
+// Unless the test says otherwise it is the time of the events.
+func open(tb testing.TB, config postgres.Config) *postgres.DB {
+	tb.Helper()
+	if config.Clock == nil {
+		config.Clock = contractClock()
+	}
+	db, err := postgres.Open(tb.Context(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { closeDB(tb, db) })
+	return db
+}
+
+func contractClock() *memory.Clock { return memory.NewClock(contract.Now) }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func closeDB(tb testing.TB, db *postgres.DB) {
+	tb.Helper()
+	if err := db.Close(); err != nil {
+		tb.Error(err)
+	}
+}
+
+// openStore opens a store whose journal is merged now and then.
+func openStore(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	server := servers.SharedPostgres(t)
+	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 100}
+	db := open(t, config)
+	return contract.StoreHarness{
+		Store: postgres.NewStore(db),
+		Events: func(t *testing.T) []domain.Event {
+			return rawEvents(t, db)
+		},
+		Reopen: func(t *testing.T) contract.StorePorts {
+			closeDB(t, db)
+			db = open(t, config)
+			return postgres.NewStore(db)
+		},
+		Break: func(t *testing.T) { server.Drop(t, config.URL) },
+	}
+}
+
+func rawEvents(t *testing.T, db *postgres.DB) []domain.Event {
+	t.Helper()
+	events, err := postgres.NewStore(db).RawEvents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+func TestStore(t *testing.T) { contract.Store(t, openStore) }
+
+func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
+
+func TestRebuild(t *testing.T) { contract.Rebuild(t, openStore) }

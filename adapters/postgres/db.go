@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/migrations"
+)
+
+// DB is a database that is ready for use. A [Store] works on it.
+type DB struct {
+	config Config
+	// pool is for workers and readers, maintenance for what takes long.
+	pool, maintenance *sqlx.DB
+	// timescale says that tables are hypertables rather than partitioned.
+	timescale  bool
+	journal    journalMeter
+	health     health
+	background background
+	closed     atomic.Bool
+}
+
+// Open connects to the database and brings its schema up to date; of any
+// number of processes that do so at once one does and the others wait. Its
+// errors are sentences for the operator: a server that cannot be reached or is
+// older than PostgreSQL 15, wrong credentials, a missing database, a schema
+// that a newer program has changed.
+func Open(ctx context.Context, config Config) (*DB, error) {
+	db := &DB{config: config.withDefaults()}
+	db.journal.limit = journalSize{Rows: maxJournalRows, Entries: db.config.JournalEntries}
+	if err := db.migrate(ctx); err != nil {
+		return nil, err
+	}
+	server, err := db.config.server()
+	if err != nil {
+		return nil, err
+	}
+	statement, lock := db.config.StatementTimeout, db.config.LockTimeout
+	if db.pool, err = open(withTimeouts(server, statement, lock, idleTimeout)); err != nil {
+		return nil, err
+	}
+	db.pool.SetMaxOpenConns(db.config.MaxConnections)
+	db.pool.SetMaxIdleConns(db.config.MaxConnections)
+	if db.maintenance, err = open(withTimeouts(server, maintenanceFactor*statement, lock, maintenanceIdleTimeout)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	db.maintenance.SetMaxOpenConns(2)
+	db.maintenance.SetMaxIdleConns(1)
+	db.maintenance.SetConnMaxIdleTime(time.Minute)
+	err = db.read(ctx, "open", func(tx *transaction) error {
+		return tx.GetContext(ctx, &db.timescale, `SELECT relkind <> 'p' FROM pg_class WHERE oid = 'events'::regclass`)
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func open(server pq.Config) (*sqlx.DB, error) {
+	connector, err := pq.NewConnectorConfig(server)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return sqlx.NewDb(sql.OpenDB(connector), "postgres"), nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	pool, err := Connect(ctx, db.config)
+	if err != nil {
+		return err
+	}
+	steps, err := migrations.PostgreSQL(pool)
+	if err == nil {
+		err = migrations.Up(ctx, steps)
+	}
+	return translate(ctx, "migrate", errors.Join(err, pool.Close()))
+}
+
+// Connect opens the database for package migrations, whatever its schema, and
+// with no limit to what a statement takes. Its errors are those of [Open].
+func Connect(ctx context.Context, config Config) (*sql.DB, error) {
+	server, err := config.withDefaults().server()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := open(withTimeouts(server, 0, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	var version int
+	err = pool.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::integer`)
+	if err == nil {
+		err = checkVersion(version)
+	}
+	if err != nil {
+		return nil, errors.Join(translate(ctx, "connect", err), pool.Close())
+	}
+	return pool.DB, nil
+}
+
+// checkVersion takes the server's version as it tells it: 150018 is 15.18.
+func checkVersion(version int) error {
+	const oldest = 15
+	if version/10_000 < oldest {
+		return domain.NewError(domain.CodeUnavailable, nil,
+			fmt.Sprintf("the database server is PostgreSQL %d, and %d or newer is needed: upgrade it", version/10_000, oldest))
+	}
+	return nil
+}
+
+// Close ends all work. A second Close does nothing.
+func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		return nil
+	}
+	db.background.end()
+	var errs []error
+	for _, pool := range []*sqlx.DB{db.pool, db.maintenance} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Stats tells how the connections of workers and readers are used.
+func (db *DB) Stats() sql.DBStats { return db.pool.Stats() }
+
+// Timescale tells whether the tables are hypertables of TimescaleDB.
+func (db *DB) Timescale() bool { return db.timescale }
+
+// transaction is one on a connection that it has to itself.
+type transaction struct {
+	*sqlx.Tx
+
+	conn *sqlx.Conn
+}
+
+// work is what a transaction does. It uses tx alone, and may run again after
+// an error that does not repeat itself.
+type work func(tx *transaction) error
+
+// write runs work in a transaction: all of it is kept, durably, or after an
+// error nothing, unless the connection was lost at the commit.
+func (db *DB) write(ctx context.Context, name string, w work) error {
+	return db.repeat(ctx, name, func() error { return db.transact(ctx, db.pool, name, nil, w) })
+}
+
+// read runs work in a transaction that sees one state.
+func (db *DB) read(ctx context.Context, name string, w work) error {
+	options := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	return db.repeat(ctx, name, func() error { return db.transact(ctx, db.pool, name, options, w) })
+}
+
+// maintain is write for what may take long.
+func (db *DB) maintain(ctx context.Context, name string, w work) error {
+	return db.repeat(ctx, name, func() error {
+		return db.transact(ctx, db.maintenance, name, nil, func(tx *transaction) error {
+			if db.timescale {
+				// To change many compressed rows is dear, and wanted here.
+				_, err := tx.ExecContext(ctx, `
+					SELECT set_config(name, '0', true) FROM pg_settings
+					WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
+				if err != nil {
+					return err
+				}
+			}
+			return w(tx)
+		})
+	})
+}
+
+// attempts is how often a transaction is tried that another one or a lost
+// connection got in the way of.
+const attempts = 4
+
+// repeat runs a transaction until it succeeds or fails for good.
+func (db *DB) repeat(ctx context.Context, name string, transaction func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := transaction()
+		if err != nil && db.closed.Load() {
+			return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", name, err), "the database is closed")
+		}
+		if err == nil || attempt == attempts || ctx.Err() != nil || !isPassing(err) {
+			return translate(ctx, name, err)
+		}
+		wait := time.Duration(attempt) * (5*time.Millisecond + rand.N(20*time.Millisecond)) //nolint:gosec // no secret
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// grace is how long a call outlives its context: a server that works gives up
+// a cancelled statement at once.
+const grace = time.Second
+
+// transact runs one transaction. A server that has gone silent does not answer
+// a cancellation either; then the transaction is left to itself.
+func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, options *sql.TxOptions, w work) error {
+	done := make(chan error, 1)
+	go func() { done <- db.run(ctx, pool, name, options, w) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return ctx.Err()
+	}
+}
+
+func (db *DB) run(ctx context.Context, pool *sqlx.DB, name string, options *sql.TxOptions, w work) error {
+	conn, err := pool.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTxx(ctx, options)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err = w(&transaction{tx, conn}); err == nil {
+		err = tx.Commit()
+	} else {
+		_ = tx.Rollback() // the connection may be lost
+	}
+	if took := time.Since(start); took >= db.config.SlowQuery {
+		db.config.Log.Warn("slow query", "query", name, "took", took)
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// translate gives an error its code. name is the operation.
+func translate(ctx context.Context, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	wrapped := fmt.Errorf("%s: %w", name, err)
+	if _, ok := errors.AsType[*domain.Error](err); ok {
+		return wrapped
+	}
+	if cause := ctx.Err(); cause != nil {
+		// The driver tells a cancellation in words of its own.
+		return domain.NewError(domain.CodeUnavailable, errors.Join(cause, wrapped), "the call was given up")
+	}
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		return translateState(e, wrapped)
+	}
+	if errors.Is(err, pq.ErrSSLNotSupported) {
+		return domain.NewError(domain.CodeUnavailable,
+			fmt.Errorf("%w: if the network can be trusted, set sslmode=disable in DATABASE_URL", wrapped), "the database offers no TLS")
+	}
+	if isDisconnection(err) {
+		return domain.NewError(domain.CodeUnavailable, wrapped, "the database cannot be reached")
+	}
+	return wrapped
+}
+
+// advice is what a client is told of a server's error, and what an operator
+// can do.
+type advice struct{ message, remedy string }
+
+// stateAdvice knows the SQLSTATEs that tell of the server and not of what it
+// was given, by code or by class.
+var stateAdvice = map[pqerror.Code]advice{
+	pqerror.InvalidCatalogName:              {"the database does not exist", "create it, or correct its name in DATABASE_URL"},
+	pqerror.InsufficientPrivilege:           {"the database refuses what the program must do", "make the user of DATABASE_URL owner of the database"},
+	pqerror.ReadOnlySQLTransaction:          {"the database cannot be written", "it is a standby or set read-only: name the primary in DATABASE_URL"},
+	pqerror.FeatureNotSupported:             {"the database cannot do what the program needs", "if it is a standby, name the primary in DATABASE_URL"},
+	pqerror.DiskFull:                        {"the database has no room left", "free disk space on the database server"},
+	pqerror.TooManyConnections:              {"the database has no connection left", "lower DB_MAX_CONNECTIONS, or raise max_connections of the server"},
+	pqerror.QueryCanceled:                   {"the database took too long", "see the log of the database server"},
+	pqerror.TRSerializationFailure:          {"the database is busy", "this passes"},
+	pqerror.TRDeadlockDetected:              {"the database is busy", "this passes"},
+	pqerror.LockNotAvailable:                {"the database is busy", "this passes, unless another program holds locks"},
+	pqerror.IdleInTransactionSessionTimeout: {"the database took too long", "the process was stopped or starved"},
+}
+
+var classAdvice = map[pqerror.Class]advice{
+	"08": {"the database cannot be reached", "see whether the database server runs"},
+	"28": {"the database refuses the program's credentials", "correct user and password in DATABASE_URL"},
+	"3F": {"the database has another schema than the program expects", "run analytics migrate status"},
+	"42": {"the database has another schema than the program expects", "run analytics migrate status"},
+	"53": {"the database is short of resources", "see the log of the database server"},
+	"57": {"the database is stopping or starting", "this passes, unless the server was stopped for good"},
+	"58": {"the database server has a fault", "see the log of the database server"},
+	"XX": {"the database is damaged", "see the log of the database server"},
+}
+
+// translateState tells by the SQLSTATE whether to wait, to give the data up or
+// to look for a defect. It is the one place where SQLSTATEs have a meaning.
+func translateState(e *pq.Error, err error) error {
+	if isMoved(e) {
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: this passes", err), "the database is busy")
+	}
+	switch e.Code.Class() {
+	case "22", "23":
+		// The server's sentence may repeat what was submitted.
+		return domain.NewError(domain.CodePoison,
+			fmt.Errorf("SQLSTATE %s (%s), table %q, column %q, constraint %q", e.Code, e.Code.Name(), e.Table, e.Column, e.Constraint),
+			"an event holds what cannot be stored")
+	}
+	a, known := stateAdvice[e.Code]
+	if !known {
+		a, known = classAdvice[e.Code.Class()]
+	}
+	if !known {
+		return err
+	}
+	return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: %s", err, a.remedy), a.message)
+}
+
+// isMoved reports whether a row had no place because a partition was made or
+// dropped meanwhile. Unlike a row that the table refuses it breaks no
+// constraint with a name.
+func isMoved(e *pq.Error) bool { return e.Code == pqerror.CheckViolation && e.Constraint == "" }
+
+// isPassing reports whether the same transaction may succeed at once.
+func isPassing(err error) bool {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		switch e.Code {
+		case pqerror.TRSerializationFailure, pqerror.TRDeadlockDetected, pqerror.LockNotAvailable:
+			return true
+		}
+		return isMoved(e)
+	}
+	return isDisconnection(err)
+}
+
+func isDisconnection(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed)
+}

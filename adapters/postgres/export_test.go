@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// SSLModeOf returns the sslmode with which the database is connected to.
+func SSLModeOf(url string) (string, error) {
+	server, err := Config{URL: url}.withDefaults().server()
+	return string(server.SSLMode), err
+}
+
+// CheckVersion refuses old servers.
+func CheckVersion(version int) error { return checkVersion(version) }
+
+// Translate gives an error its code.
+func Translate(ctx context.Context, err error) error { return translate(ctx, "test", err) }
+
+// RawEvents lists the raw events.
+func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
+	var events []domain.Event
+	err := s.db.read(ctx, "test.events", func(tx *transaction) error {
+		var rows []eventRow
+		err := tx.SelectContext(ctx, &rows, `SELECT `+eventColumns+` FROM events ORDER BY id`)
+		events = nil
+		for _, row := range rows {
+			events = append(events, row.event())
+		}
+		return err
+	})
+	return events, err
+}
+
+// Get reads one row.
+func (db *DB) Get(ctx context.Context, into any, query string, args ...any) error {
+	return db.read(ctx, "test.get", func(tx *transaction) error { return tx.GetContext(ctx, into, query, args...) })
+}
+
+// List reads many rows of one column.
+func (db *DB) List(ctx context.Context, into any, query string, args ...any) error {
+	return db.read(ctx, "test.list", func(tx *transaction) error { return tx.SelectContext(ctx, into, query, args...) })
+}
+
+// Exec runs statements that no caller of the package can run.
+func (db *DB) Exec(ctx context.Context, statements ...string) error {
+	return db.maintain(ctx, "test.exec", func(tx *transaction) error {
+		for _, statement := range statements {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// MergeJournal merges all of the journal.
+func (s *Store) MergeJournal(ctx context.Context) error {
+	return s.mergeJournal(ctx, all)
+}
+
+// EncodePayload and DecodePayload are how the journal keeps a day.
+func EncodePayload(day time.Time, a domain.Aggregates) ([]byte, error) { return encodePayload(day, a) }
+
+// DecodePayload reads all of a payload.
+func DecodePayload(day time.Time, payload []byte) (domain.Aggregates, error) {
+	return decodePayload(day, payload, everything)
+}
+
+// PlanOf tells how PostgreSQL reads a selection's rollups.
+func (db *DB) PlanOf(ctx context.Context, s domain.Selection, by domain.Dimension) ([]string, error) {
+	return db.plan(ctx, rollupQuery(s, by))
+}
+
+// PlanOfErrors tells how PostgreSQL reads a selection's errors.
+func (db *DB) PlanOfErrors(ctx context.Context, s domain.Selection) ([]string, error) {
+	return db.plan(ctx, errorQuery(s))
+}
+
+func (db *DB) plan(ctx context.Context, q *query) ([]string, error) {
+	var plan []string
+	err := db.List(ctx, &plan, `EXPLAIN `+q.text.String(), q.args...)
+	return plan, err
+}
+
+// Hold runs a statement in a transaction that lasts until release is closed.
+func (db *DB) Hold(ctx context.Context, statement string, held chan<- struct{}, release <-chan struct{}) error {
+	return db.maintain(ctx, "test.hold", func(tx *transaction) error {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+		close(held)
+		<-release
+		return nil
+	})
+}
+
+// AwaitBackground waits for the merge that is going on, if one is.
+func (db *DB) AwaitBackground() { db.background.done.Wait() }

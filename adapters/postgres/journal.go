@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// journalSize is how long the journal or a part of it is.
+type journalSize struct {
+	Rows    int `db:"rows"`
+	Entries int `db:"entries"`
+}
+
+func (j journalSize) plus(other journalSize) journalSize {
+	return journalSize{j.Rows + other.Rows, j.Entries + other.Entries}
+}
+
+func (j journalSize) minus(other journalSize) journalSize {
+	return journalSize{j.Rows - other.Rows, j.Entries - other.Entries}
+}
+
+func (j journalSize) times(n int) journalSize { return journalSize{n * j.Rows, n * j.Entries} }
+
+func (j journalSize) exceeds(limit journalSize) bool {
+	return j.Rows > limit.Rows || j.Entries > limit.Entries
+}
+
+// maxJournalRows is how many rows are many: small transactions have few
+// entries, and a row costs a reader something too.
+const maxJournalRows = 500
+
+// journalMeter knows about how long the journal is: what was left of it when it
+// was last merged, and what this process appended since. Counting the rows
+// themselves would cost every transaction more.
+type journalMeter struct {
+	limit journalSize
+
+	mu sync.Mutex
+	// appended is all that this process ever appended, and settled what of it
+	// had been when the last merge began.
+	appended, settled, left journalSize
+}
+
+func (m *journalMeter) append(added journalSize) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.appended = m.appended.plus(added)
+}
+
+func (m *journalMeter) size() journalSize {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.left.plus(m.appended).minus(m.settled)
+}
+
+// isLong reports whether it is time to merge.
+func (m *journalMeter) isLong() bool { return m.size().exceeds(m.limit) }
+
+// isFull reports whether merging has stayed behind for long.
+func (m *journalMeter) isFull() bool { return m.size().exceeds(m.limit.times(8)) }
+
+// mergeBegins returns what mergeEnds wants to know.
+func (m *journalMeter) mergeBegins() journalSize {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.appended
+}
+
+func (m *journalMeter) mergeEnds(begun, left journalSize) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settled, m.left = begun, left
+}
+
+// journalRow is what one transaction added to a day.
+type journalRow struct {
+	ID      int64     `db:"id"`
+	Day     time.Time `db:"day"`
+	Events  int64     `db:"events"`
+	Entries int       `db:"entries"`
+	Payload []byte    `db:"payload"`
+}
+
+// journalRows returns a row for each day of what domain.Finest gave, which is
+// sorted by time.
+func journalRows(finest domain.Aggregates) ([]journalRow, error) {
+	var rows []journalRow
+	for len(finest.Rollups) > 0 {
+		row := journalRow{Day: domain.Daily.Floor(finest.Rollups[0].Bucket)}
+		var day domain.Aggregates
+		day, finest = cutDay(finest, row.Day.Add(domain.Daily.Length()))
+		for i := range day.Rollups {
+			row.Events += day.Rollups[i].Rollup.Calls
+		}
+		row.Entries = len(day.Rollups) + len(day.Errors)
+		var err error
+		if row.Payload, err = encodePayload(row.Day, day); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// cutDay separates what is before the end of the day.
+func cutDay(a domain.Aggregates, end time.Time) (day, rest domain.Aggregates) {
+	n, m := 0, 0
+	for n < len(a.Rollups) && a.Rollups[n].Bucket.Before(end) {
+		n++
+	}
+	for m < len(a.Errors) && a.Errors[m].Bucket.Before(end) {
+		m++
+	}
+	return domain.Aggregates{Rollups: a.Rollups[:n], Errors: a.Errors[:m]},
+		domain.Aggregates{Rollups: a.Rollups[n:], Errors: a.Errors[m:]}
+}
+
+func appendJournal(ctx context.Context, tx *transaction, rows []journalRow) (journalSize, error) {
+	var size journalSize
+	for _, row := range rows {
+		_, err := tx.ExecContext(ctx, `INSERT INTO aggregation_journal (day, events, entries, payload) VALUES ($1, $2, $3, $4)`,
+			row.Day, row.Events, row.Entries, row.Payload)
+		if err != nil {
+			return journalSize{}, err
+		}
+		size = size.plus(journalSize{Rows: 1, Entries: row.Entries})
+	}
+	return size, nil
+}
+
+// everything keeps all rows of a payload.
+func everything(time.Time, domain.Group) bool { return true }
+
+// decode returns the rows that keep holds for worth it.
+func (j *journalRow) decode(keep func(time.Time, domain.Group) bool) (domain.Aggregates, error) {
+	a, err := decodePayload(j.Day.UTC(), j.Payload, keep)
+	if err != nil {
+		return a, damaged("aggregation_journal", j.Day, fmt.Sprintf("row %d", j.ID), err)
+	}
+	return a, nil
+}
+
+func decodeJournal(rows []journalRow, keep func(time.Time, domain.Group) bool) ([]domain.Aggregates, error) {
+	parts := make([]domain.Aggregates, len(rows))
+	for i := range rows {
+		var err error
+		if parts[i], err = rows[i].decode(keep); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}

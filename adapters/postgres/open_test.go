@@ -1,0 +1,242 @@
+package postgres_test
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+)
+
+func TestSSLModeIsAlwaysExplicit(t *testing.T) {
+	t.Setenv("PGSSLMODE", "") // put back after the test
+	if err := os.Unsetenv("PGSSLMODE"); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ url, want string }{
+		{"postgres://u:p@localhost/db", "disable"},
+		{"postgres://u:p@127.0.0.1:5432/db", "disable"},
+		{"postgres://u:p@[::1]/db", "disable"},
+		{"host=/run/postgresql user=u dbname=db", "disable"},
+		{"postgres://u:p@localhost/db?hostaddr=192.0.2.7", "require"},
+		{"postgres://u:p@db.example.org/db?hostaddr=127.0.0.1", "disable"},
+		{"postgres://u:p@db.example.org/db", "require"},
+		{"postgres://u:p@192.0.2.7/db", "require"},
+		{"postgres://u:p@localhost,db.example.org/db", "require"},
+		{"host=db.example.org user=u dbname=db", "require"},
+		{"postgres://u:p@localhost/db?sslmode=verify-full", "verify-full"},
+		{"postgres://u:p@db.example.org/db?sslmode=disable", "disable"},
+		{"postgres://u:p@db.example.org/db?sslmode=prefer", "prefer"},
+	}
+	for _, tt := range tests {
+		got, err := postgres.SSLModeOf(tt.url)
+		if err != nil || got != tt.want {
+			t.Errorf("%s: sslmode %q, %v; want %q", tt.url, got, err, tt.want)
+		}
+	}
+}
+
+func TestOpenRefusesAddressesItCannotUse(t *testing.T) {
+	const secret = "s3cr3t"
+	for address, want := range map[string]string{
+		"":                                      "is missing: set DATABASE_URL",
+		"postgres://u:" + secret + "/x@h":       "must look like postgres://",
+		"postgres://u:" + secret + "@h:port/db": "must look like postgres://",
+		"password=" + secret + " host":          "must look like postgres://",
+		"postgres://u:" + secret + "@h/db?sslmode=enable": "sslmode of the database's address is unknown: use disable,",
+	} {
+		_, err := postgres.Open(t.Context(), postgres.Config{URL: address})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v, want %q", address, err, want)
+		}
+	}
+}
+
+// withUser returns the URL for another user.
+func withUser(t *testing.T, address string, user *url.Userinfo) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = user
+	return u.String()
+}
+
+func TestOpenSaysWhatToDo(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	address := server.NewDatabase(t)
+	newer := server.NewDatabase(t)
+	closeDB(t, open(t, postgres.Config{URL: newer}))
+	server.Exec(t, newer, `INSERT INTO schema_versions (version_id, is_applied) VALUES (4711, true)`)
+	server.Exec(t, address, `CREATE ROLE reader LOGIN PASSWORD 'private'`)
+	nobody := servers.FreePort(t)
+	tests := map[string]struct {
+		url, want string
+	}{
+		"a wrong password": {
+			withUser(t, address, url.UserPassword("postgres", "wrong-s3cr3t")), "correct user and password in DATABASE_URL",
+		},
+		"a missing database": {server.URL("absent"), "create it, or correct its name in DATABASE_URL"},
+		"a user without rights": {
+			withUser(t, address, url.UserPassword("reader", "private")), "make the user of DATABASE_URL owner of the database",
+		},
+		"no TLS": {strings.Replace(address, "sslmode=disable", "sslmode=require", 1), "set sslmode=disable in DATABASE_URL"},
+		"nobody listens": {
+			server.URLAt("127.0.0.1:"+itoa(nobody), "x"), "the database cannot be reached",
+		},
+		"a newer schema": {newer, "the database has schema version 4711 and this program knows only up to"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := postgres.Open(t.Context(), postgres.Config{URL: tt.url})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cr3t") {
+				t.Errorf("%v tells the password", err)
+			}
+			if name != "a newer schema" && domain.CodeOf(err) != domain.CodeUnavailable {
+				t.Errorf("code %q, want %q", domain.CodeOf(err), domain.CodeUnavailable)
+			}
+			if got, want := postgres.IsAway(err), name == "nobody listens"; got != want {
+				t.Errorf("away: %t, want %t", got, want)
+			}
+		})
+	}
+}
+
+func TestOpenRefusesOldServers(t *testing.T) {
+	for version, want := range map[int]string{
+		140011: "the database server is PostgreSQL 14, and 15 or newer is needed: upgrade it",
+		90624:  "the database server is PostgreSQL 9, and 15 or newer is needed: upgrade it",
+		150000: "", 150018: "", 170005: "",
+	} {
+		err := postgres.CheckVersion(version)
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%d: %v, want %q", version, err, want)
+		}
+	}
+}
+
+func TestOpenAtOnce(t *testing.T) {
+	address := servers.SharedPostgres(t).NewDatabase(t)
+	var group sync.WaitGroup
+	for range 10 {
+		group.Go(func() {
+			db, err := postgres.Open(t.Context(), postgres.Config{URL: address, MaxConnections: 2})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	db := open(t, postgres.Config{URL: address})
+	var versions int
+	if err := db.Get(t.Context(), &versions, `SELECT count(*) FROM schema_versions WHERE version_id = 1`); err != nil || versions != 1 {
+		t.Errorf("the first step was taken %d times, %v", versions, err)
+	}
+}
+
+func TestClosedDatabase(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t)})
+	closeDB(t, db)
+	closeDB(t, db)
+	_, err := postgres.NewStore(db).Activity(t.Context())
+	if domain.CodeOf(err) != domain.CodeUnavailable || domain.MessageOf(err) != "the database is closed" {
+		t.Error(err)
+	}
+}
+
+func TestStatsCountConnections(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), MaxConnections: 3})
+	if got := db.Stats(); got.MaxOpenConnections != 3 || got.OpenConnections < 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSlowQueriesAreLoggedByName(t *testing.T) {
+	log := new(lines)
+	db := open(t, postgres.Config{
+		URL: servers.SharedPostgres(t).NewDatabase(t), SlowQuery: time.Nanosecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	event := contract.Events(1, 1)[0]
+	event.Version, event.SessionID = "9.8.7-canary", "00000000deadbeef"
+	if _, err := postgres.NewStore(db).Store(t.Context(), []domain.Batch{contract.NewBatch(1, event)}); err != nil {
+		t.Fatal(err)
+	}
+	text := log.String()
+	if !strings.Contains(text, `msg="slow query" query=store.store took=`) {
+		t.Errorf("the log does not name the query:\n%s", text)
+	}
+	for _, value := range []string{event.Version, event.SessionID, event.Tool, "INSERT"} {
+		if strings.Contains(text, value) {
+			t.Errorf("the log tells %q:\n%s", value, text)
+		}
+	}
+}
+
+// lines is a log that may be written and read at once.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestCheckWrites(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	address := server.NewDatabase(t)
+	clock := contractClock()
+	db := open(t, postgres.Config{URL: address, Clock: clock})
+	if got := db.Name(); got != "store" {
+		t.Errorf("name %q", got)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var at time.Time
+	if err := db.Get(t.Context(), &at, `SELECT at FROM heartbeat`); err != nil || !at.Equal(contract.Now.Truncate(time.Second)) {
+		t.Errorf("heartbeat at %v, %v", at, err)
+	}
+	server.Exec(t, address, `REVOKE ALL ON heartbeat FROM PUBLIC`, `ALTER TABLE heartbeat ADD CHECK (false) NOT VALID`)
+	if err := db.Check(t.Context()); err != nil {
+		t.Errorf("asked again within a second: %v", err)
+	}
+	clock.Advance(time.Second)
+	if err := db.Check(t.Context()); err == nil {
+		t.Error("healthy, and cannot write")
+	}
+	clock.Advance(time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Check(ctx); err == nil {
+		t.Error("healthy without having looked")
+	}
+	server.Exec(t, address, `ALTER TABLE heartbeat DROP CONSTRAINT heartbeat_check`)
+	if err := db.Check(t.Context()); err != nil {
+		t.Errorf("a check that was given up counts: %v", err)
+	}
+}

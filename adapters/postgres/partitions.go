@@ -1,0 +1,220 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// partitioned is a table that is kept by the day: as partitions, or as chunks
+// of TimescaleDB.
+type partitioned struct {
+	name, column string
+	// options are those of its partitions. Rows that are written again and
+	// again want room beside them.
+	options string
+	// cutoff is before what a whole day must be to be due.
+	cutoff func(domain.Cutoffs) time.Time
+}
+
+func partitionedTables() []partitioned {
+	const rewritten = ` WITH (fillfactor = 70)`
+	return []partitioned{
+		{"events", "hour", "", func(c domain.Cutoffs) time.Time { return c.Events }},
+		{"hourly_aggregations", "bucket", rewritten, func(c domain.Cutoffs) time.Time { return c.Hourly }},
+		{errorTable, "bucket", rewritten, func(c domain.Cutoffs) time.Time { return earliest(c.HourlyErrors, c.DailyErrors) }},
+	}
+}
+
+// daysAhead is for how many days after the current one partitions are made.
+const daysAhead = 7
+
+const day = 24 * time.Hour
+
+// The partition of a day is named for it; one that is due is renamed before it
+// is dropped, so that a crash in between leaves no doubt.
+const (
+	partitionDate = "20060102"
+	expiredSuffix = "_expired"
+)
+
+func (p partitioned) partition(start time.Time) string {
+	return p.name + "_" + start.Format(partitionDate)
+}
+
+// days lists the days that have a partition.
+func (p partitioned) days(ctx context.Context, tx *transaction) ([]time.Time, error) {
+	var names []string
+	err := tx.SelectContext(ctx, &names, `
+		SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = $1::regclass ORDER BY relname`, p.name)
+	var days []time.Time
+	for _, name := range names {
+		if start, err := time.Parse(p.name+"_"+partitionDate, name); err == nil {
+			days = append(days, start)
+		}
+	}
+	return days, err
+}
+
+// maintenanceLock keeps processes from making and dropping partitions at once.
+const maintenanceLock = 7_732_816_002
+
+// change runs work that makes or drops partitions. It does not wait for long,
+// as others wait behind it.
+func (db *DB) change(ctx context.Context, name string, w work) error {
+	return db.maintain(ctx, name, func(tx *transaction) error {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(maintenanceLock)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
+			return err
+		}
+		return w(tx)
+	})
+}
+
+// makeAhead makes the partitions of the days ahead and of all days that
+// have rows in the default one, which move to their own.
+func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
+	if db.timescale {
+		return nil // it makes chunks as rows come
+	}
+	today := domain.Daily.Floor(db.config.Clock.Now())
+	last := today.Add(daysAhead * day)
+	var missing []time.Time
+	err := db.maintain(ctx, "partitions.list", func(tx *transaction) error {
+		missing = nil
+		err := tx.SelectContext(ctx, &missing, fmt.Sprintf(
+			`SELECT DISTINCT date_trunc('day', %s, 'UTC') FROM %s_default WHERE %s < $1`, p.column, p.name, p.column), last)
+		if err != nil {
+			return err
+		}
+		for start := today; !start.After(last); start = start.Add(day) {
+			missing = append(missing, start)
+		}
+		have, err := p.days(ctx, tx)
+		missing = slices.DeleteFunc(missing, func(start time.Time) bool { return slices.ContainsFunc(have, start.Equal) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, start := range missing {
+		if err := db.makePartition(ctx, p, start.UTC()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) makePartition(ctx context.Context, p partitioned, start time.Time) error {
+	name, from, to := p.partition(start), start.Format(time.RFC3339), start.Add(day).Format(time.RFC3339)
+	return db.change(ctx, "partitions.make", func(tx *transaction) error {
+		have, err := p.days(ctx, tx)
+		if err != nil || slices.ContainsFunc(have, start.Equal) {
+			return err
+		}
+		// While rows move nobody adds any that would have to move too: who waits
+		// for the table itself sees the new partition, where who waits for the
+		// default one would be refused by it.
+		_, err = tx.ExecContext(ctx, strings.NewReplacer(
+			"{table}", p.name, "{column}", p.column, "{partition}", name, "{options}", p.options, "{from}", from, "{to}", to).Replace(`
+				CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE){options};
+				LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE;
+				LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
+				WITH moved AS (
+					DELETE FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}' RETURNING *
+				) INSERT INTO {partition} SELECT * FROM moved;
+				ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}')`))
+		return err
+	})
+}
+
+// dropWhole drops what has nothing but due rows.
+func (db *DB) dropWhole(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+	if db.timescale {
+		return db.dropChunks(ctx, p, cutoff)
+	}
+	return db.dropPartitions(ctx, p, cutoff)
+}
+
+// dropPartitions drops the partitions of past days of which everything is
+// before the cutoff, and returns how many rows they had.
+func (db *DB) dropPartitions(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+	today := domain.Daily.Floor(db.config.Clock.Now())
+	var due []time.Time
+	err := db.maintain(ctx, "partitions.list", func(tx *transaction) (err error) {
+		due, err = p.days(ctx, tx)
+		return err
+	})
+	due = slices.DeleteFunc(due, func(start time.Time) bool { return !start.Before(today) || start.Add(day).After(cutoff) })
+	for _, start := range due {
+		if err == nil {
+			err = db.detachPartition(ctx, p, start)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return db.dropExpired(ctx, p)
+}
+
+func (db *DB) detachPartition(ctx context.Context, p partitioned, start time.Time) error {
+	return db.change(ctx, "partitions.detach", func(tx *transaction) error {
+		have, err := p.days(ctx, tx)
+		if err != nil || !slices.ContainsFunc(have, start.Equal) {
+			return err
+		}
+		name := p.partition(start)
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(
+			`ALTER TABLE %s DETACH PARTITION %s; ALTER TABLE %s RENAME TO %s`, p.name, name, name, name+expiredSuffix))
+		return err
+	})
+}
+
+// dropExpired drops what is detached, be it by a process that has died since.
+func (db *DB) dropExpired(ctx context.Context, p partitioned) (int64, error) {
+	var rows int64
+	err := db.change(ctx, "partitions.drop", func(tx *transaction) error {
+		rows = 0
+		var names []string
+		err := tx.SelectContext(ctx, &names, `
+			SELECT relname FROM pg_class WHERE relkind = 'r' AND NOT relispartition AND relname ~ $1
+				AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = $2::regclass)`,
+			`^`+p.name+`_[0-9]+`+expiredSuffix+`$`, p.name)
+		for _, name := range names {
+			var n int64
+			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+name); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `DROP TABLE `+name); err != nil {
+				return err
+			}
+			rows += n
+		}
+		return err
+	})
+	return rows, err
+}
+
+// dropChunks is dropPartitions for TimescaleDB.
+func (db *DB) dropChunks(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+	var rows int64
+	err := db.change(ctx, "chunks.drop", func(tx *transaction) error {
+		rows = 0
+		err := tx.GetContext(ctx, &rows, fmt.Sprintf(`
+			SELECT count(*) FROM %s WHERE %s < (
+				SELECT max(range_end) FROM timescaledb_information.chunks
+				WHERE hypertable_schema = current_schema() AND hypertable_name = $1 AND range_end <= $2)`, p.name, p.column), p.name, cutoff)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `SELECT drop_chunks($1::regclass, older_than => $2::timestamptz)`, p.name, cutoff)
+		return err
+	})
+	return rows, err
+}

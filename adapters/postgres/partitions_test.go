@@ -1,0 +1,263 @@
+package postgres_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+)
+
+var today = domain.Daily.Floor(contract.Now)
+
+const day = 24 * time.Hour
+
+// dated returns n events of that day, one in each of its first hours.
+func dated(start time.Time, n int) []domain.Event {
+	events := contract.Events(uint64(start.Unix()), n)
+	for i := range events {
+		events[i].Hour = start.Add(time.Duration(i%24) * time.Hour)
+	}
+	return events
+}
+
+func mustStore(t *testing.T, s ports.EventStore, batches ...domain.Batch) {
+	t.Helper()
+	if _, err := s.Store(t.Context(), batches); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustExpire(t *testing.T, s ports.Maintainer, c domain.Cutoffs) int64 {
+	t.Helper()
+	n, err := s.Expire(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// tables lists the partitions of a table and what was cut off it.
+func tables(t *testing.T, db *postgres.DB, of string) []string {
+	t.Helper()
+	var names []string
+	err := db.List(t.Context(), &names, `
+		SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE $1 || '\_%' ORDER BY relname`, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func count(t *testing.T, db *postgres.DB, table string) int {
+	t.Helper()
+	var n int
+	if err := db.Get(t.Context(), &n, `SELECT count(*) FROM `+table); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestPartitionsAreMadeAhead(t *testing.T) {
+	clock := contractClock()
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), Clock: clock})
+	store := postgres.NewStore(db)
+	mustExpire(t, store, domain.Cutoffs{})
+	for _, table := range []string{"events", "hourly_aggregations", "error_summary"} {
+		var want []string
+		for d := today; !d.After(today.Add(7 * day)); d = d.Add(day) {
+			want = append(want, table+d.Format("_20060102"))
+		}
+		want = append(want, table+"_default")
+		if got := tables(t, db, table); !slices.Equal(got, want) {
+			t.Errorf("tables %q\nwant %q", got, want)
+		}
+	}
+	// What is stored goes there, up to the last hour of the last day.
+	mustStore(t, store, contract.NewBatch(1, dated(today.Add(7*day), 48)...))
+	if got := count(t, db, "events"+today.Add(7*day).Format("_20060102")); got != 48 {
+		t.Errorf("%d events are in the partition of their day", got)
+	}
+	clock.Advance(3 * day)
+	mustExpire(t, store, domain.Cutoffs{})
+	if got := len(tables(t, db, "events")); got != 3+8+1 {
+		t.Errorf("%d partitions after three days", got)
+	}
+}
+
+func TestEventsWithoutAPartitionAreNotLost(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t)})
+	store := postgres.NewStore(db)
+	// Of days long ago, of today, and of a time for which none is made ahead.
+	days := []time.Time{today.Add(-400 * day), today.Add(-day), today, today.Add(30 * day)}
+	var all []domain.Event
+	for i, d := range days {
+		events := dated(d, 30)
+		mustStore(t, store, contract.NewBatch(1+i, events...))
+		all = append(all, events...)
+	}
+	if err := store.MergeJournal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, db, "events_default"); got != len(all) {
+		t.Errorf("%d of %d events are in the default partition", got, len(all))
+	}
+	before := selected(t, store)
+	mustExpire(t, store, domain.Cutoffs{})
+	for _, table := range []string{"events", "hourly_aggregations", "error_summary"} {
+		for _, d := range days[:3] {
+			if got := count(t, db, table+d.Format("_20060102")); got == 0 {
+				t.Errorf("nothing moved to %s of %s", table, d.Format(time.DateOnly))
+			}
+		}
+	}
+	if got := count(t, db, "events_default"); got != 30 {
+		t.Errorf("%d events are left in the default partition, want those of the future", got)
+	}
+	if got := rawEvents(t, db); len(got) != len(all) {
+		t.Errorf("%d raw events, want %d", len(got), len(all))
+	}
+	checkSame(t, selected(t, store), before)
+}
+
+func TestMovingRowsLosesNoneOfThoseBeingStored(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalEntries: 50})
+	store := postgres.NewStore(db)
+	var writers sync.WaitGroup
+	const batches, size = 40, 20
+	for writer := range 2 {
+		writers.Go(func() {
+			for i := range batches {
+				d := today.Add(time.Duration(-i%5) * day)
+				_, err := store.Store(t.Context(), []domain.Batch{contract.NewBatch(writer*batches+i, dated(d, size)...)})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 3 {
+		mustExpire(t, store, domain.Cutoffs{})
+	}
+	writers.Wait()
+	mustExpire(t, store, domain.Cutoffs{})
+	if got, want := len(rawEvents(t, db)), 2*batches*size; got != want {
+		t.Errorf("%d raw events, want %d", got, want)
+	}
+	activity, err := store.Activity(t.Context())
+	if err != nil || activity.Events != 2*batches*size {
+		t.Errorf("%+v, %v", activity, err)
+	}
+	if got := count(t, db, "events_default"); got != 0 {
+		t.Errorf("%d events are left in the default partition", got)
+	}
+}
+
+// TestRetention moves the clock over the days and looks at all that is left.
+func TestRetention(t *testing.T) {
+	clock := contractClock()
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), Clock: clock})
+	checkRetention(t, db, clock)
+	if got, want := tables(t, db, "events")[0], "events"+today.Add(7*day).Format("_20060102"); got != want {
+		t.Errorf("the oldest partition is %s, want %s", got, want)
+	}
+}
+
+// advancer is a clock that can be moved.
+type advancer interface {
+	ports.Clock
+	Advance(d time.Duration)
+}
+
+func checkRetention(t *testing.T, db *postgres.DB, clock advancer) {
+	t.Helper()
+	store := postgres.NewStore(db)
+	retention := domain.Retention{Events: 4 * day, Hourly: 2 * day, Daily: 6 * day, Errors: 3 * day}
+	var events []domain.Event
+	for i := range 12 {
+		stored := dated(domain.Daily.Floor(clock.Now()), 48)
+		mustStore(t, store, domain.Batch{ID: domain.BatchID(clock.Now().String()), ReceivedAt: clock.Now(), Events: stored})
+		events = append(events, stored...)
+		cutoffs := retention.Cutoffs(clock.Now())
+		n := mustExpire(t, store, cutoffs)
+		checkKept(t, db, events, cutoffs)
+		if i > 8 && n == 0 {
+			t.Errorf("day %d: nothing was due", i)
+		}
+		if again := mustExpire(t, store, cutoffs); again != 0 {
+			t.Errorf("day %d: %d rows more were due", i, again)
+		}
+		clock.Advance(day)
+	}
+}
+
+// checkKept demands that exactly what is not due is there.
+func checkKept(t *testing.T, db *postgres.DB, events []domain.Event, c domain.Cutoffs) {
+	t.Helper()
+	want := domain.Aggregate(events).Kept(c)
+	hourly := slices.DeleteFunc(slices.Clone(want.Rollups), func(r domain.RollupRow) bool { return r.Resolution != domain.Hourly })
+	raw := slices.DeleteFunc(slices.Clone(events), func(e domain.Event) bool { return e.Hour.Before(c.Events) })
+	for table, want := range map[string]int{
+		"events":              len(raw),
+		"hourly_aggregations": len(hourly),
+		"daily_aggregations":  len(want.Rollups) - len(hourly),
+		"error_summary":       len(want.Errors),
+	} {
+		if got := count(t, db, table); got != want {
+			t.Errorf("%s: %s has %d rows, want %d", c.Events.Format(time.DateOnly), table, got, want)
+		}
+	}
+}
+
+func TestPartitionCutOffByACrashIsDropped(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t)})
+	store := postgres.NewStore(db)
+	old := today.Add(-10 * day)
+	mustStore(t, store, contract.NewBatch(1, dated(old, 24)...), contract.NewBatch(2, dated(today, 24)...))
+	mustExpire(t, store, domain.Cutoffs{})
+	name := "events" + old.Format("_20060102")
+	err := db.Exec(t.Context(),
+		`ALTER TABLE events DETACH PARTITION `+name, `ALTER TABLE `+name+` RENAME TO `+name+`_expired`,
+		`CREATE TABLE events_20200101 AS SELECT * FROM events`) // somebody's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := mustExpire(t, store, domain.Cutoffs{}); n != 24 {
+		t.Errorf("%d rows dropped, want 24", n)
+	}
+	if got := tables(t, db, "events"); slices.Contains(got, name+"_expired") || !slices.Contains(got, "events_20200101") {
+		t.Errorf("tables %q", got)
+	}
+}
+
+func TestExpireKeepsPartitionsOfDaysToCome(t *testing.T) {
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t)})
+	store := postgres.NewStore(db)
+	mustExpire(t, store, domain.Cutoffs{})
+	before := tables(t, db, "events")
+	mustStore(t, store, contract.NewBatch(1, dated(today, 24)...))
+	if n := mustExpire(t, store, domain.Cutoffs{Events: today.Add(100 * day)}); n != 24 {
+		t.Errorf("%d rows deleted, want 24", n)
+	}
+	if got := tables(t, db, "events"); !slices.Equal(got, before) {
+		t.Errorf("tables %q\nwant %q", got, before)
+	}
+}
+
+// selected reads everything around today.
+func selected(t *testing.T, s ports.StatisticsReader) domain.Selected {
+	t.Helper()
+	answer, err := s.Select(t.Context(), domain.Selection{
+		Window: domain.Window{Start: today.Add(-500 * day), End: today.Add(40 * day), Resolution: domain.Daily},
+		By:     append(domain.Dimensions(), domain.DimensionNone), Errors: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}

@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// RebuildDay computes a day's aggregates anew, as ports.Rebuilder promises. It
+// reads none of what it replaces, so it cures whatever is wrong with that.
+func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.Cutoffs) (int64, error) {
+	var events int64
+	err := s.db.maintain(ctx, "store.rebuild", func(tx *transaction) error {
+		if _, err := lockDay(ctx, tx, start, true); err != nil {
+			return err
+		}
+		counted, n, err := takeDay(ctx, tx, start)
+		if err != nil {
+			return err
+		}
+		events = n
+		if err := deleteDay(ctx, tx, start); err != nil {
+			return err
+		}
+		return mergeAggregates(ctx, tx, start, domain.RollUp(counted...).Kept(cutoffs))
+	})
+	if err != nil {
+		return 0, err
+	}
+	return events, nil
+}
+
+// rebuildChunk is how many events are added up at once.
+const rebuildChunk = 10_000
+
+// takeDay adds up the raw events of a day and forgets its journal. Both are of
+// one moment: what a worker stores later will be in the journal.
+func takeDay(ctx context.Context, tx *transaction, start time.Time) (counted []domain.Aggregates, events int64, err error) {
+	rows, err := tx.QueryxContext(ctx, `
+		WITH forgotten AS (DELETE FROM aggregation_journal WHERE day = $1)
+		SELECT `+eventColumns+` FROM events WHERE hour >= $1 AND hour < $2`, start, start.Add(day))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	chunk := make([]domain.Event, 0, rebuildChunk)
+	for rows.Next() {
+		var row eventRow
+		if err := rows.StructScan(&row); err != nil {
+			return nil, 0, err
+		}
+		chunk = append(chunk, row.event())
+		events++
+		if len(chunk) == rebuildChunk {
+			counted, chunk = append(counted, domain.Finest(chunk)), chunk[:0]
+		}
+	}
+	return append(counted, domain.Finest(chunk)), events, rows.Err()
+}
+
+func deleteDay(ctx context.Context, tx *transaction, start time.Time) error {
+	for _, e := range aggregateExpiries(domain.Cutoffs{}) {
+		_, err := tx.ExecContext(ctx, `
+			DELETE FROM `+e.table+` WHERE `+e.all+` AND `+e.column+` >= $1 AND `+e.column+` < $2`, start, start.Add(day))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
