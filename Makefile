@@ -20,8 +20,9 @@ COVER_WHOLE ?= 85
 FUZZ ?= FuzzBatch
 FUZZTIME ?= 60s
 BENCH ?= .
-BATCHES ?= 2000
-KILLS ?= 10
+BATCHES ?= 20000
+KILLS ?= 50
+FAULTS ?= 100
 
 .PHONY: help
 help: ## list the targets
@@ -45,8 +46,9 @@ cover: ## show coverage; fail below 95 % of domain or app or 85 % of the whole
 	@awk -v domain=$(COVER_DOMAIN) -v app=$(COVER_APP) -v whole=$(COVER_WHOLE) -f .ci/coverage.awk coverage.out
 
 .PHONY: chaos
-chaos: ## kill the server at random moments of a long load; BATCHES, KILLS and SEED vary it
-	go test -count=1 -v -timeout=30m ./test/chaos -args -batches=$(BATCHES) -kills=$(KILLS) $(if $(SEED),-seed=$(SEED))
+chaos: ## kill processes and servers at random moments of a long load; BATCHES, KILLS, FAULTS and SEED vary it
+	go test -count=1 -v -timeout=30m -run='^TestKilled' ./test/chaos -args \
+		-batches=$(BATCHES) -kills=$(KILLS) -faults=$(FAULTS) $(if $(SEED),-seed=$(SEED))
 
 .PHONY: fuzz
 fuzz: ## fuzz the body decoder for FUZZTIME (60s)
@@ -84,7 +86,7 @@ ci: ## do all that CI does
 clean: ## remove what was built; ./data stays
 	rm -rf bin coverage.out
 
-# The race detector needs a C compiler, and some tests start a Redis of their own.
+# The race detector needs a C compiler, and the tests start servers of their own.
 .PHONY: servers
 servers:
 	@.ci/install

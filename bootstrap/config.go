@@ -21,6 +21,25 @@ type Config struct {
 	DataDir     string `env:"DATA_DIR" envDefault:"./data"`
 	SlowQueryMS int    `env:"SLOW_QUERY_MS" envDefault:"200"`
 
+	DatabaseURL      Secret `env:"DATABASE_URL" shown:"url"`
+	DBHost           string `env:"DB_HOST"`
+	DBPort           int    `env:"DB_PORT" envDefault:"5432"`
+	DBName           string `env:"DB_NAME"`
+	DBUser           string `env:"DB_USER"`
+	DBPassword       Secret `env:"DB_PASSWORD"`
+	DBSSLMode        string `env:"DB_SSLMODE"`
+	DBMaxConnections int    `env:"DB_MAX_CONNECTIONS" envDefault:"10"`
+	MigrateOnStart   bool   `env:"MIGRATE_ON_START" envDefault:"true"`
+
+	RedisURL      Secret `env:"REDIS_URL" shown:"url"`
+	RedisHost     string `env:"REDIS_HOST"`
+	RedisPort     int    `env:"REDIS_PORT" envDefault:"6379"`
+	RedisPassword Secret `env:"REDIS_PASSWORD"`
+	RedisDB       int    `env:"REDIS_DB" envDefault:"0"`
+	QueueKey      string `env:"QUEUE_KEY" envDefault:"analytics:queue"`
+
+	WorkerHealthPort int `env:"WORKER_HEALTH_PORT" envDefault:"0"`
+
 	APIBodyLimitKB int `env:"API_BODY_LIMIT_KB" envDefault:"100"`
 	MaxBatchSize   int `env:"MAX_BATCH_SIZE" envDefault:"100"`
 
@@ -39,12 +58,8 @@ type Config struct {
 
 	PrivacyMinCount int `env:"PRIVACY_MIN_COUNT" envDefault:"5"`
 
-	// Servers that this version cannot use. They are read to be refused: to
-	// store on disk what was meant for a server would surprise.
-	DatabaseURL Secret `env:"DATABASE_URL" refused:"PostgreSQL"`
-	DBHost      string `env:"DB_HOST" refused:"PostgreSQL"`
-	RedisURL    Secret `env:"REDIS_URL" refused:"Redis"`
-	RedisHost   string `env:"REDIS_HOST" refused:"Redis"`
+	// Role is what the process was started to do.
+	Role Role `env:"-"`
 
 	// Catalogue is what CatalogueFile holds, or the default.
 	Catalogue *domain.Catalogue `env:"-"`
@@ -68,15 +83,19 @@ const (
 	UnknownToolCount  UnknownTool = "count"
 )
 
-// Secret is a text that prints as ***.
+// Secret is a text that prints as ***. With the tag shown:"url" it is a URL,
+// of which "analytics config" hides the password only.
 type Secret string
+
+// hidden is what is printed in place of a secret.
+const hidden = "***"
 
 // String hides the secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
 	}
-	return "***"
+	return hidden
 }
 
 // Format hides the secret from every verb of fmt.

@@ -22,7 +22,7 @@ import (
 // load reads a configuration from the environment alone.
 func load(t *testing.T, environ ...string) bootstrap.Config {
 	t.Helper()
-	config, _, err := bootstrap.Load(environ, "no-such-file")
+	config, _, err := bootstrap.Load(environ, "no-such-file", bootstrap.RoleServe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func load(t *testing.T, environ ...string) bootstrap.Config {
 
 func problems(t *testing.T, environ []string, dotenv string) []bootstrap.Problem {
 	t.Helper()
-	_, _, err := bootstrap.Load(environ, dotenv)
+	_, _, err := bootstrap.Load(environ, dotenv, bootstrap.RoleServe)
 	e, ok := errors.AsType[*bootstrap.ConfigError](err)
 	if !ok {
 		t.Fatalf("error is %v", err)
@@ -121,10 +121,10 @@ func TestProblems(t *testing.T) {
 		"DAILY_RETENTION_DAYS=9999999": {"DAILY_RETENTION_DAYS", "from 1 to"},
 		"ERRORS_RETENTION_DAYS=0":      {"ERRORS_RETENTION_DAYS", "from 1 to"},
 		"PRIVACY_MIN_COUNT=-1":         {"PRIVACY_MIN_COUNT", "from 0 to"},
-		"DATABASE_URL=postgres://u:pw": {"DATABASE_URL", "cannot use PostgreSQL"},
-		"DB_HOST=db":                   {"DB_HOST", "cannot use PostgreSQL"},
-		"REDIS_URL=redis://u:pw":       {"REDIS_URL", "cannot use Redis"},
-		"REDIS_HOST=redis":             {"REDIS_HOST", "cannot use Redis"},
+		"WORKER_HEALTH_PORT=65536":     {"WORKER_HEALTH_PORT", "from 0 to 65535"},
+		"DB_MAX_CONNECTIONS=1":         {"DB_MAX_CONNECTIONS", "from 2 to"},
+		"MIGRATE_ON_START=maybe":       {"MIGRATE_ON_START", `is "maybe": give true or false`},
+		"QUEUE_KEY=my queue":           {"QUEUE_KEY", "letters, digits and :._-"},
 	}
 	var all, variables []string
 	for _, environ := range slices.Sorted(maps.Keys(tests)) {
@@ -133,9 +133,6 @@ func TestProblems(t *testing.T) {
 			found := problems(t, []string{environ}, "no-such-file")
 			if len(found) != 1 || found[0].Variable != test.variable || !strings.Contains(found[0].Message, test.says) {
 				t.Errorf("problems are %q", found)
-			}
-			if strings.Contains(found[0].Message, "pw") {
-				t.Errorf("the secret is told: %q", found)
 			}
 		})
 		if !slices.Contains(variables, test.variable) {
@@ -167,7 +164,7 @@ func TestCatalogueFileThatIsNone(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	dotenv := write(t, ".env", "PORT=4000\nMAX_BATCH_SIZE=7\nMAX_QUEUE_SIZE=70\nexport DATA_DIR='/var/$lib' # here\n")
-	config, settings, err := bootstrap.Load([]string{"PORT=5000", "MAX_QUEUE_SIZE=", "LOG_FORMAT=text"}, dotenv)
+	config, settings, err := bootstrap.Load([]string{"PORT=5000", "MAX_QUEUE_SIZE=", "LOG_FORMAT=text"}, dotenv, bootstrap.RoleServe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +249,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	if bootstrap.Secret("").String() != "" || secret.String() != "***" {
 		t.Error("a secret is not told from none")
 	}
-	_, settings, _ := bootstrap.Load([]string{"REDIS_URL=" + text}, "no-such-file")
-	if !slices.Contains(settings, bootstrap.Setting{Name: "REDIS_URL", Value: "***", Source: bootstrap.SourceEnvironment}) {
+	_, settings, _ := bootstrap.Load([]string{"DB_PASSWORD=" + text}, "no-such-file", bootstrap.RoleServe)
+	if !slices.Contains(settings, bootstrap.Setting{Name: "DB_PASSWORD", Value: "***", Source: bootstrap.SourceEnvironment}) {
 		t.Errorf("settings are %v", settings)
 	}
 }
@@ -264,11 +261,11 @@ func TestExampleHoldsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, settings, err := bootstrap.Load(nil, "../.env.example")
+	config, settings, err := bootstrap.Load(nil, "../.env.example", bootstrap.RoleServe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defaults, defaultSettings, err := bootstrap.Load(nil, "no-such-file")
+	defaults, defaultSettings, err := bootstrap.Load(nil, "no-such-file", bootstrap.RoleServe)
 	if err != nil {
 		t.Fatal(err)
 	}

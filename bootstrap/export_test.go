@@ -8,10 +8,17 @@ var (
 	RetentionOf    = Config.retention
 	StatisticsOf   = Config.statistics
 	ProcessOf      = Config.process
+	DatabaseURLOf  = (*Config).databaseURL
+	RedisURLOf     = (*Config).redisURL
 	NewFailures    = newFailures
 	ServeWith      = webService.serve
 	StopWebService = webService.stop
+	AddResource    = (*resources).add
+	CloseResources = (*resources).close
 )
+
+// Resources are what has been opened.
+type Resources = resources
 
 // WebService is the part that listens.
 type WebService = webService

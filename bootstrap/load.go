@@ -29,19 +29,19 @@ const (
 // Setting is the effective value of one variable.
 type Setting struct {
 	Name string
-	// Value is fit to print: a secret is ***.
+	// Value is fit to print: a secret is ***, and a URL has no password.
 	Value  string
 	Source Source
 }
 
-// Load reads the configuration from the environment, given as os.Environ
-// gives it, and from the file dotenv, which need not exist. A variable of the
-// environment wins over the file's, and an empty one means the default. Every
-// problem is reported at once, in a [*ConfigError].
-func Load(environ []string, dotenv string) (Config, []Setting, error) {
+// Load reads the configuration of a role from the environment, given as
+// os.Environ gives it, and from the file dotenv, which need not exist. A
+// variable of the environment wins over the file's, and an empty one means the
+// default. Every problem is reported at once, in a [*ConfigError].
+func Load(environ []string, dotenv string, role Role) (Config, []Setting, error) {
 	var (
 		found    problems
-		config   Config
+		config   = Config{Role: role}
 		settings []Setting
 	)
 	environment := env.ToMap(environ)
@@ -69,15 +69,15 @@ func Load(environ []string, dotenv string) (Config, []Setting, error) {
 	return config, printable(settings), nil
 }
 
-// printable hides secrets and leaves out what would be refused and is not set.
+// printable hides secrets.
 func printable(settings []Setting) []Setting {
 	for field := range reflect.TypeFor[Config]().Fields() {
 		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == field.Tag.Get("env") })
 		switch {
-		case i < 0:
-		case field.Tag.Get("refused") != "" && settings[i].Value == "":
-			settings = slices.Delete(settings, i, i+1)
-		case field.Type == reflect.TypeFor[Secret]():
+		case i < 0 || field.Type != reflect.TypeFor[Secret]():
+		case field.Tag.Get("shown") == "url":
+			settings[i].Value = withoutPassword(settings[i].Value)
+		default:
 			settings[i].Value = Secret(settings[i].Value).String()
 		}
 	}
@@ -104,10 +104,14 @@ func (p *problems) addParseErrors(err error, values map[string]string) {
 
 // wanted says what a variable of that type may hold.
 func wanted(t reflect.Type) string {
-	if t == reflect.TypeFor[slog.Level]() {
+	switch t {
+	case reflect.TypeFor[slog.Level]():
 		return "debug, info, warn or error"
+	case reflect.TypeFor[bool]():
+		return "true or false"
+	default:
+		return "a whole number"
 	}
-	return "a whole number"
 }
 
 // readDotenv returns the variables of the file. Its text goes into no problem,

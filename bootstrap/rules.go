@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,6 +65,10 @@ const (
 	maxQueueSize = 10_000_000
 	maxDays      = 3650
 	maxMinutesMS = 60_000
+	maxRedisDB   = 9999
+	// A health check must find a connection while a worker stores.
+	minConnections = 2
+	maxConnections = 1000
 )
 
 // check judges the configuration as a whole; values that could not be read
@@ -90,16 +94,24 @@ func (c *Config) check(p *problems) {
 	p.between("DAILY_RETENTION_DAYS", c.DailyRetentionDays, 1, maxDays)
 	p.between("ERRORS_RETENTION_DAYS", c.ErrorsRetentionDays, 1, maxDays)
 	p.between("PRIVACY_MIN_COUNT", c.PrivacyMinCount, 0, 1_000_000)
-	c.checkRefused(p)
+	p.between("WORKER_HEALTH_PORT", c.WorkerHealthPort, 0, maxPort)
+	c.checkConnections(p)
+	c.checkServers(p)
 }
 
-// checkRefused finds the variables that ask for what this version cannot do.
-func (c *Config) checkRefused(p *problems) {
-	for field, value := range reflect.ValueOf(c).Elem().Fields() {
-		if server := field.Tag.Get("refused"); server != "" && !value.IsZero() {
-			p.add(field.Tag.Get("env"), "is set, but this version cannot use "+server+
-				" and keeps everything in DATA_DIR: unset it to accept that")
-		}
+// queueKey keeps the names of keys readable in every tool.
+var queueKey = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z:._-]{0,99}$`)
+
+func (c *Config) checkConnections(p *problems) {
+	p.between("DB_PORT", c.DBPort, 1, maxPort)
+	p.between("DB_MAX_CONNECTIONS", c.DBMaxConnections, minConnections, maxConnections)
+	p.between("REDIS_PORT", c.RedisPort, 1, maxPort)
+	p.between("REDIS_DB", c.RedisDB, 0, maxRedisDB)
+	if c.DBSSLMode != "" {
+		oneOf(p, "DB_SSLMODE", c.DBSSLMode, "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+	}
+	if !queueKey.MatchString(c.QueueKey) {
+		p.add("QUEUE_KEY", fmt.Sprintf("is %q: give at most 100 letters, digits and :._-, beginning with a letter or digit", c.QueueKey))
 	}
 }
 

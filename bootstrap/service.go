@@ -36,23 +36,28 @@ type Options struct {
 	Log *slog.Logger
 	// Version is the program's.
 	Version string
-	// Storage provides the ports of queue and store. Default
-	// [EmbeddedStorage].
+	// Storage provides the ports of queue and store. Default what the
+	// configuration names: PostgreSQL and Redis, or [EmbeddedStorage].
 	Storage fx.Option
 	// Clock is the time that events are judged and counted by. Default the
 	// machine's.
 	Clock ports.Clock
-	// Ready is called with the bound address once the service answers.
+	// Wait is how long the start waits for servers that are away. Default one
+	// minute.
+	Wait time.Duration
+	// Ready is called once the service works, with the bound address or, when
+	// it listens nowhere, nil.
 	Ready func(net.Addr)
+
+	opened *resources
 }
 
 func (o Options) withDefaults() Options {
 	o.Log = cmp.Or(o.Log, slog.Default())
+	o.Wait = cmp.Or(o.Wait, time.Minute)
+	o.opened = cmp.Or(o.opened, new(resources))
 	if o.Clock == nil {
 		o.Clock = system.Clock{}
-	}
-	if o.Storage == nil {
-		o.Storage = EmbeddedStorage()
 	}
 	if o.Ready == nil {
 		o.Ready = func(net.Addr) {}
@@ -65,16 +70,26 @@ type failures chan error
 
 func newFailures() failures { return make(failures, 1) }
 
-// Run runs API and worker until ctx ends or something fails that the service
-// cannot go on without, and then stops in order within 30 s: requests are
-// finished, then the batch in hand, then the store is closed. It returns what
-// kept the service from starting, running or stopping.
+// Run does what the configured role is for until ctx ends or something fails
+// that it cannot go on without, and then stops in order within 30 s: requests
+// are finished, then the batch in hand, then queue and store are closed. It
+// returns what kept it from starting, running or stopping. A ctx that ends
+// while servers are waited for is no error.
 func Run(ctx context.Context, config Config, options Options) error {
 	options = options.withDefaults()
+	err := run(ctx, config, options)
+	return errors.Join(err, options.opened.close())
+}
+
+func run(ctx context.Context, config Config, options Options) error {
 	var failed failures
-	service := fx.New(Module(config, options), fx.Populate(&failed))
-	if err := service.Err(); err != nil {
-		return dig.RootCause(err)
+	service := fx.New(Module(ctx, config, options), fx.Populate(&failed))
+	if err := dig.RootCause(service.Err()); err != nil {
+		if ctx.Err() != nil {
+			options.Log.Info("stopped before the start was complete", "error", err)
+			return nil
+		}
+		return err
 	}
 	// A start that was begun is finished, because only what has started is
 	// stopped in order.
@@ -95,19 +110,31 @@ func Run(ctx context.Context, config Config, options Options) error {
 	return errors.Join(failure, service.Stop(stopping))
 }
 
-// Module is the whole service. It starts what needs the store after it, and
-// the HTTP listener last; it stops in the opposite order.
-func Module(config Config, options Options) fx.Option {
+// Module is the whole of a role. It starts what needs the store after it, and
+// what listens last; it stops in the opposite order. Servers that are away are
+// waited for while ctx lives.
+func Module(ctx context.Context, config Config, options Options) fx.Option {
 	options = options.withDefaults()
+	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures)}
+	if config.Role.works() {
+		parts = append(parts, workerModule(), maintenanceModule())
+	}
+	if config.Role.answers() {
+		parts = append(parts, webModule())
+	} else {
+		parts = append(parts, workerHealthModule())
+	}
+	return fx.Options(parts...)
+}
+
+// base is what all roles and the operator's commands stand on.
+func base(ctx context.Context, config Config, options Options) fx.Option {
 	return fx.Options(
 		fx.WithLogger(newContainerLog),
 		fx.Supply(config, options, options.Log),
 		fx.Supply(fx.Annotate(options.Clock, fx.As(new(ports.Clock)))),
-		options.Storage,
+		storage(ctx, config, options),
 		useCases(),
-		workerModule(),
-		maintenanceModule(),
-		webModule(),
 	)
 }
 
@@ -131,6 +158,8 @@ func useCases() fx.Option {
 			app.NewExplain,
 			app.NewProcess,
 			app.NewMaintain,
+			app.NewRebuild,
+			app.NewDeadLetters,
 			app.NewStatistics,
 			fx.Annotate(app.NewStatus, fx.ParamTags(checksGroup)),
 			newUseCases,

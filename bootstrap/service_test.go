@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,17 +29,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestGraphIsComplete(t *testing.T) {
-	options := bootstrap.Options{Log: slog.New(slog.DiscardHandler)}
-	if err := fx.ValidateApp(bootstrap.Module(load(t), options)); err != nil {
-		t.Fatal(err)
-	}
-	options.Storage = fx.Options() // nothing
-	if err := fx.ValidateApp(bootstrap.Module(load(t), options)); err == nil {
-		t.Fatal("a service without storage passes for complete")
-	}
-}
 
 // running is a service that was started.
 type running struct {
@@ -508,5 +498,20 @@ func TestRunNeedsNoOptions(t *testing.T) {
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) == 0 {
 		t.Errorf("nothing is stored in DATA_DIR: %v", err)
+	}
+}
+
+func TestResourcesAreAllClosedTheLastOneFirst(t *testing.T) {
+	var opened bootstrap.Resources
+	var closed []int
+	broken := errors.New("broken")
+	for i := range 3 {
+		bootstrap.AddResource(&opened, func() error {
+			closed = append(closed, i)
+			return broken
+		})
+	}
+	if err := bootstrap.CloseResources(&opened); !errors.Is(err, broken) || !slices.Equal(closed, []int{2, 1, 0}) {
+		t.Errorf("closed %v, %v", closed, err)
 	}
 }

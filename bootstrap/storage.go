@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
@@ -18,37 +17,50 @@ const checksGroup = `group:"checks"`
 // provides one.
 type StoreName string
 
+// storage provides what the program has chosen, or else the configuration.
+func storage(ctx context.Context, config Config, o Options) fx.Option {
+	switch {
+	case o.Storage != nil:
+		return o.Storage
+	case config.usesServers():
+		return productionStorage(ctx, time.Now().Add(o.Wait))
+	default:
+		return EmbeddedStorage()
+	}
+}
+
 // EmbeddedStorage provides the queue and the store on SQLite under DATA_DIR.
 func EmbeddedStorage() fx.Option {
 	return fx.Module("embedded",
 		fx.Supply(StoreName("sqlite")),
 		fx.Provide(
-			openEmbedded,
+			func(c Config, o Options) (*sqlite.DB, error) { return openEmbedded(context.Background(), c, o) },
 			func(c Config) sqlite.QueueConfig { return sqlite.QueueConfig{MaxEvents: c.MaxQueueSize} },
 			fx.Annotate(func(db *sqlite.DB) *sqlite.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
 			fx.Annotate(sqlite.NewQueue,
-				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter))),
+				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
+				fx.As(new(ports.DeadLetters))),
 			fx.Annotate(sqlite.NewStore,
-				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer))),
+				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
+				fx.As(new(ports.Rebuilder))),
 		),
 	)
 }
 
-// openEmbedded opens the database and brings its schema up to date. It is
-// closed after everything that uses it has stopped.
-func openEmbedded(lc fx.Lifecycle, config Config, clock ports.Clock, log *slog.Logger) (*sqlite.DB, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+// openEmbedded opens the database and brings its schema up to date.
+func openEmbedded(ctx context.Context, config Config, o Options) (*sqlite.DB, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	db, err := sqlite.Open(ctx, sqlite.Config{
 		Dir:       config.DataDir,
-		Clock:     clock,
+		Clock:     o.Clock,
 		SlowQuery: time.Duration(config.SlowQueryMS) * time.Millisecond,
-		Log:       log,
+		Log:       o.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	lc.Append(fx.StopHook(db.Close))
+	o.opened.add(db.Close)
 	return db, nil
 }

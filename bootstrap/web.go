@@ -20,9 +20,35 @@ import (
 
 func webModule() fx.Option {
 	return fx.Module("web",
-		fx.Provide(newFailures, newHTTPConfig, httpapi.New, newHTTPServer),
-		fx.Invoke(func(lc fx.Lifecycle, w webService) { lc.Append(fx.StartStopHook(w.start, w.stop)) }),
+		fx.Provide(
+			newHTTPConfig, httpapi.New, newHTTPServer,
+			func(c Config) endpoint { return endpoint{"PORT", c.Port} },
+		),
+		fx.Invoke(webService.register),
 	)
+}
+
+// workerHealthModule lets a worker, which serves nobody else, tell how it is.
+func workerHealthModule() fx.Option {
+	return fx.Module("health",
+		fx.Provide(
+			newHTTPConfig, httpapi.NewStatusOnly, newHTTPServer,
+			func(c Config) endpoint { return endpoint{"WORKER_HEALTH_PORT", c.WorkerHealthPort} },
+		),
+		fx.Invoke(func(lc fx.Lifecycle, w webService) {
+			if w.Config.WorkerHealthPort == 0 {
+				lc.Append(fx.StartHook(func() { w.ready(nil) }))
+				return
+			}
+			w.register(lc)
+		}),
+	)
+}
+
+// endpoint is a port that an operator chooses by a variable.
+type endpoint struct {
+	variable string
+	port     int
 }
 
 func newHTTPConfig(c Config, o Options, store StoreName) httpapi.Config {
@@ -70,23 +96,35 @@ func (l connectionLog) Write(text []byte) (int, error) {
 type webService struct {
 	fx.In
 
-	Server  *http.Server
-	Config  Config
-	Options Options
-	Failed  failures
-	Log     *slog.Logger
+	Server   *http.Server
+	Endpoint endpoint
+	Config   Config
+	Options  Options
+	Failed   failures
+	Log      *slog.Logger
 }
 
+func (w webService) register(lc fx.Lifecycle) { lc.Append(fx.StartStopHook(w.start, w.stop)) }
+
 func (w webService) start(ctx context.Context) error {
-	address := net.JoinHostPort(w.Config.BindAddress, strconv.Itoa(w.Config.Port))
+	address := net.JoinHostPort(w.Config.BindAddress, strconv.Itoa(w.Endpoint.port))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return w.listenError(err)
 	}
 	go w.serve(listener)
-	w.Log.Info("ready", "address", listener.Addr().String(), "version", w.Options.Version)
-	w.Options.Ready(listener.Addr())
+	w.ready(listener.Addr())
 	return nil
+}
+
+// ready tells that the service works; address is nil when it listens nowhere.
+func (w webService) ready(address net.Addr) {
+	bound := "none"
+	if address != nil {
+		bound = address.String()
+	}
+	w.Log.Info("ready", "address", bound, "version", w.Options.Version, "role", w.Config.Role)
+	w.Options.Ready(address)
 }
 
 func (w webService) serve(listener net.Listener) {
@@ -99,9 +137,9 @@ func (w webService) serve(listener net.Listener) {
 func (w webService) listenError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d is in use: stop the program that uses it or set PORT to another", w.Config.Port)
+		return fmt.Errorf("port %d is in use: stop the program that uses it or set %s to another", w.Endpoint.port, w.Endpoint.variable)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %d may not be used by this user: set PORT to one above 1023", w.Config.Port)
+		return fmt.Errorf("port %d may not be used by this user: set %s to one above 1023", w.Endpoint.port, w.Endpoint.variable)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("the address %s is not this machine's: correct BIND_ADDRESS", w.Config.BindAddress)
 	default:

@@ -46,18 +46,30 @@ type Server struct {
 
 // New returns a server of the use cases and the catalogue.
 func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Config) *Server {
+	s := newServer(log, config)
+	read := readRoutes{s.engine}
+	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit)).routes(s.engine, s.handle)
+	newCatalogueHandler(catalogue).routes(read, s.handle)
+	newStatusHandler(u.Status, s.config).routes(read, s.handle)
+	newStatsHandler(u.Statistics, u.Status).routes(read, s.handle)
+	return s
+}
+
+// NewStatusOnly returns a server that tells how the process is, at /v1/live,
+// /v1/health and /v1/status, and offers nothing else.
+func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server {
+	s := newServer(log, config)
+	newStatusHandler(status, s.config).routes(readRoutes{s.engine}, s.handle)
+	return s
+}
+
+func newServer(log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
 	s := &Server{engine: newEngine(), log: log, config: config}
 	s.engine.Use(s.observe)
 	s.engine.NoRoute(s.handle(noRoute))
 	s.engine.NoMethod(s.handle(noMethod))
-
-	read := readRoutes{s.engine}
-	newIngestHandler(u.Ingest, u.Explain, newBodies(config.BodyLimit)).routes(s.engine, s.handle)
-	newCatalogueHandler(catalogue).routes(read, s.handle)
-	newStatusHandler(u.Status, config).routes(read, s.handle)
-	newStatsHandler(u.Statistics, u.Status).routes(read, s.handle)
 	return s
 }
 

@@ -4,14 +4,16 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
 // asCommand makes the test binary be the command, so that signals and exit
@@ -22,44 +24,103 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	servers.Main(m)
 }
 
-// startCommand runs "analytics serve" and returns it with its address once it
-// is ready.
-func startCommand(t *testing.T) (command *exec.Cmd, address string) {
+// process is the command in a process of its own.
+type process struct {
+	command *exec.Cmd
+	mu      sync.Mutex
+	log     strings.Builder
+	ended   chan struct{}
+	err     error
+}
+
+// startProcess runs the command until it ends or the test does.
+func startProcess(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
-	command = exec.CommandContext(t.Context(), os.Args[0], "serve")
-	command.Dir = t.TempDir()
-	command.Env = []string{asCommand + "=1", "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text"}
-	stderr, err := command.StderrPipe()
-	if err != nil {
+	p := &process{command: exec.CommandContext(t.Context(), os.Args[0], args...), ended: make(chan struct{})}
+	p.command.Dir = t.TempDir()
+	p.command.Env = append([]string{asCommand + "=1", "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text"}, environ...)
+	p.command.Stderr = p
+	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = command.Process.Kill() })
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		if _, after, ok := strings.Cut(lines.Text(), "msg=ready address="); ok {
-			go func() { _, _ = io.Copy(io.Discard, stderr) }()
-			address, _, _ = strings.Cut(after, " ")
-			return command, address
+	go func() {
+		defer close(p.ended)
+		p.err = p.command.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// Write keeps what the process says.
+func (p *process) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(text)
+}
+
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// await waits until the process has said the words.
+func (p *process) await(t *testing.T, words string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(p.said(), words); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-p.ended:
+			t.Fatalf("ended with %v and without %q:\n%s", p.err, words, p.said())
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("does not say %q:\n%s", words, p.said())
 		}
 	}
-	t.Fatal("the command ended before it was ready")
-	return nil, ""
+}
+
+// address waits until the process is ready and returns where it listens.
+func (p *process) address(t *testing.T) string {
+	t.Helper()
+	const before = "msg=ready address="
+	p.await(t, before)
+	_, after, _ := strings.Cut(p.said(), before)
+	address, _, _ := strings.Cut(after, " ")
+	return address
+}
+
+func (p *process) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.command.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait returns how the process ended.
+func (p *process) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.err
+	case <-time.After(40 * time.Second):
+		t.Fatalf("does not end:\n%s", p.said())
+		return nil
+	}
 }
 
 func TestSignalStopsTheService(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {
-			command, _ := startCommand(t)
-			if err := command.Process.Signal(signal); err != nil {
-				t.Fatal(err)
-			}
-			if err := command.Wait(); err != nil {
+			p := startProcess(t, nil, "serve")
+			p.address(t)
+			p.signal(t, signal)
+			if err := p.wait(t); err != nil {
 				t.Errorf("ended with %v", err)
 			}
 		})
@@ -67,7 +128,8 @@ func TestSignalStopsTheService(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	command, address := startCommand(t)
+	p := startProcess(t, nil, "serve")
+	address := p.address(t)
 	// A request that is under way keeps the service from stopping.
 	c, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
@@ -79,19 +141,15 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatalf("the request is not under way: %q, %v", line, err)
 	}
 	begun := time.Now()
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.signal(t, syscall.SIGTERM)
 	for refused := false; !refused; { // until the first signal has been taken
 		other, err := net.DialTimeout("tcp", address, time.Second)
 		if refused = err != nil; !refused {
 			_ = other.Close()
 		}
 	}
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	err = command.Wait()
+	p.signal(t, syscall.SIGTERM)
+	err = p.wait(t)
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
 		t.Fatalf("ended with %v", err)

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"text/tabwriter"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // The exit codes.
@@ -23,19 +25,43 @@ const (
 
 const usage = `Usage: analytics [command]
 
-Commands:
-  serve           run API and worker on the embedded store (the default)
+Serving:
+  serve           run API and worker in one process (the default): on the
+                  embedded store, or on PostgreSQL and Redis where configured
+  api             run an API only, on PostgreSQL and Redis
+  worker          run a worker only, on PostgreSQL and Redis
+
+Operating:
   config          show the effective configuration and where each value is from
+  migrate up      bring the schema of the database up to date
+  migrate down    take its newest step back, with the data that is in it
+  migrate redo    down, then up
+  migrate status  show which steps the database has taken
+  rebuild --from TIME --to TIME
+                  compute the aggregates of days anew from raw events; TIME is
+                  a date or RFC 3339, in UTC, and the end is not included
+  deadletters list             show the batches that could not be stored
+  deadletters show ID          show one with its events
+  deadletters replay ID…       put some, or --all, back into the queue
+  deadletters purge ID…        delete some, or --all, for good
+                  --json prints JSON in place of a table
+
+Else:
   validate FILE…  judge batches as the server would; - is standard input
   version         show the version
   help            show this text
 
 The configuration is read from the environment and from .env in the working
-directory; .env.example lists the variables.
+directory; .env.example lists the variables. While a server runs on the
+embedded store no other command can use that store.
 
-Exit codes: 0 done, 1 failed or an event was refused, 2 wrong arguments or
+Exit codes: 0 done, 1 failed or something was refused, 2 wrong arguments or
 configuration.
 `
+
+// operatorWait is how long a command, behind which somebody sits, waits for
+// servers that are away.
+const operatorWait = 10 * time.Second
 
 // program is one run of the command: what it reads and where it writes.
 type program struct {
@@ -44,7 +70,7 @@ type program struct {
 	environ        []string
 	// dotenv is the path of the .env file.
 	dotenv string
-	// ready is called with the bound address once the service answers; it may
+	// ready is called with the bound address once the service works; it may
 	// be nil.
 	ready func(net.Addr)
 }
@@ -56,14 +82,20 @@ func (p program) run(ctx context.Context, args []string) int {
 		name, args = args[0], args[1:]
 	}
 	switch name {
-	case "validate":
-		return p.command(name, args, true, p.validate)
-	case "serve":
-		return p.command(name, args, false, func([]string) int { return p.serve(ctx) })
+	case "serve", "api", "worker":
+		return p.simple(name, args, func() int { return p.serve(ctx, bootstrap.Role(name)) })
+	case "migrate":
+		return p.migrate(ctx, args)
+	case "rebuild":
+		return p.rebuild(ctx, args)
+	case "deadletters":
+		return p.deadLetters(ctx, args)
 	case "config":
-		return p.command(name, args, false, func([]string) int { return p.config() })
+		return p.simple(name, args, p.config)
+	case "validate":
+		return p.validate(args)
 	case "version", "--version":
-		return p.command(name, args, false, func([]string) int { return p.version() })
+		return p.simple(name, args, p.version)
 	case "help", "-h", "--help":
 		return p.help()
 	default:
@@ -72,22 +104,58 @@ func (p program) run(ctx context.Context, args []string) int {
 	}
 }
 
-// command runs do with the arguments that are no flags. Commands without
-// operands refuse any, those with want at least one.
-func (p program) command(name string, args []string, operands bool, do func([]string) int) int {
+// simple runs a command that takes no arguments.
+func (p program) simple(name string, args []string, do func() int) int {
+	return p.command(newFlags(name), args, operands{}, func([]string) int { return do() })
+}
+
+// newFlags returns the flags of a command, none yet.
+func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	switch err := flags.Parse(args); {
+	return flags
+}
+
+// operands says how many arguments that are no flags a command takes.
+type operands struct {
+	least, most int
+	// missing asks for what is missing.
+	missing string
+}
+
+// anyNumber of operands is no upper bound.
+const anyNumber = -1
+
+// command reads the flags, wherever they stand, and runs do with the operands.
+func (p program) command(flags *flag.FlagSet, args []string, wanted operands, do func([]string) int) int {
+	given, err := parse(flags, args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return p.help()
 	case err != nil:
-		return p.misused(name, err.Error())
-	case operands && flags.NArg() == 0:
-		return p.misused(name, "name at least one file")
-	case !operands && flags.NArg() > 0:
-		return p.misused(name, "takes no arguments")
+		return p.misused(flags.Name(), err.Error())
+	case len(given) < wanted.least:
+		return p.misused(flags.Name(), wanted.missing)
+	case wanted.most == 0 && len(given) > 0:
+		return p.misused(flags.Name(), "takes no arguments")
+	case wanted.most != anyNumber && len(given) > wanted.most:
+		return p.misused(flags.Name(), "too many arguments")
 	}
-	return do(flags.Args())
+	return do(given)
+}
+
+func parse(flags *flag.FlagSet, args []string) ([]string, error) {
+	var given []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		if flags.NArg() == 0 {
+			return given, nil
+		}
+		given = append(given, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
 }
 
 func (p program) misused(name, problem string) int {
@@ -106,36 +174,53 @@ func (p program) version() int {
 }
 
 // load reads the configuration and tells everything that is wrong with it.
-func (p program) load() (bootstrap.Config, []bootstrap.Setting, bool) {
-	config, settings, err := bootstrap.Load(p.environ, p.dotenv)
+func (p program) load(role bootstrap.Role) (bootstrap.Config, []bootstrap.Setting, bool) {
+	config, settings, err := bootstrap.Load(p.environ, p.dotenv, role)
 	if err != nil {
 		_, _ = fmt.Fprintf(p.stderr, "analytics: the configuration cannot be used:\n%v\n", err)
 	}
 	return config, settings, err == nil
 }
 
-func (p program) serve(ctx context.Context) int {
-	config, _, ok := p.load()
+func (p program) serve(ctx context.Context, role bootstrap.Role) int {
+	config, _, ok := p.load(role)
 	if !ok {
 		return exitUsage
 	}
-	err := bootstrap.Run(ctx, config, bootstrap.Options{
+	return p.outcome(bootstrap.Run(ctx, config, bootstrap.Options{
 		Log:     bootstrap.NewLogger(p.stderr, config),
 		Version: buildVersion(),
 		Ready:   p.ready,
-	})
-	if err != nil {
-		_, _ = fmt.Fprintf(p.stderr, "analytics: %v\n", err)
-		return exitFailure
+	}))
+}
+
+// operate runs what an operator does beside the servers.
+func (p program) operate(do func(bootstrap.Config, bootstrap.Options) error) int {
+	config, _, ok := p.load(bootstrap.RoleServe)
+	if !ok {
+		return exitUsage
 	}
-	return exitOK
+	return p.outcome(do(config, bootstrap.Options{Log: bootstrap.NewLogger(p.stderr, config), Wait: operatorWait}))
+}
+
+// outcome tells the error, if any. What was refused for itself is the caller's
+// to write differently.
+func (p program) outcome(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	_, _ = fmt.Fprintf(p.stderr, "analytics: %v\n", err)
+	if domain.CodeOf(err) == domain.CodeInvalid {
+		return exitUsage
+	}
+	return exitFailure
 }
 
 // config shows the settings even when they cannot be used, because then they
 // are looked at most.
 func (p program) config() int {
-	_, settings, ok := p.load()
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, settings, ok := p.load(bootstrap.RoleServe)
+	table := p.table()
 	for _, s := range settings {
 		_, _ = fmt.Fprintf(table, "%s=%s\t%s\n", s.Name, s.Value, s.Source)
 	}
@@ -145,3 +230,5 @@ func (p program) config() int {
 	}
 	return exitOK
 }
+
+func (p program) table() *tabwriter.Writer { return tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0) }

@@ -59,6 +59,24 @@ func TestUsage(t *testing.T) {
 		"too many arguments":    {[]string{"config", "x"}, 2, "", "analytics config: takes no arguments"},
 		"validate what":         {[]string{"validate"}, 2, "", "analytics validate: name at least one file"},
 		"validate with no flag": {[]string{"validate", "-x"}, 2, "", "analytics validate: flag provided but not defined"},
+		"migrate what":          {[]string{"migrate"}, 2, "", "analytics migrate: say up, down, redo or status"},
+		"migrate sideways":      {[]string{"migrate", "left"}, 2, "", `analytics migrate: there is no "left": say up`},
+		"migrate twice":         {[]string{"migrate", "up", "down"}, 2, "", "analytics migrate: too many arguments"},
+		"rebuild what":          {[]string{"rebuild"}, 2, "", "analytics rebuild: give both --from and --to"},
+		"rebuild without end":   {[]string{"rebuild", "--from=2026-11-01"}, 2, "", "give both --from and --to"},
+		"rebuild of no time":    {[]string{"rebuild", "--from", "yesterday"}, 2, "", "give a date such as 2026-11-23"},
+		"rebuild by position":   {[]string{"rebuild", "2026-11-01"}, 2, "", "analytics rebuild: takes no arguments"},
+		"letters what":          {[]string{"deadletters"}, 2, "", "analytics deadletters: say list, show, replay or purge"},
+		"letters burnt":         {[]string{"deadletters", "burn"}, 2, "", `there is no "burn"`},
+		"letters help":          {[]string{"deadletters", "--help"}, 0, "Usage: analytics", ""},
+		"list help":             {[]string{"deadletters", "list", "-h"}, 0, "Usage: analytics", ""},
+		"list one":              {[]string{"deadletters", "list", "x"}, 2, "", "analytics deadletters list: takes no arguments"},
+		"show none":             {[]string{"deadletters", "show", "--json"}, 2, "", "analytics deadletters show: name one dead letter"},
+		"show two":              {[]string{"deadletters", "show", "a", "b"}, 2, "", "analytics deadletters show: too many arguments"},
+		"show all":              {[]string{"deadletters", "show", "--all"}, 2, "", "flag provided but not defined: -all"},
+		"replay none":           {[]string{"deadletters", "replay"}, 2, "", "deadletters replay: name dead letters, or say --all"},
+		"purge none":            {[]string{"deadletters", "purge", "--json"}, 2, "", "name dead letters, or say --all"},
+		"purge one and all":     {[]string{"deadletters", "purge", "a", "--all"}, 2, "", "name dead letters, or say --all"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -100,14 +118,14 @@ func TestConfigShowsSources(t *testing.T) {
 	if want := []string{"PORT=4321", "environment"}; fmt.Sprint(lines[0]) != fmt.Sprint(want) {
 		t.Errorf("first line is %v, want %v", lines[0], want)
 	}
-	if !strings.Contains(got.stdout, "MAX_QUEUE_SIZE=10000") || strings.Contains(got.stdout, "REDIS") {
+	if !strings.Contains(got.stdout, "MAX_QUEUE_SIZE=10000") || !strings.Contains(got.stdout, "REDIS_PORT=6379") {
 		t.Errorf("settings are\n%s", got.stdout)
 	}
 }
 
 func TestConfigurationErrors(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	environ := []string{"PORT=x", "LOG_FORMAT=xml", "REDIS_URL=redis://:hunter2@db", "DATA_DIR=" + data}
+	environ := []string{"PORT=x", "LOG_FORMAT=xml", "REDIS_URL=redis:hunter2", "DATA_DIR=" + data}
 	for _, args := range [][]string{{}, {"serve"}, {"config"}, {"validate", "-"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			got := try(t, "", environ, args...)

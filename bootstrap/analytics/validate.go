@@ -12,8 +12,12 @@ import (
 
 // validate judges every file with the rules that the configuration chooses
 // and prints each event's verdict.
-func (p program) validate(files []string) int {
-	config, _, ok := p.load()
+func (p program) validate(args []string) int {
+	return p.command(newFlags("validate"), args, operands{1, anyNumber, "name at least one file"}, p.validateFiles)
+}
+
+func (p program) validateFiles(files []string) int {
+	config, _, ok := p.load(bootstrap.RoleServe)
 	if !ok {
 		return exitUsage
 	}

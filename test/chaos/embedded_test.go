@@ -1,29 +1,11 @@
-// Package chaos_test kills the real server in the middle of its work and then
-// counts, in its files, what has become of every batch.
+// Package chaos_test kills the real program and its servers in the middle of
+// their work and then counts, in the store, what has become of every batch.
 package chaos_test
 
 import (
-	"context"
-	"flag"
 	"math/rand/v2"
-	"net/http"
 	"slices"
-	"sync"
 	"testing"
-	"time"
-)
-
-// The defaults are short enough for every test run; `make chaos` runs longer.
-var (
-	batchCount = flag.Int("batches", 300, "how many batches are posted")
-	killCount  = flag.Int("kills", 3, "how often the server is killed under load")
-	seedFlag   = flag.Uint64("seed", 0, "repeats what was drawn in a run; 0 draws anew")
-)
-
-const (
-	clients = 4
-	// pause is how long a client leaves a server alone that is full.
-	pause = 50 * time.Millisecond
 )
 
 // TestKilledServerCountsEveryAcceptedBatchOnce kills the server with SIGKILL
@@ -32,28 +14,22 @@ const (
 // aggregate; one whose answer was lost wholly or not at all; one that was
 // refused not at all.
 func TestKilledServerCountsEveryAcceptedBatchOnce(t *testing.T) {
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-
+	t.Parallel()
+	random := newRandom(t)
 	files := t.TempDir()
 	server := &server{binary: build(t), dir: files, random: random}
-	load := drawLoad(random, *batchCount)
+	load := drawLoad(random, shape{batches: *batchCount, events: 12})
 	outcomes := bombard(t, server, load, *killCount)
 
-	server.drain(t)
-	counted := server.totalCalls(t)
-	server.stop(t)
-	check(t, openFiles(t, files), load, outcomes, counted)
-}
-
-// job is a batch on its way to the server that was up when it was handed out.
-type job struct {
-	batch   batch
-	address string
+	drain(t, server.address, patience)
+	counted := totalCalls(t, server.address)
+	server.process.stop(t)
+	db := openFiles(t, files)
+	if problem := read[string](t, db, `PRAGMA integrity_check`); problem != "ok" {
+		t.Fatalf("the file is damaged: %s", problem)
+	}
+	check(t, db, load, outcomes, counted)
+	requireLoad(t, outcomes)
 }
 
 // bombard posts the load from several clients at once, killing and restarting
@@ -61,28 +37,11 @@ type job struct {
 // is up when it returns.
 func bombard(t *testing.T, server *server, load []batch, kills int) []outcome {
 	t.Helper()
-	jobs := make(chan job)
 	outcomes := make([]outcome, len(load))
-	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() {
-			client := &http.Client{Timeout: 10 * time.Second, Transport: new(http.Transport)}
-			defer client.CloseIdleConnections()
-			for j := range jobs {
-				got, err := post(context.WithoutCancel(t.Context()), client, j)
-				if err != nil {
-					t.Errorf("batch %d: %v", j.batch.number, err)
-				}
-				if outcomes[j.batch.number] = got; got == refused && j.batch.acceptable() {
-					time.Sleep(pause)
-				}
-			}
-		})
-	}
+	jobs, wait := startClients(t, 4, outcomes)
 	// Deferred, so that clients have also ended when dispatch gives up.
-	defer group.Wait()
-	defer close(jobs)
-	dispatch(t, server, load, jobs, drawCuts(server.random, len(load), kills))
+	defer wait()
+	dispatch(t, server, load, jobs, drawMoments(server.random, len(load), kills))
 	return outcomes
 }
 
@@ -111,12 +70,12 @@ func dispatch(t *testing.T, server *server, load []batch, jobs chan<- job, cuts 
 	}
 }
 
-// drawCuts draws before which batches the server is killed, ascending.
-func drawCuts(random *rand.Rand, batches, kills int) []int {
-	cuts := make([]int, kills)
-	for i := range cuts {
-		cuts[i] = random.IntN(batches)
+// drawMoments draws before which batches something happens, ascending.
+func drawMoments(random *rand.Rand, batches, count int) []int {
+	moments := make([]int, count)
+	for i := range moments {
+		moments[i] = random.IntN(batches)
 	}
-	slices.Sort(cuts)
-	return cuts
+	slices.Sort(moments)
+	return moments
 }

@@ -5,14 +5,44 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
+
+// The defaults are short enough for every test run; `make chaos` runs longer.
+var (
+	batchCount = flag.Int("batches", 300, "how many batches are posted")
+	killCount  = flag.Int("kills", 3, "how often the embedded server is killed under load")
+	faultCount = flag.Int("faults", 8, "how many faults befall the production processes and servers under load")
+	seedFlag   = flag.Uint64("seed", 0, "repeats what was drawn in a run; 0 draws anew")
+)
+
+// newRandom returns the source of all that is drawn in a run, and tells the
+// seed that repeats it.
+func newRandom(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d", seed)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("repeat with -seed=%d", seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
+}
 
 // tally is what can be counted of a batch, wherever it is stored.
 type tally struct {
@@ -29,6 +59,7 @@ func (t tally) plus(other tally) tally {
 // is found again in every table that tells versions apart.
 type batch struct {
 	number int
+	hour   time.Time
 	body   []byte
 	// strict asks for all or nothing.
 	strict bool
@@ -61,19 +92,26 @@ type event struct {
 	SequenceNumber int    `json:"sequence_number"`
 }
 
-// drawLoad draws batches of 1 to 12 events like those of real clients.
-func drawLoad(random *rand.Rand, count int) []batch {
+// shape is how a load looks.
+type shape struct {
+	// Each of the batches has 1 to events events like those of real clients.
+	batches, events int
+	// flawless batches are accepted by the rules.
+	flawless bool
+}
+
+func drawLoad(random *rand.Rand, s shape) []batch {
 	hour := time.Now().UTC().Truncate(time.Hour)
-	load := make([]batch, count)
+	load := make([]batch, s.batches)
 	for i := range load {
-		load[i] = drawBatch(random, i, hour)
+		load[i] = drawBatch(random, s, i, hour)
 	}
 	return load
 }
 
-func drawBatch(random *rand.Rand, number int, hour time.Time) batch {
-	b := batch{number: number, flawed: random.IntN(8) == 0, strict: random.IntN(2) == 0}
-	events := make([]event, 1+random.IntN(12))
+func drawBatch(random *rand.Rand, s shape, number int, hour time.Time) batch {
+	b := batch{number: number, hour: hour, flawed: !s.flawless && random.IntN(8) == 0, strict: random.IntN(2) == 0}
+	events := make([]event, 1+random.IntN(s.events))
 	session := fmt.Sprintf("%016x", random.Uint64())
 	for i := range events {
 		events[i] = drawEvent(random, i)
@@ -124,23 +162,87 @@ type outcome string
 const (
 	// accepted batches were answered 200.
 	accepted outcome = "accepted"
-	// refused batches were answered otherwise, or never left the client.
+	// refused batches were answered that they are not taken, or never left the
+	// client.
 	refused outcome = "refused"
-	// unknown batches got no answer.
+	// unknown batches got no answer, or one that the queue has failed.
 	unknown outcome = "unknown"
 )
 
-// post sends a batch once, as clients do. The error reports an answer that no
-// server should give.
-func post(ctx context.Context, client *http.Client, j job) (outcome, error) {
+// job is a batch on its way to a server that was up, as far as was known, when
+// it was handed out.
+type job struct {
+	batch   batch
+	address string
+}
+
+// How long a client waits after the first failure, and after many: what is
+// down does not come up at once.
+const (
+	minPause = 50 * time.Millisecond
+	maxPause = time.Second
+)
+
+// startClients starts clients that post what they are handed and note what
+// they are answered. wait ends them.
+func startClients(t *testing.T, count int, outcomes []outcome) (jobs chan<- job, wait func()) {
+	t.Helper()
+	queue := make(chan job)
+	var group sync.WaitGroup
+	for range count {
+		group.Go(func() {
+			client := newClient(t)
+			wait := minPause
+			for j := range queue {
+				got, err := post(context.WithoutCancel(t.Context()), client, j)
+				if err != nil {
+					t.Errorf("batch %d: %v", j.batch.number, err)
+				}
+				outcomes[j.batch.number] = got
+				switch {
+				case got == accepted:
+					wait = minPause
+				case j.batch.acceptable():
+					time.Sleep(wait)
+					wait = min(2*wait, maxPause)
+				}
+			}
+		})
+	}
+	return queue, func() {
+		close(queue)
+		group.Wait()
+	}
+}
+
+// newPost is the request that sends a batch.
+func newPost(ctx context.Context, j job) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		"http://"+j.address+"/v1/events", bytes.NewReader(j.batch.body))
 	if err != nil {
-		return unknown, err
+		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if j.batch.strict {
 		request.Header.Set("Prefer", "handling=strict")
+	}
+	return request, nil
+}
+
+// newClient is a client of its own that is as patient as real ones.
+func newClient(t *testing.T) *http.Client {
+	t.Helper()
+	client := &http.Client{Timeout: 5 * time.Second, Transport: new(http.Transport)}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// post sends a batch once, as clients do. The error reports an answer that no
+// server should give.
+func post(ctx context.Context, client *http.Client, j job) (outcome, error) {
+	request, err := newPost(ctx, j)
+	if err != nil {
+		return unknown, err
 	}
 	response, err := client.Do(request)
 	switch {
@@ -164,9 +266,19 @@ func judge(response *http.Response, b batch) (outcome, error) {
 		return accepted, nil
 	case response.StatusCode == http.StatusBadRequest && !b.acceptable():
 		return refused, nil
-	case response.StatusCode == http.StatusServiceUnavailable:
+	case response.StatusCode == http.StatusServiceUnavailable && isFull(response.Body):
 		return refused, nil
+	case response.StatusCode == http.StatusServiceUnavailable:
+		return unknown, nil
 	default:
-		return refused, fmt.Errorf("answered %s", response.Status)
+		return unknown, fmt.Errorf("answered %s", response.Status)
 	}
+}
+
+// isFull reports whether the answer says that the queue has no room: then, and
+// only then, a 503 promises that the batch was left out.
+func isFull(body io.Reader) bool {
+	var refusal struct{ Details []string }
+	return json.NewDecoder(body).Decode(&refusal) == nil &&
+		slices.Contains(refusal.Details, "the queue is full: try again later")
 }

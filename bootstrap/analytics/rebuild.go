@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+)
+
+// moment is a flag that takes a time.
+type moment struct{ time.Time }
+
+// Set reads a date, which begins at midnight in UTC, or a time of RFC 3339.
+func (m *moment) Set(text string) error {
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(form, text); err == nil {
+			m.Time = at.UTC()
+			return nil
+		}
+	}
+	return errors.New("give a date such as 2026-11-23 or a time such as 2026-11-23T10:00:00Z")
+}
+
+// rebuild computes aggregates anew and prints each day when it is done.
+func (p program) rebuild(ctx context.Context, args []string) int {
+	var from, to moment
+	flags := newFlags("rebuild")
+	flags.Var(&from, "from", "")
+	flags.Var(&to, "to", "")
+	return p.command(flags, args, operands{}, func([]string) int {
+		if from.IsZero() || to.IsZero() {
+			return p.misused("rebuild", "give both --from and --to")
+		}
+		return p.operate(func(config bootstrap.Config, options bootstrap.Options) error {
+			return bootstrap.WithRebuild(ctx, config, options, func(u *app.Rebuild) error {
+				return u.Range(ctx, from.Time, to.Time, func(d app.RebuiltDay) {
+					_, _ = fmt.Fprintf(p.stdout, "%s: %d events\n", d.Day.Format(time.DateOnly), d.Events)
+				})
+			})
+		})
+	})
+}

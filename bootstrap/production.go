@@ -1,0 +1,161 @@
+package bootstrap
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/migrations"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// productionStorage provides the queue in Redis and the store in PostgreSQL.
+// Servers that are away are waited for until then, or until ctx ends.
+func productionStorage(ctx context.Context, until time.Time) fx.Option {
+	return fx.Module("production",
+		fx.Provide(
+			storeName,
+			func(c Config, o Options) (*postgres.DB, error) { return openPostgres(ctx, until, c, o) },
+			func(c Config, o Options) (*redis.Pool, error) { return openRedis(ctx, until, c, o) },
+			func(c Config) redis.QueueConfig { return redis.QueueConfig{MaxEvents: c.MaxQueueSize} },
+			fx.Annotate(func(db *postgres.DB) *postgres.DB { return db },
+				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
+			fx.Annotate(func(p *redis.Pool) *redis.Pool { return p },
+				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
+			fx.Annotate(redis.NewQueue,
+				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
+				fx.As(new(ports.DeadLetters))),
+			fx.Annotate(postgres.NewStore,
+				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
+				fx.As(new(ports.Rebuilder))),
+		),
+	)
+}
+
+func storeName(db *postgres.DB) StoreName {
+	if db.Timescale() {
+		return "timescaledb"
+	}
+	return "postgresql"
+}
+
+func openRedis(ctx context.Context, until time.Time, c Config, o Options) (*redis.Pool, error) {
+	waiting, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	pool, err := redis.Open(waiting, redis.Config{URL: c.redisURL(), Prefix: c.QueueKey, Clock: o.Clock, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	o.opened.add(pool.Close)
+	return pool, nil
+}
+
+// openPostgres opens the database as soon as it can be reached.
+func openPostgres(ctx context.Context, until time.Time, c Config, o Options) (*postgres.DB, error) {
+	db, err := await(ctx, until, o, func(waiting context.Context) (*postgres.DB, error) {
+		return reachPostgres(ctx, waiting, c, o)
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.opened.add(db.Close)
+	return db, nil
+}
+
+// reachPostgres brings the schema up to date, however long that takes, or
+// demands that it is. A database that cannot be written is refused.
+func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres.DB, error) {
+	plain, err := postgres.Connect(waiting, c.postgres(o))
+	if err != nil {
+		return nil, err
+	}
+	if !c.MigrateOnStart {
+		err = requireCurrent(ctx, plain)
+	}
+	if err := errors.Join(err, plain.Close()); err != nil {
+		return nil, err
+	}
+	db, err := postgres.Open(ctx, c.postgres(o))
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Check(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (c *Config) postgres(o Options) postgres.Config {
+	return postgres.Config{
+		URL:            c.databaseURL(),
+		MaxConnections: c.DBMaxConnections,
+		Clock:          o.Clock,
+		SlowQuery:      time.Duration(c.SlowQueryMS) * time.Millisecond,
+		Log:            o.Log,
+	}
+}
+
+// The pause after the first attempt to reach a server that is away, and the
+// longest one.
+const (
+	minPause = 250 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
+// awaitPostgres connects, whatever the schema, as soon as the server can be
+// reached.
+func awaitPostgres(ctx context.Context, until time.Time, c Config, o Options) (*sql.DB, error) {
+	return await(ctx, until, o, func(waiting context.Context) (*sql.DB, error) {
+		return postgres.Connect(waiting, c.postgres(o))
+	})
+}
+
+// await repeats reach while PostgreSQL is away. What waiting cannot cure it
+// does not wait for.
+func await[T any](ctx context.Context, until time.Time, o Options, reach func(context.Context) (*T, error)) (*T, error) {
+	waiting, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	var away error
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		reached, err := reach(waiting)
+		if err == nil {
+			return reached, nil
+		}
+		if !postgres.IsAway(err) {
+			return nil, err
+		}
+		if waiting.Err() == nil || away == nil {
+			away = err // says more than that the time is over
+		}
+		o.Log.Warn("waiting for PostgreSQL", "error", err, "pause", pause)
+		select {
+		case <-waiting.Done():
+			return nil, away
+		case <-time.After(pause):
+		}
+	}
+}
+
+// requireCurrent refuses a schema that lacks a step.
+func requireCurrent(ctx context.Context, db *sql.DB) error {
+	provider, err := migrations.PostgreSQL(db)
+	if err != nil {
+		return err
+	}
+	steps, err := migrations.Status(ctx, provider)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if step.TakenAt.IsZero() {
+			return fmt.Errorf("the database has not taken step %s of the schema yet: run analytics migrate up", step.Name)
+		}
+	}
+	return nil
+}
