@@ -14,7 +14,7 @@ import (
 // ProcessConfig tunes a worker. Zero values mean the defaults.
 type ProcessConfig struct {
 	// BatchSize is how many events a transaction holds at most, if more than
-	// one batch. Default 1000.
+	// one batch. Default 5000.
 	BatchSize int
 	// PollInterval is how long one look at an empty queue waits. Default 1 s.
 	PollInterval time.Duration
@@ -27,7 +27,7 @@ type ProcessConfig struct {
 }
 
 func (c ProcessConfig) withDefaults() ProcessConfig {
-	setDefault(&c.BatchSize, 1000)
+	setDefault(&c.BatchSize, 5000)
 	setDefault(&c.PollInterval, time.Second)
 	setDefault(&c.MaxTries, 3)
 	setDefault(&c.BackoffMin, 100*time.Millisecond)

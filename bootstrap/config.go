@@ -44,7 +44,7 @@ type Config struct {
 	MaxBatchSize   int `env:"MAX_BATCH_SIZE" envDefault:"100"`
 
 	MaxQueueSize         int `env:"MAX_QUEUE_SIZE" envDefault:"10000"`
-	WorkerBatchSize      int `env:"WORKER_BATCH_SIZE" envDefault:"1000"`
+	WorkerBatchSize      int `env:"WORKER_BATCH_SIZE" envDefault:"5000"`
 	WorkerPollIntervalMS int `env:"WORKER_POLL_INTERVAL_MS" envDefault:"1000"`
 
 	CatalogueFile      string      `env:"CATALOGUE_FILE"`

@@ -96,6 +96,3 @@ func (db *DB) Hold(ctx context.Context, statement string, held chan<- struct{}, 
 		return nil
 	})
 }
-
-// AwaitBackground waits for the merge that is going on, if one is.
-func (db *DB) AwaitBackground() { db.background.done.Wait() }

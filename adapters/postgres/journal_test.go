@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"log/slog"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -220,5 +221,33 @@ func checkDamaged(t *testing.T, err error, want string) {
 	}
 	if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "analytics rebuild") {
 		t.Errorf("%v\nwant %q", err, want)
+	}
+}
+
+// TestReadingByHand runs the query that docs/postgresql.md gives, while some of
+// the events are in the journal.
+func TestReadingByHand(t *testing.T) {
+	page, err := os.ReadFile("../../docs/postgresql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, query, _ := strings.Cut(string(page), "```sql\nSELECT day")
+	query, _, found := strings.Cut("SELECT day"+query, "```")
+	if !found {
+		t.Fatal("the page has no such query")
+	}
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalDelay: time.Hour})
+	store := postgres.NewStore(db)
+	mustStore(t, store, contract.NewBatch(1, dated(today, 30)...))
+	if err := store.MergeJournal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustStore(t, store, contract.NewBatch(2, append(dated(today, 10), dated(today.Add(-day), 7)...)...))
+	var calls []int64
+	if err := db.List(t.Context(), &calls, `SELECT sum FROM (`+strings.TrimRight(query, ";\n")+`) AS page`); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int64{7, 40}; !slices.Equal(calls, want) {
+		t.Errorf("calls by day %v, want %v", calls, want)
 	}
 }

@@ -97,7 +97,7 @@ func (f *fleet) linkUp(t *testing.T, m *member) []string {
 // acknowledgement, large ones inside the transaction.
 func (m *member) launch(t *testing.T) {
 	t.Helper()
-	env := append([]string{fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(m.random, []int{10, 100, 1000}))}, m.env...)
+	env := append([]string{fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(m.random, []int{10, 100, 5000}))}, m.env...)
 	p := launch(t, m.binary, m.role, m.dir, env...)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -23,7 +23,7 @@ type server struct {
 func (s *server) launch(t *testing.T) {
 	t.Helper()
 	s.process = launch(t, s.binary, "serve", s.dir, "DATA_DIR="+s.dir, "MAX_QUEUE_SIZE=1000",
-		fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(s.random, []int{1, 10, 1000})))
+		fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(s.random, []int{1, 10, 5000})))
 }
 
 // start starts the program and waits until it serves.

@@ -8,11 +8,13 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // SameStatistics tests that a store answers as the one in memory does,
 // whatever the events, however they are cut into batches and calls, and in
-// whatever order and how often these come.
+// whatever order and how often these come; also after a day was rebuilt, and
+// after the raw events were deleted.
 func SameStatistics(t *testing.T, open OpenStore) {
 	store := open(t).Store
 	rapid.Check(t, func(t *rapid.T) {
@@ -24,10 +26,30 @@ func SameStatistics(t *testing.T, open OpenStore) {
 		reference := memory.NewStore()
 		deliver(t, reference, batches)
 		deliver(t, store, batches)
-		for range rapid.IntRange(1, 4).Draw(t, "selections") {
+		compare(t, store, reference, eventsOf(batches...))
+		rebuildOne(t, store, eventsOf(batches...))
+		compare(t, store, reference, eventsOf(batches...))
+		// Aggregates outlive the raw events that they were made of.
+		if _, err := store.Expire(t.Context(), domain.Cutoffs{Events: forever}); err != nil {
+			t.Fatalf("expire raw events: %v", err)
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "selections") {
 			compare(t, store, reference, eventsOf(batches...))
 		}
 	})
+}
+
+// rebuildOne computes the aggregates of one of the days, or of none, anew.
+func rebuildOne(t *rapid.T, s StorePorts, events []domain.Event) {
+	rebuilder, ok := s.(ports.Rebuilder)
+	if !ok {
+		t.Fatalf("%T is no ports.Rebuilder", s)
+	}
+	days := daysOf(events)
+	drawn := domain.Daily.Floor(first).AddDate(0, 0, rapid.IntRange(0, 3).Draw(t, "rebuilt"))
+	if n, err := rebuilder.RebuildDay(t.Context(), drawn, domain.Cutoffs{}); err != nil || n != int64(len(days[drawn])) {
+		t.Fatalf("rebuilt from %d events, %v; want %d", n, err, len(days[drawn]))
+	}
 }
 
 // forever is after everything the suites store, and a year that all can hold.
