@@ -28,28 +28,56 @@ type RebuiltDay struct {
 	Events int64
 }
 
-// Range rebuilds every UTC day that has a moment in [from, to), oldest first,
-// and calls done after each. It refuses, with domain.CodeInvalid and before it
-// changes anything, days whose raw events may have been deleted in part:
-// their aggregates know more than is left to count.
-func (u *Rebuild) Range(ctx context.Context, from, to time.Time, done func(RebuiltDay)) error {
-	if !from.Before(to) {
+// RebuildRange is what to rebuild: every UTC day that has a moment in
+// [From, To).
+type RebuildRange struct {
+	From, To time.Time
+	// Force rebuilds also a day whose aggregates count more than its raw events
+	// do. What is counted beyond them is lost, or was wrong.
+	Force bool
+}
+
+// Range rebuilds days, oldest first, and calls done after each. It refuses,
+// with domain.CodeInvalid, days whose raw events have been deleted, as their
+// aggregates know more than is left to count: where the retention says so,
+// before anything is changed.
+func (u *Rebuild) Range(ctx context.Context, r RebuildRange, done func(RebuiltDay)) error {
+	if !r.From.Before(r.To) {
 		return domain.NewError(domain.CodeInvalid, nil, "the range is empty: from must be before to")
 	}
 	cutoffs := u.retention.Cutoffs(u.clock.Now())
-	first := domain.Daily.Floor(from)
+	first := domain.Daily.Floor(r.From)
 	if first.Before(cutoffs.Events) {
 		oldest := domain.Daily.Floor(cutoffs.Events.Add(domain.Daily.Length() - 1))
 		return domain.NewError(domain.CodeInvalid, nil, fmt.Sprintf(
 			"raw events of %s may be deleted already, so its aggregates cannot be computed anew: rebuild from %s on",
 			first.Format(time.DateOnly), oldest.Format(time.DateOnly)))
 	}
-	for day := first; day.Before(to); day = day.Add(domain.Daily.Length()) {
+	for day := first; day.Before(r.To); day = day.Add(domain.Daily.Length()) {
+		if !r.Force {
+			if err := u.checkWhole(ctx, day); err != nil {
+				return err
+			}
+		}
 		events, err := u.store.RebuildDay(ctx, day, cutoffs)
 		if err != nil {
 			return fmt.Errorf("rebuild %s: %w", day.Format(time.DateOnly), err)
 		}
 		done(RebuiltDay{Day: day, Events: events})
+	}
+	return nil
+}
+
+// checkWhole refuses a day of which more is counted than its raw events are.
+func (u *Rebuild) checkWhole(ctx context.Context, day time.Time) error {
+	raw, counted, err := u.store.DayCounts(ctx, day)
+	if err != nil {
+		return fmt.Errorf("count the events of %s: %w", day.Format(time.DateOnly), err)
+	}
+	if raw < counted {
+		return domain.NewError(domain.CodeInvalid, nil, fmt.Sprintf(
+			"%s has %d raw events and its aggregates count %d: the others would be lost; to rebuild it all the same, force it",
+			day.Format(time.DateOnly), raw, counted))
 	}
 	return nil
 }

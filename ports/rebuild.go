@@ -15,4 +15,9 @@ type Rebuilder interface {
 	// the number of raw events. Workers may store meanwhile: every event
 	// counts exactly once before and after.
 	RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cutoffs) (int64, error)
+
+	// DayCounts tells, of one moment, how many raw events the UTC day that
+	// begins at day has and how many its daily total counts. They differ where
+	// one of the two is deleted already, or damaged.
+	DayCounts(ctx context.Context, day time.Time) (raw, counted int64, err error)
 }

@@ -30,3 +30,21 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 	s.merge(domain.Aggregate(events).Kept(cutoffs))
 	return int64(len(events)), nil
 }
+
+// DayCounts counts a day's events twice, as ports.Rebuilder promises.
+func (s *Store) DayCounts(ctx context.Context, day time.Time) (raw, counted int64, err error) {
+	if err := alive(ctx); err != nil {
+		return 0, 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for i := range s.events {
+		if domain.Daily.Floor(s.events[i].Hour).Equal(day) {
+			raw++
+		}
+	}
+	if total := s.rollups[place{resolution: domain.Daily, bucket: day.Unix()}]; total != nil {
+		counted = total.Calls
+	}
+	return raw, counted, nil
+}

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -32,8 +34,9 @@ type Config struct {
 	// Default 200 ms.
 	SlowQuery time.Duration
 	// StatementTimeout and LockTimeout bound what one statement takes, and how
-	// long of it may be waiting for another transaction. Maintenance has 60
-	// times as long. Defaults 30 s and 10 s.
+	// long of it may be waiting for another transaction. A statement of
+	// maintenance may take 60 times as long, but wait no longer. Defaults 30 s
+	// and 10 s.
 	StatementTimeout, LockTimeout time.Duration
 	// ConnectTimeout bounds how long connecting takes. Default 5 s; a
 	// connect_timeout in the URL takes precedence.
@@ -128,6 +131,25 @@ func isLocal(h pq.ConfigMultihost) bool {
 		return address.IsLoopback()
 	}
 	return h.Host == "localhost" || filepath.IsAbs(h.Host) || strings.HasPrefix(h.Host, "@")
+}
+
+// durable makes connections that commit durably, whatever the database, the
+// role or the address say: a batch that was acknowledged is nowhere else.
+// Settings that ask for more than that stay.
+type durable struct{ driver.Connector }
+
+// Connect makes a connection, as [driver.Connector] promises.
+func (d durable) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := d.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, `SELECT set_config('synchronous_commit',
+		CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`, nil)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // withTimeouts sets what the server does with every connection. Text is read

@@ -70,7 +70,7 @@ func open(server pq.Config) (*sqlx.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return sqlx.NewDb(sql.OpenDB(connector), "postgres"), nil
+	return sqlx.NewDb(sql.OpenDB(durable{connector}), "postgres"), nil
 }
 
 func (db *DB) migrate(ctx context.Context) error {
@@ -96,15 +96,57 @@ func Connect(ctx context.Context, config Config) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	var version int
-	err = pool.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::integer`)
-	if err == nil {
-		err = checkVersion(version)
-	}
-	if err != nil {
-		return nil, errors.Join(translate(ctx, "connect", err), pool.Close())
+	if err := inspect(ctx, pool); err != nil {
+		return nil, errors.Join(translate(ctx, "connect", connectError(err)), pool.Close())
 	}
 	return pool.DB, nil
+}
+
+// inspect refuses a server or database that cannot be used.
+func inspect(ctx context.Context, pool *sqlx.DB) error {
+	var database struct {
+		Version                 int
+		Encoding, Schema, Other string
+	}
+	err := pool.GetContext(ctx, &database, `
+		SELECT current_setting('server_version_num')::integer AS version,
+			current_setting('server_encoding') AS encoding,
+			coalesce(current_schema(), '') AS schema,
+			coalesce((
+				SELECT min(n.nspname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+				WHERE c.oid IN (to_regclass('schema_versions'), to_regclass('stored_batches'))
+					AND n.nspname IS DISTINCT FROM current_schema()
+			), '') AS other`)
+	if err != nil {
+		return err
+	}
+	if err := checkVersion(database.Version); err != nil {
+		return err
+	}
+	if err := checkEncoding(database.Encoding); err != nil {
+		return err
+	}
+	return checkSchema(database.Schema, database.Other)
+}
+
+// checkEncoding refuses databases that cannot hold every text.
+func checkEncoding(encoding string) error {
+	if encoding == "UTF8" {
+		return nil
+	}
+	return domain.NewError(domain.CodeUnavailable, nil, fmt.Sprintf("the database has the encoding %s and cannot hold every event: "+
+		"create it with ENCODING 'UTF8' TEMPLATE template0", encoding))
+}
+
+// checkSchema refuses a database whose tables are in another schema than the
+// one that new tables go to: they would be made a second time, empty.
+func checkSchema(current, other string) error {
+	if other == "" {
+		return nil
+	}
+	return domain.NewError(domain.CodeUnavailable, nil, fmt.Sprintf("the tables are in the schema %q, and new ones would go to the schema %q: "+
+		"let search_path begin with %q, with search_path=%s in DATABASE_URL or ALTER ROLE … SET search_path, or drop the other schema",
+		other, current, other, other))
 }
 
 // checkVersion takes the server's version as it tells it: 150018 is 15.18.

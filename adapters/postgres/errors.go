@@ -41,6 +41,32 @@ func translate(ctx context.Context, name string, err error) error {
 	return wrapped
 }
 
+// Explain gives an error of package migrations, on a database that [Connect]
+// opened, its code and says what to do. name is the operation.
+func Explain(ctx context.Context, name string, err error) error { return translate(ctx, name, err) }
+
+// connectError recognizes what is wrong with the address in an error of
+// connecting: the server takes every parameter that the driver does not know
+// for a setting.
+func connectError(err error) error {
+	e, ok := errors.AsType[*pq.Error](err)
+	if !ok {
+		return err
+	}
+	problem := ""
+	switch e.Code {
+	case pqerror.UndefinedObject:
+		problem = "DATABASE_URL has a parameter that PostgreSQL does not know: correct or remove it"
+	case pqerror.CantChangeRuntimeParam:
+		problem = "DATABASE_URL has a parameter that a connection cannot set: correct or remove it, and use sslmode for TLS"
+	case pqerror.InvalidParameterValue:
+		problem = "DATABASE_URL gives a parameter a value that PostgreSQL does not take: correct or remove it"
+	default:
+		return err
+	}
+	return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", problem, err), "the database refuses the connection")
+}
+
 // advice is what a client is told of a server's error, and what an operator
 // can do.
 type advice struct{ message, remedy string }
@@ -64,7 +90,7 @@ var stateAdvice = map[pqerror.Code]advice{
 var classAdvice = map[pqerror.Class]advice{
 	"08": {"the database cannot be reached", "see whether the database server runs"},
 	"28": {"the database refuses the program's credentials", "correct user and password in DATABASE_URL"},
-	"3F": {"the database has another schema than the program expects", "run analytics migrate status"},
+	"3F": {"the database has no schema for the tables", "create the one that search_path names, or correct search_path of the role or in DATABASE_URL"},
 	"42": {"the database has another schema than the program expects", "run analytics migrate status"},
 	"53": {"the database is short of resources", "see the log of the database server"},
 	"57": {"the database is stopping or starting", "this passes, unless the server was stopped for good"},

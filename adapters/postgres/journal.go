@@ -33,15 +33,15 @@ func (j journalSize) exceeds(limit journalSize) bool {
 // entries, and a row costs a reader something too.
 const maxJournalRows = 500
 
-// journalMeter knows about how long the journal is: what was left of it when it
-// was last merged, and what this process appended since. Counting the rows
-// themselves would cost every transaction more.
+// journalMeter knows about how long the journal is: what it was when it was last
+// measured, and what this process appended since. Measuring it again would cost
+// every transaction more.
 type journalMeter struct {
 	limit journalSize
 
 	mu sync.Mutex
 	// appended is all that this process ever appended, and settled what of it
-	// had been when the last merge began.
+	// had been when the journal, then as long as left, was last measured.
 	appended, settled, left journalSize
 }
 
@@ -60,17 +60,21 @@ func (m *journalMeter) size() journalSize {
 // isLong reports whether it is time to merge.
 func (m *journalMeter) isLong() bool { return m.size().exceeds(m.limit) }
 
-// isFull reports whether merging has stayed behind for long.
-func (m *journalMeter) isFull() bool { return m.size().exceeds(m.limit.times(8)) }
+// fullFactor is how many times as long as a long journal a full one is.
+const fullFactor = 8
 
-// mergeBegins returns what mergeEnds wants to know.
-func (m *journalMeter) mergeBegins() journalSize {
+// isFull reports whether merging has stayed behind for long.
+func (m *journalMeter) isFull() bool { return m.size().exceeds(m.limit.times(fullFactor)) }
+
+// begin returns what settle wants to know, before the journal is measured.
+func (m *journalMeter) begin() journalSize {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.appended
 }
 
-func (m *journalMeter) mergeEnds(begun, left journalSize) {
+// settle takes the journal's length.
+func (m *journalMeter) settle(begun, left journalSize) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settled, m.left = begun, left

@@ -120,6 +120,35 @@ func TestJournalIsMergedWhenItIsLong(t *testing.T) {
 	}
 }
 
+// TestLongJournalIsMergedInPieces finds a journal that others have let grow.
+func TestLongJournalIsMergedInPieces(t *testing.T) {
+	url := servers.SharedPostgres(t).NewDatabase(t)
+	idle := postgres.NewStore(open(t, postgres.Config{URL: url, JournalDelay: time.Hour}))
+	var events []domain.Event
+	for i := range 30 {
+		stored := dated(today, 48)
+		mustStore(t, idle, contract.NewBatch(i, stored...))
+		events = append(events, stored...)
+	}
+	log := new(lines)
+	db := open(t, postgres.Config{
+		URL: url, JournalEntries: 100, SlowQuery: time.Nanosecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	store := postgres.NewStore(db)
+	before := selected(t, store)
+	if err := store.MergeJournal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, db, "aggregation_journal"); got != 0 {
+		t.Errorf("%d rows are left in the journal", got)
+	}
+	if pieces := strings.Count(log.String(), "query=store.merge"); pieces < 5 {
+		t.Errorf("merged in %d transactions, want more", pieces)
+	}
+	checkSame(t, selected(t, store), before)
+	checkCounted(t, db, contract.Batches(0, 48, events))
+}
+
 func TestJournalIsMergedWhenItIsOld(t *testing.T) {
 	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalDelay: time.Millisecond})
 	mustStore(t, postgres.NewStore(db), contract.NewBatch(1, dated(today, 3)...), contract.NewBatch(2, dated(today.Add(-day), 3)...))

@@ -114,18 +114,20 @@ func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
 func (db *DB) makePartition(ctx context.Context, p partitioned, start time.Time) error {
 	name, from, to := p.partition(start), start.Format(time.RFC3339), start.Add(day).Format(time.RFC3339)
 	return db.change(ctx, "partitions.make", func(tx *transaction) error {
+		if _, err := lockDay(ctx, tx, start, true); err != nil {
+			return err
+		}
 		have, err := p.days(ctx, tx)
 		if err != nil || slices.ContainsFunc(have, start.Equal) {
 			return err
 		}
-		// While rows move nobody adds any that would have to move too: who waits
-		// for the table itself sees the new partition, where who waits for the
-		// default one would be refused by it.
+		// Rows move while nobody reads or writes the table. Whoever waits for the
+		// table itself sees the new partition afterwards; whoever waited for the
+		// default one would go on without it, and miss what has moved.
 		_, err = tx.ExecContext(ctx, strings.NewReplacer(
 			"{table}", p.name, "{column}", p.column, "{partition}", name, "{options}", p.options, "{from}", from, "{to}", to).Replace(`
 				CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE){options};
-				LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE;
-				LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
+				LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
 				WITH moved AS (
 					DELETE FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}' RETURNING *
 				) INSERT INTO {partition} SELECT * FROM moved;
@@ -217,4 +219,15 @@ func (db *DB) dropChunks(ctx context.Context, p partitioned, cutoff time.Time) (
 		return err
 	})
 	return rows, err
+}
+
+// holdPartitions keeps rows from moving between partitions until the reading
+// transaction ends. It stands before the first query of that, so that what the
+// transaction sees is of a moment after it.
+func (db *DB) holdPartitions(ctx context.Context, tx *transaction) error {
+	if db.timescale {
+		return nil // its rows do not move
+	}
+	_, err := tx.ExecContext(ctx, `LOCK TABLE ONLY hourly_aggregations, ONLY error_summary IN ACCESS SHARE MODE`)
+	return err
 }

@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"context"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,37 +128,150 @@ func TestEventsWithoutAPartitionAreNotLost(t *testing.T) {
 	checkSame(t, selected(t, store), before)
 }
 
-func TestMovingRowsLosesNoneOfThoseBeingStored(t *testing.T) {
-	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalEntries: 50})
-	store := postgres.NewStore(db)
-	var writers sync.WaitGroup
-	const batches, size = 40, 20
-	for writer := range 2 {
-		writers.Go(func() {
+// TestMovingRowsLosesNone makes partitions, to which rows move, while workers
+// store and merge and readers look: no answer may count less than is stored.
+func TestMovingRowsLosesNone(t *testing.T) {
+	url := servers.SharedPostgres(t).NewDatabase(t)
+	var stored atomic.Int64
+	working, done := context.WithCancel(t.Context())
+	var workers, others sync.WaitGroup
+	const processes, batches, size = 3, 60, 20
+	for process := range processes {
+		db := open(t, postgres.Config{URL: url, JournalEntries: 60, JournalDelay: 20 * time.Millisecond})
+		store := postgres.NewStore(db)
+		workers.Go(func() {
 			for i := range batches {
-				d := today.Add(time.Duration(-i%5) * day)
-				_, err := store.Store(t.Context(), []domain.Batch{contract.NewBatch(writer*batches+i, dated(d, size)...)})
-				if err != nil {
+				batch := contract.NewBatch(process*batches+i, failures(today.Add(time.Duration(-i%30)*time.Hour), size)...)
+				if _, err := store.Store(t.Context(), []domain.Batch{batch}); err != nil {
 					t.Error(err)
+					return
 				}
+				stored.Add(size)
+			}
+		})
+		others.Go(func() {
+			for working.Err() == nil {
+				least := stored.Load()
+				checkCounts(t, selected(t, store), least)
+				checkCounts(t, selectedHours(t, store), least)
+			}
+		})
+		others.Go(func() {
+			for working.Err() == nil {
+				mustExpire(t, store, domain.Cutoffs{})
 			}
 		})
 	}
-	for range 3 {
-		mustExpire(t, store, domain.Cutoffs{})
-	}
-	writers.Wait()
+	workers.Wait()
+	done()
+	others.Wait()
+	db := open(t, postgres.Config{URL: url})
+	store := postgres.NewStore(db)
 	mustExpire(t, store, domain.Cutoffs{})
-	if got, want := len(rawEvents(t, db)), 2*batches*size; got != want {
-		t.Errorf("%d raw events, want %d", got, want)
-	}
-	activity, err := store.Activity(t.Context())
-	if err != nil || activity.Events != 2*batches*size {
-		t.Errorf("%+v, %v", activity, err)
+	const all = processes * batches * size
+	checkCounts(t, selected(t, store), all)
+	checkCounts(t, selectedHours(t, store), all)
+	if got := len(rawEvents(t, db)); got != all {
+		t.Errorf("%d raw events, want %d", got, all)
 	}
 	if got := count(t, db, "events_default"); got != 0 {
 		t.Errorf("%d events are left in the default partition", got)
 	}
+}
+
+// TestMergesAndReadersSeeWhatHasMoved has them wait while rows move: who goes
+// on with a plan made before would miss these rows, and write over them.
+func TestMergesAndReadersSeeWhatHasMoved(t *testing.T) {
+	for _, table := range []string{"hourly_aggregations", "error_summary"} {
+		t.Run(table, func(t *testing.T) {
+			url := servers.SharedPostgres(t).NewDatabase(t)
+			db := open(t, postgres.Config{URL: url, JournalDelay: time.Hour})
+			store := postgres.NewStore(db)
+			mustStore(t, store, contract.NewBatch(1, failures(today, 10)...))
+			if err := store.MergeJournal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			// A reader of the default partition holds the moving of rows up.
+			held, release := make(chan struct{}), make(chan struct{})
+			var all sync.WaitGroup
+			all.Go(func() {
+				if err := db.Hold(t.Context(), `SELECT FROM `+table+`_default`, held, release); err != nil {
+					t.Error(err)
+				}
+			})
+			<-held
+			mover := postgres.NewStore(open(t, postgres.Config{URL: url}))
+			all.Go(func() { mustExpire(t, mover, domain.Cutoffs{}) })
+			awaitWaiting(t, db, 1)
+			mustStore(t, store, contract.NewBatch(2, failures(today, 5)...))
+			all.Go(func() { checkCounts(t, selectedHours(t, store), 15) })
+			awaitWaiting(t, db, 2)
+			all.Go(func() {
+				if err := store.MergeJournal(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			awaitWaiting(t, db, 3)
+			close(release)
+			all.Wait()
+			checkCounts(t, selectedHours(t, store), 15)
+		})
+	}
+}
+
+// awaitWaiting waits until that many transactions wait for a lock.
+func awaitWaiting(t *testing.T, db *postgres.DB, want int) {
+	t.Helper()
+	within(t, 20*time.Second, strconv.Itoa(want)+" transactions wait", func() bool {
+		var waiting int
+		err := db.Get(t.Context(), &waiting, `
+			SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+			WHERE NOT granted AND datname = current_database()`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return waiting >= want
+	})
+}
+
+// failures are events of one hour that all failed.
+func failures(hour time.Time, n int) []domain.Event {
+	events := make([]domain.Event, n)
+	for i := range events {
+		events[i] = domain.Event{
+			Version: "1.0.0", Tool: "get_alerts", Status: domain.StatusError, ErrorType: "timeout",
+			Level: domain.LevelStandard, Hour: hour,
+		}
+	}
+	return events
+}
+
+// checkCounts demands that calls and errors, which are as many, are at least
+// that many.
+func checkCounts(t *testing.T, s domain.Selected, least int64) {
+	t.Helper()
+	var calls, errs int64
+	for i := range s.Rollups[domain.DimensionNone] {
+		calls += s.Rollups[domain.DimensionNone][i].Rollup.Calls
+	}
+	for i := range s.Errors {
+		errs += s.Errors[i].Count
+	}
+	if calls < least || errs != calls {
+		t.Errorf("%d calls and %d errors are counted, want at least %d of each and as many", calls, errs, least)
+	}
+}
+
+func selectedHours(t *testing.T, s ports.StatisticsReader) domain.Selected {
+	t.Helper()
+	answer, err := s.Select(t.Context(), domain.Selection{
+		Window: domain.Window{Start: today.Add(-3 * day), End: today.Add(2 * day), Resolution: domain.Hourly},
+		By:     []domain.Dimension{domain.DimensionNone}, Errors: true,
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return answer
 }
 
 // TestRetention moves the clock over the days and looks at all that is left.

@@ -31,6 +31,18 @@ func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.
 	return events, nil
 }
 
+// DayCounts counts a day's events twice, as ports.Rebuilder promises.
+func (s *Store) DayCounts(ctx context.Context, start time.Time) (raw, counted int64, err error) {
+	err = s.db.maintain(ctx, "store.day_counts", func(tx *transaction) error {
+		return tx.QueryRowxContext(ctx, `
+			SELECT (SELECT count(*) FROM events WHERE hour >= $1 AND hour < $2),
+				coalesce((SELECT calls FROM daily_aggregations WHERE grain = 0 AND bucket = $1), 0)
+					+ coalesce((SELECT sum(events) FROM aggregation_journal WHERE day = $1), 0)`,
+			start, start.Add(day)).Scan(&raw, &counted)
+	})
+	return raw, counted, err
+}
+
 // rebuildChunk is how many events are added up at once.
 const rebuildChunk = 10_000
 

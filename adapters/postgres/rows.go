@@ -2,7 +2,10 @@ package postgres
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -55,7 +58,30 @@ func newRollup(n [rollupNumbers]int64, latency, sessions []byte) (domain.Rollup,
 	if err := r.Sessions.UnmarshalBinary(sessions); err != nil {
 		return domain.Rollup{}, err
 	}
+	if slices.Min(n[:]) < 0 || !addsUp(&r) || !timesAddUp(&r, n[8], n[9]) {
+		return domain.Rollup{}, errImpossible
+	}
 	return r, nil
+}
+
+var errImpossible = errors.New("the numbers cannot be those of any calls")
+
+// addsUp tells whether a rollup's counts can be those of any calls.
+func addsUp(r *domain.Rollup) bool {
+	return r.Errors <= r.Calls && r.CacheHits <= r.Calls && r.CacheMisses <= r.Calls-r.CacheHits &&
+		r.RetriesObserved <= r.Calls && r.Retried <= r.RetriesObserved && r.Retried <= r.Retries &&
+		(r.Retried > 0 || r.Retries == 0)
+}
+
+// timesAddUp is addsUp for the response times; lowest and highest are as they
+// were stored.
+func timesAddUp(r *domain.Rollup, lowest, highest int64) bool {
+	timed, sum := r.Timed(), r.ResponseTimeSumMS
+	if timed == 0 {
+		return sum == 0 && lowest == 0 && highest == 0
+	}
+	// A product might be too large.
+	return timed <= r.Calls && highest <= math.MaxInt32 && lowest <= sum/timed && (sum+timed-1)/timed <= highest
 }
 
 // rollupRow takes the values of a row of hourly_aggregations or
@@ -91,6 +117,9 @@ func (r *errorRow) values() []any {
 }
 
 func (r *errorRow) summary() (domain.ErrorSummary, error) {
+	if r.count <= 0 || r.lastSeen.Before(r.firstSeen) {
+		return domain.ErrorSummary{}, errImpossible
+	}
 	s := domain.ErrorSummary{Count: r.count, FirstSeen: r.firstSeen.UTC(), LastSeen: r.lastSeen.UTC()}
 	if err := json.Unmarshal(r.tools, &s.Tools); err != nil {
 		return domain.ErrorSummary{}, err

@@ -18,6 +18,9 @@ func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.
 	var selected domain.Selected
 	err := s.db.read(ctx, "store.select", func(tx *transaction) error {
 		selected = domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
+		if err := s.db.holdPartitions(ctx, tx); err != nil {
+			return err
+		}
 		journal, err := selectJournal(ctx, tx, selection)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ func NewStore(db *DB) *Store { return &Store{db: db} }
 // be merged and has grown too long it stores nothing more.
 func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
 	if s.db.journal.isFull() {
-		if err := s.mergeJournal(ctx, all); err != nil {
+		if err := s.mergeJournal(ctx, room); err != nil {
 			return ports.Stored{}, err
 		}
 	}

@@ -146,3 +146,14 @@ func kept(a domain.Aggregates, c domain.Cutoffs) domain.Aggregates {
 	})
 	return a
 }
+
+// DayCounts counts a day's events twice, as ports.Rebuilder promises.
+func (s *Store) DayCounts(ctx context.Context, day time.Time) (raw, counted int64, err error) {
+	err = s.db.read(ctx, "store.day_counts", func(tx *sqlx.Tx) error {
+		return tx.QueryRowxContext(ctx, `
+			SELECT (SELECT count(*) FROM events WHERE hour >= ? AND hour < ?),
+				coalesce((SELECT calls FROM daily_aggregations WHERE grain = 0 AND bucket = ?), 0)`,
+			day.Unix(), day.Add(domain.Daily.Length()).Unix(), day.Unix()).Scan(&raw, &counted)
+	})
+	return raw, counted, err
+}

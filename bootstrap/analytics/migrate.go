@@ -36,6 +36,8 @@ func (p program) migrate(ctx context.Context, args []string) int {
 	})
 }
 
+// printSchema lists the steps. That the database has taken more of them than
+// this program knows is an error.
 func (p program) printSchema(ctx context.Context, schema *goose.Provider) error {
 	steps, err := migrations.Status(ctx, schema)
 	if err != nil {
@@ -50,5 +52,8 @@ func (p program) printSchema(ctx context.Context, schema *goose.Provider) error 
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", s.Name, taken)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return migrations.RefuseNewer(ctx, schema)
 }

@@ -39,7 +39,8 @@ Operating:
   migrate status  show which steps the database has taken
   rebuild --from TIME --to TIME
                   compute the aggregates of days anew from raw events; TIME is
-                  a date or RFC 3339, in UTC, and the end is not included
+                  a date or RFC 3339, in UTC, and the end is not included;
+                  --force also those that have lost some of these
   deadletters list             show the batches that could not be stored
   deadletters show ID          show one with its events
   deadletters replay ID…       put some, or --all, back into the queue

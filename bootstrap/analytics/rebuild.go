@@ -30,13 +30,14 @@ func (p program) rebuild(ctx context.Context, args []string) int {
 	flags := newFlags("rebuild")
 	flags.Var(&from, "from", "")
 	flags.Var(&to, "to", "")
+	force := flags.Bool("force", false, "")
 	return p.command(flags, args, operands{}, func([]string) int {
 		if from.IsZero() || to.IsZero() {
 			return p.misused("rebuild", "give both --from and --to")
 		}
 		return p.operate(func(config bootstrap.Config, options bootstrap.Options) error {
 			return bootstrap.WithRebuild(ctx, config, options, func(u *app.Rebuild) error {
-				return u.Range(ctx, from.Time, to.Time, func(d app.RebuiltDay) {
+				return u.Range(ctx, app.RebuildRange{From: from.Time, To: to.Time, Force: *force}, func(d app.RebuiltDay) {
 					_, _ = fmt.Fprintf(p.stdout, "%s: %d events\n", d.Day.Format(time.DateOnly), d.Events)
 				})
 			})

@@ -36,6 +36,22 @@ func (m *MockRebuilder) EXPECT() *MockRebuilderMockRecorder {
 	return m.recorder
 }
 
+// DayCounts mocks base method.
+func (m *MockRebuilder) DayCounts(ctx context.Context, day time.Time) (int64, int64, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "DayCounts", ctx, day)
+	ret0, _ := ret[0].(int64)
+	ret1, _ := ret[1].(int64)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// DayCounts indicates an expected call of DayCounts.
+func (mr *MockRebuilderMockRecorder) DayCounts(ctx, day interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "DayCounts", reflect.TypeOf((*MockRebuilder)(nil).DayCounts), ctx, day)
+}
+
 // RebuildDay mocks base method.
 func (m *MockRebuilder) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cutoffs) (int64, error) {
 	m.ctrl.T.Helper()

@@ -19,11 +19,14 @@ func clock() *memory.Clock { return memory.NewClock(contract.Now) }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// openQueue returns a queue of that many events in a Redis that keeps what it
-// accepted, as it is advised to.
-func openQueue(b *testing.B, events int) *redis.Queue {
+// advised is how often Redis should sync its file.
+const advised = "always"
+
+// openQueue returns a queue of that many events in a Redis with a file that is
+// synced so often.
+func openQueue(b *testing.B, events int, appendfsync string) *redis.Queue {
 	b.Helper()
-	server := servers.Redis(b, "appendonly yes", "appendfsync always", "maxmemory-policy noeviction")
+	server := servers.Redis(b, "appendonly yes", "appendfsync "+appendfsync, "maxmemory-policy noeviction")
 	pool, err := redis.Open(b.Context(), redis.Config{URL: server.URL()})
 	if err != nil {
 		b.Fatal(err)

@@ -26,7 +26,7 @@ func BenchmarkWorker(b *testing.B) {
 	for _, size := range []int{100, 1_000, 5_000} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			url := servers.Postgres(b).NewDatabase(b)
-			store, queue := openStore(b, url), openQueue(b, block)
+			store, queue := openStore(b, url), openQueue(b, block, advised)
 			worker := app.NewProcess(queue, store, quiet(), app.ProcessConfig{BatchSize: size, PollInterval: time.Millisecond})
 			plain, err := sql.Open("postgres", url)
 			if err != nil {

@@ -18,6 +18,7 @@ func Rebuild(t *testing.T, open OpenStore) {
 		"nothing changes where nothing is wrong":   testRebuildChangesNothing,
 		"a day without events has no aggregates":   testRebuildEmptyDay,
 		"aggregates are what raw events add up to": testRebuildFromRaw,
+		"raw events and total are counted":         testRebuildCounts,
 		"what is due is left out":                  testRebuildLeavesOutDue,
 		"workers may store meanwhile":              testRebuildBesideWriters,
 		"a cancelled rebuild ends":                 testRebuildCancelled,
@@ -114,6 +115,25 @@ func testRebuildFromRaw(t *testing.T, open OpenStore) {
 	checkExpired(t, h, left, days(), time.Time{}, time.Time{})
 }
 
+// testRebuildCounts tells days that have lost raw events from whole ones.
+func testRebuildCounts(t *testing.T, open OpenStore) {
+	h := open(t)
+	events := storeThreeDays(t, h)
+	cut := cutoff(domain.Hourly)
+	expire(t, h.Store, domain.Cutoffs{Events: cut})
+	for day, all := range daysOf(events) {
+		left := slices.DeleteFunc(slices.Clone(all), func(e domain.Event) bool { return e.Hour.Before(cut) })
+		raw, counted, err := rebuilderOf(t, h).DayCounts(t.Context(), day)
+		if err != nil || raw != int64(len(left)) || counted != int64(len(all)) {
+			t.Errorf("%s: %d raw events and %d counted, %v; want %d and %d", day.Format(time.DateOnly), raw, counted, err, len(left), len(all))
+		}
+	}
+	raw, counted, err := rebuilderOf(t, h).DayCounts(t.Context(), domain.Daily.Floor(Now).AddDate(0, 0, 5))
+	if err != nil || raw != 0 || counted != 0 {
+		t.Errorf("a day without events: %d raw events and %d counted, %v", raw, counted, err)
+	}
+}
+
 func testRebuildLeavesOutDue(t *testing.T, open OpenStore) {
 	h := open(t)
 	events := storeThreeDays(t, h)
@@ -166,6 +186,9 @@ func testRebuildCancelled(t *testing.T, open OpenStore) {
 	cancel()
 	if _, err := rebuilderOf(t, h).RebuildDay(ctx, domain.Daily.Floor(Now), domain.Cutoffs{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want one of context.Canceled", err)
+	}
+	if _, _, err := rebuilderOf(t, h).DayCounts(ctx, domain.Daily.Floor(Now)); !errors.Is(err, context.Canceled) {
+		t.Errorf("counting: %v, want one of context.Canceled", err)
 	}
 	checkHolds(t, h, b.Events)
 }
