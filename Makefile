@@ -11,6 +11,15 @@ BUILD := go build -tags nomsgpack -trimpath -ldflags '-s -w -X main.version=$(VE
 LINTER := .tools/golangci-lint
 LINTER_VERSION := 2.15.0
 
+# What the page and the TypeScript client of the API are made of, each as its
+# package-lock.json pins it.
+API_TOOLS := .tools/api/node_modules
+SWAGGER_UI := $(API_TOOLS)/swagger-ui-dist
+CLIENT := clients/typescript
+NPM_CI := npm ci --no-audit --no-fund --ignore-scripts
+
+GENERATED := ports/mocks api/docs $(CLIENT)/src/schema.ts
+
 # Test support and generated mocks are no part of what is covered.
 COVERED = $(shell go list ./... | grep -vE '/(ports/mocks|test)(/|$$)')
 COVER_DOMAIN ?= 95
@@ -26,7 +35,7 @@ FAULTS ?= 100
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build the binary as bin/analytics
@@ -58,24 +67,43 @@ fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 bench: ## run the benchmarks that match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
+.PHONY: client-test
+client-test: $(CLIENT)/node_modules/installed ## run the tests of the TypeScript client against ANALYTICS_URL (make test starts one)
+	cd $(CLIENT) && npm run --silent test
+
 .PHONY: lint
-lint: linter ## check style and import rules
+lint: linter lint-api ## check style, import rules and the description of the API
 	$(LINTER) run ./...
+
+.PHONY: lint-api
+lint-api: $(API_TOOLS)/installed ## check the description of the API
+	$(API_TOOLS)/.bin/spectral lint --ruleset api/.spectral.yaml --fail-severity hint api/openapi.yaml
 
 .PHONY: fmt
 fmt: linter ## format the code
 	$(LINTER) fmt ./...
 
 .PHONY: generate
-generate: ## write the generated files again
+generate: swagger-ui $(CLIENT)/node_modules/installed ## write the generated files again
 	go generate ./...
+	cd $(CLIENT) && npm run --silent generate
+
+.PHONY: swagger-ui
+swagger-ui: $(API_TOOLS)/installed ## take Swagger UI over into api/docs
+	@for file in swagger-ui-bundle.js swagger-ui.css; do \
+		zcat -f api/docs/$$file.gz | cmp -s - $(SWAGGER_UI)/$$file || gzip -9nc $(SWAGGER_UI)/$$file >api/docs/$$file.gz; \
+	done
+	@cp $(SWAGGER_UI)/swagger-ui-bundle.js.LICENSE.txt api/docs/
+	@cp $(SWAGGER_UI)/LICENSE api/docs/swagger-ui-LICENSE.txt
+	@cp $(SWAGGER_UI)/NOTICE api/docs/swagger-ui-NOTICE.txt
 
 .PHONY: verify
 verify: ## fail when generated files or go.mod are stale
 	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
-	cp -r ports/mocks "$$before"; \
-	go generate ./...; \
-	diff -ru "$$before/mocks" ports/mocks || { echo 'Generated files were stale and are new now: commit them.'; exit 1; }
+	cp -r --parents $(GENERATED) "$$before"; \
+	$(MAKE) --no-print-directory generate; \
+	stale=; for path in $(GENERATED); do diff -ru "$$before/$$path" "$$path" || stale=1; done; \
+	[ -z "$$stale" ] || { echo 'Generated files were stale and are new now: commit them.'; exit 1; }
 	go mod tidy -diff
 
 .PHONY: ci
@@ -84,7 +112,7 @@ ci: ## do all that CI does
 
 .PHONY: clean
 clean: ## remove what was built; ./data stays
-	rm -rf bin coverage.out
+	rm -rf bin coverage.out $(CLIENT)/build $(CLIENT)/dist
 
 # The race detector needs a C compiler, and the tests start servers of their own.
 .PHONY: servers
@@ -95,3 +123,12 @@ servers:
 linter:
 	@[ "$$($(LINTER) version --short 2>/dev/null)" = $(LINTER_VERSION) ] || \
 		GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINTER_VERSION)
+
+$(API_TOOLS)/installed: api/package.json api/package-lock.json
+	@mkdir -p .tools/api && cp $^ .tools/api
+	@cd .tools/api && $(NPM_CI)
+	@touch $@
+
+$(CLIENT)/node_modules/installed: $(CLIENT)/package.json $(CLIENT)/package-lock.json
+	@cd $(CLIENT) && $(NPM_CI)
+	@touch $@

@@ -3,16 +3,15 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// The periods that are answered when none is asked for.
+// The periods that are answered when neither a period nor bounds are asked for.
 const (
-	defaultPeriod            = "24h"
-	defaultPerformancePeriod = "30d"
+	DefaultPeriod            = "24h"
+	DefaultPerformancePeriod = "30d"
 )
 
 // StatisticsConfig says what may be told. Zero values mean the defaults.
@@ -23,7 +22,7 @@ type StatisticsConfig struct {
 	// CountUnknownTools makes domain.OtherName one of them.
 	CountUnknownTools bool
 	// PrivacyMinCount is the least number of calls of a country or version
-	// that is told; 0 tells all.
+	// that is told, in an answer and on a day; 0 tells all.
 	PrivacyMinCount int
 	// Retention is how long data is kept. Default domain.DefaultRetention.
 	Retention domain.Retention
@@ -39,16 +38,27 @@ func (c StatisticsConfig) withDefaults() StatisticsConfig {
 
 // StatisticsQuery says what to count.
 type StatisticsQuery struct {
-	// Period is a length of time ending now, such as 24h or 30d. Default 24h,
-	// for Performance 30d.
+	// Period is a length of time ending now, such as 24h or 30d. Default
+	// [DefaultPeriod], for Performance [DefaultPerformancePeriod].
 	Period string
-	Filter domain.Filter
+	// Start and End are bounds in place of a period: dates or RFC 3339
+	// instants. Without an End, now is meant.
+	Start, End string
+	Filter     domain.Filter
+}
+
+// WithDefault returns the query with the period, if it asks for no time.
+func (q StatisticsQuery) WithDefault(period string) StatisticsQuery {
+	if q.Start == "" && q.End == "" {
+		setDefault(&q.Period, period)
+	}
+	return q
 }
 
 // Statistics answers what the service was used for. Every answer is computed
-// from one look at the store, so its parts agree. A period or filter that
-// cannot be is refused with domain.CodeInvalid and a sentence that begins with
-// its name.
+// from one look at the store, so its parts agree. A period, bound or filter
+// that cannot be is refused with domain.CodeInvalid and a sentence that begins
+// with its name.
 type Statistics struct {
 	reader ports.StatisticsReader
 	clock  ports.Clock
@@ -90,10 +100,12 @@ func (u *Statistics) Tools(ctx context.Context, q StatisticsQuery) (domain.Tools
 
 // Tool tells everything about one tool, zeros where it was not called. A name
 // that is no tool's, neither in the catalogue nor in what is counted, is
-// refused with domain.CodeNotFound; it may become one with the next event.
+// refused with domain.CodeNotFound; it may become one with the next event. One
+// that cannot be a tool's is refused with domain.CodeInvalid.
 func (u *Statistics) Tool(ctx context.Context, name string, q StatisticsQuery) (domain.ToolDetail, error) {
 	if !domain.IsToolName(name) {
-		return domain.ToolDetail{}, noSuchTool()
+		return domain.ToolDetail{}, domain.NewError(domain.CodeInvalid, nil,
+			"name must be that of a tool: 1 to 64 characters of [0-9a-z_-]")
 	}
 	known := u.config.Catalogue.HasTool(name) || u.config.CountUnknownTools && name == domain.OtherName
 	need := withErrors(domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
@@ -115,7 +127,9 @@ func noSuchTool() error {
 
 // Errors tells what fails.
 func (u *Statistics) Errors(ctx context.Context, q StatisticsQuery) (domain.ErrorReport, error) {
-	r, err := u.read(ctx, q, withErrors(domain.DimensionVersion))
+	need := withErrors(domain.DimensionVersion)
+	need.onlyErrors = true
+	r, err := u.read(ctx, q, need)
 	if err != nil {
 		return domain.ErrorReport{}, err
 	}
@@ -124,8 +138,7 @@ func (u *Statistics) Errors(ctx context.Context, q StatisticsQuery) (domain.Erro
 
 // Performance tells how fast and how reliable the service is.
 func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain.Performance, error) {
-	setDefault(&q.Period, defaultPerformancePeriod)
-	r, err := u.read(ctx, q, parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}})
+	r, err := u.read(ctx, q.WithDefault(DefaultPerformancePeriod), parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}})
 	if err != nil {
 		return domain.Performance{}, err
 	}
@@ -136,74 +149,83 @@ func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain
 type parts struct {
 	by     []domain.Dimension
 	errors bool
+	// onlyErrors says that without error types there is no answer.
+	onlyErrors bool
 	// tool narrows the filter to a tool whose name is not looked up.
 	tool string
 }
 
 func withErrors(by ...domain.Dimension) parts { return parts{by: by, errors: true} }
 
-// read looks at the store once.
-func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*domain.Reading, error) {
-	setDefault(&q.Period, defaultPeriod)
-	period, err := domain.ParsePeriod(q.Period)
+// asked is what a query means.
+type asked struct {
+	span   domain.Span
+	filter domain.Filter
+}
+
+// String is the same for queries that mean the same.
+func (a asked) String() string { return fmt.Sprintf("%s %q", a.span, a.filter) }
+
+func (u *Statistics) parse(q StatisticsQuery) (asked, error) {
+	q = q.WithDefault(DefaultPeriod)
+	span, err := domain.ParseSpan(q.Period, q.Start, q.End)
 	if err != nil {
-		return nil, err
+		return asked{}, err
 	}
 	filter, err := domain.ParseFilter(q.Filter, u.config.Catalogue)
+	return asked{span: span, filter: filter}, err
+}
+
+// read looks at the store once.
+func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*domain.Reading, error) {
+	want, err := u.parse(q)
 	if err != nil {
 		return nil, err
 	}
 	if need.tool != "" {
-		filter.Tool = need.tool
+		want.filter.Tool = need.tool
 	}
-	now := u.clock.Now().UTC()
-	scope := domain.Scope{
-		Window:          period.Window(now),
-		Filter:          filter,
-		Cutoffs:         u.config.Retention.Cutoffs(now),
-		PrivacyMinCount: u.config.PrivacyMinCount,
+	scope, err := u.scope(want, need)
+	if err != nil {
+		return nil, err
 	}
-	if scope.Hidden, err = u.hidden(ctx, scope); err != nil {
+	if err := u.protect(ctx, &scope, need.by); err != nil {
 		return nil, err
 	}
 	return u.selectFor(ctx, scope, append([]domain.Dimension{domain.DimensionNone}, need.by...), need.errors)
 }
 
+// scope is what is asked for, as of now.
+func (u *Statistics) scope(want asked, need parts) (domain.Scope, error) {
+	now := u.clock.Now().UTC()
+	cutoffs := u.config.Retention.Cutoffs(now)
+	kept := cutoffs
+	if need.onlyErrors {
+		kept = cutoffs.ForErrors()
+	}
+	window, err := want.span.Window(now, kept)
+	return domain.Scope{
+		Window:          window,
+		Filter:          want.filter,
+		Cutoffs:         cutoffs,
+		PrivacyMinCount: u.config.PrivacyMinCount,
+	}, err
+}
+
 func (u *Statistics) selectFor(
 	ctx context.Context, scope domain.Scope, by []domain.Dimension, errs bool,
 ) (*domain.Reading, error) {
-	selected, err := u.reader.Select(ctx, domain.Selection{Window: scope.Window, Filter: scope.Filter, By: by, Errors: errs})
+	selected, err := u.selection(ctx, domain.Selection{Window: scope.Window, Filter: scope.Filter, By: by, Errors: errs})
 	if err != nil {
-		return nil, fmt.Errorf("read statistics: %w", err)
+		return nil, err
 	}
 	return domain.NewReading(scope, selected), nil
 }
 
-// hidden reports whether the filter asks for a country or version that the
-// list of these does not show, be it small itself or hidden for the sake of
-// another: subtracting the answer from the whole would find that other. It
-// looks at the list under the rest of the filter and at the list without any
-// country or version chosen.
-func (u *Statistics) hidden(ctx context.Context, scope domain.Scope) (bool, error) {
-	if scope.PrivacyMinCount == 0 {
-		return false, nil
+func (u *Statistics) selection(ctx context.Context, s domain.Selection) (domain.Selected, error) {
+	selected, err := u.reader.Select(ctx, s)
+	if err != nil {
+		return selected, fmt.Errorf("read statistics: %w", err)
 	}
-	filter := scope.Filter
-	for _, d := range []domain.Dimension{domain.DimensionCountry, domain.DimensionVersion} {
-		if filter.Value(d) == "" {
-			continue
-		}
-		wide, narrow := filter.Without(domain.DimensionCountry, domain.DimensionVersion), filter.Without(d)
-		for _, rest := range slices.Compact([]domain.Filter{wide, narrow}) {
-			scope.Filter = rest
-			list, err := u.selectFor(ctx, scope, []domain.Dimension{domain.DimensionNone, d}, false)
-			if err != nil {
-				return false, err
-			}
-			if !list.Shows(d, filter.Value(d)) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+	return selected, nil
 }

@@ -87,12 +87,23 @@ func TestStatisticsPeriods(t *testing.T) {
 					t.Errorf("period %q counts %+v, want %+v", asked, coverage.Window, period.Window(contract.Now))
 				}
 			}
-			if _, err := ask(app.StatisticsQuery{Period: "1w"}); domain.CodeOf(err) != domain.CodeInvalid {
-				t.Errorf("a period that is none: error = %v", err)
+			coverage, err := ask(app.StatisticsQuery{Start: "2026-11-02", End: "2026-11-03"})
+			want := domain.Window{
+				Start: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC), Resolution: domain.Hourly,
 			}
-			_, err := ask(app.StatisticsQuery{Filter: domain.Filter{Country: "XX"}})
-			if domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), "country ") {
-				t.Errorf("a country that is none: error = %v", err)
+			if err != nil || coverage.Window != want {
+				t.Errorf("bounds count %+v, %v; want %+v", coverage.Window, err, want)
+			}
+			for name, q := range map[string]app.StatisticsQuery{
+				"period":  {Period: "1w"},
+				"start":   {End: "2026-11-02"},
+				"end":     {Start: "2026-11-01", End: "2026-11-31"},
+				"country": {Filter: domain.Filter{Country: "XX"}},
+			} {
+				_, err := ask(q)
+				if domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), name+" ") {
+					t.Errorf("%+v: error = %v, want one that names %s", q, err, name)
+				}
 			}
 		})
 	}
@@ -179,9 +190,31 @@ func TestStatisticsDoNotLookForImpossibleTools(t *testing.T) {
 	reader := mocks.NewMockStatisticsReader(gomock.NewController(t)) // fails when it is asked
 	u := app.NewStatistics(reader, memory.NewClock(contract.Now), app.StatisticsConfig{})
 	for _, name := range []string{"", "get\x00", "Get Rich", strings.Repeat("a", 65)} {
-		if _, err := u.Tool(t.Context(), name, app.StatisticsQuery{}); domain.CodeOf(err) != domain.CodeNotFound {
-			t.Errorf("%q: error = %v, want %s", name, err, domain.CodeNotFound)
+		_, err := u.Tool(t.Context(), name, app.StatisticsQuery{})
+		if domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), "name must be") {
+			t.Errorf("%q: error = %v, want one that says what a name is", name, err)
 		}
+	}
+}
+
+// Error types are kept for 90 days and calls for 730, by the day.
+func TestWindowsBeforeEverythingThatIsKept(t *testing.T) {
+	u := statisticsOf(t, app.StatisticsConfig{})
+	old := app.StatisticsQuery{Start: "2024-01-01", End: "2024-03-01"}
+	if _, err := u.Overview(t.Context(), old); domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), "start ") {
+		t.Errorf("calls: error = %v, want one that names start", err)
+	}
+	old = app.StatisticsQuery{Start: "2026-06-01", End: "2026-07-01"}
+	overview, err := u.Overview(t.Context(), old)
+	if c := overview.Coverage; err != nil || !c.CallsFrom.Equal(c.Window.Start) || !c.ErrorsFrom.Equal(c.Window.End) {
+		t.Errorf("calls without error types: %+v, %v", c, err)
+	}
+	if _, err := u.Errors(t.Context(), old); domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), "start ") {
+		t.Errorf("error types: error = %v, want one that names start", err)
+	}
+	old.End = "2026-09-01"
+	if report, err := u.Errors(t.Context(), old); err != nil || !report.Coverage.ErrorsFrom.Equal(time.Date(2026, 8, 25, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("some error types: %+v, %v", report.Coverage, err)
 	}
 }
 
@@ -291,10 +324,7 @@ func TestStatisticsAgree(t *testing.T) {
 			rt.Fatal(err)
 		}
 		checkAll(rt, &all, int64(minimum))
-		want := countOf(events, all.Overview.Coverage.Window, query.Filter)
-		if hidesGroup(events, all.Overview.Coverage.Window, query.Filter, int64(minimum)) {
-			want = 0
-		}
+		want := newOracle(world{events, int64(minimum)}).counted(all.Overview.Coverage.Window, query.Filter)
 		if got := all.Overview.Summary.Calls; got != want {
 			rt.Fatalf("%d calls, want %d", got, want)
 		}
@@ -306,46 +336,6 @@ func TestStatisticsAgree(t *testing.T) {
 	})
 }
 
-// hidesGroup reports whether the filter names a country or version that the
-// list of these, with the rest of the filter or without the other one, folds.
-func hidesGroup(events []domain.Event, w domain.Window, f domain.Filter, minimum int64) bool {
-	countries := func(rest domain.Filter) []domain.GroupCount {
-		return groupsOf(events, func(e domain.Event) string { return e.Country }, func(country string) int64 {
-			rest.Country = country
-			return countOf(events, w, rest)
-		})
-	}
-	versions := func(rest domain.Filter) []domain.GroupCount {
-		return groupsOf(events, func(e domain.Event) string { return e.Version }, func(version string) int64 {
-			rest.Version = version
-			return countOf(events, w, rest)
-		})
-	}
-	folds := func(groups []domain.GroupCount, value string) bool {
-		shown := domain.FoldSmallGroups(groups, minimum)
-		return !slices.ContainsFunc(shown, func(g domain.GroupCount) bool { return g.Value == value })
-	}
-	wide := domain.Filter{Tool: f.Tool, Service: f.Service}
-	return minimum > 0 && (f.Country != "" && (folds(countries(f), f.Country) || folds(countries(wide), f.Country)) ||
-		f.Version != "" && (folds(versions(f), f.Version) || folds(versions(wide), f.Version)))
-}
-
-func groupsOf(events []domain.Event, value func(domain.Event) string, count func(string) int64) []domain.GroupCount {
-	counts := make(map[string]int64)
-	for _, e := range events {
-		if v := value(e); v != "" {
-			counts[v] = count(v)
-		}
-	}
-	var groups []domain.GroupCount
-	for v, n := range counts {
-		if n > 0 {
-			groups = append(groups, domain.GroupCount{Value: v, Calls: n})
-		}
-	}
-	return groups
-}
-
 func drawFilter(t *rapid.T) domain.Filter {
 	return domain.Filter{
 		Tool:    rapid.SampledFrom([]string{"", "", "get_alerts", domain.OtherName}).Draw(t, "tool"),
@@ -353,10 +343,6 @@ func drawFilter(t *rapid.T) domain.Filter {
 		Country: rapid.SampledFrom([]string{"", "", "", "US"}).Draw(t, "country"),
 		Service: rapid.SampledFrom([]string{"", "", "", "noaa"}).Draw(t, "service"),
 	}
-}
-
-func countOf(events []domain.Event, w domain.Window, f domain.Filter) int64 {
-	return int64(len(matching(events, w, f)))
 }
 
 func matching(events []domain.Event, w domain.Window, f domain.Filter) []domain.Event {

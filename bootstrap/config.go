@@ -58,6 +58,10 @@ type Config struct {
 
 	PrivacyMinCount int `env:"PRIVACY_MIN_COUNT" envDefault:"5"`
 
+	CacheTTLSeconds   int    `env:"CACHE_TTL_SECONDS" envDefault:"300"`
+	CacheStaleSeconds int    `env:"CACHE_STALE_SECONDS" envDefault:"3600"`
+	CORSOrigin        string `env:"CORS_ORIGIN" envDefault:"https://weather-mcp.dev,https://analytics.weather-mcp.dev,http://localhost:3000"`
+
 	// Role is what the process was started to do.
 	Role Role `env:"-"`
 
@@ -146,4 +150,22 @@ func (c Config) statistics() app.StatisticsConfig {
 		PrivacyMinCount:   c.PrivacyMinCount,
 		Retention:         c.retention(),
 	}
+}
+
+func (c Config) answers(o Options) app.AnswersConfig {
+	return app.AnswersConfig{
+		Fresh: time.Duration(c.CacheTTLSeconds) * time.Second,
+		Stale: time.Duration(c.CacheStaleSeconds) * time.Second,
+		Revision: fmt.Sprintf("%q %s %s %d %v",
+			o.Version, c.Catalogue.Revision(), c.UnknownTool, c.PrivacyMinCount, c.retention()),
+	}
+}
+
+// walkTime is for how long the pages of a list can be walked.
+const walkTime = 10 * time.Minute
+
+// pages lets every first page that is answered be walked from.
+func (c Config) pages(o Options) app.PagesConfig {
+	a := c.answers(o)
+	return app.PagesConfig{Lifetime: a.Fresh + a.Stale + walkTime}
 }

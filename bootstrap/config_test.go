@@ -68,6 +68,12 @@ func TestDefaults(t *testing.T) {
 	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 5 || got.CountUnknownTools {
 		t.Errorf("statistics are %+v", got)
 	}
+	if got := bootstrap.AnswersOf(config, bootstrap.Options{}); got.Fresh != 5*time.Minute || got.Stale != time.Hour {
+		t.Errorf("answers are %+v", got)
+	}
+	if got := bootstrap.PagesOf(config, bootstrap.Options{}).Lifetime; got != 75*time.Minute {
+		t.Errorf("pages are kept for %v", got)
+	}
 }
 
 func TestSettingsTakeEffect(t *testing.T) {
@@ -96,6 +102,30 @@ func TestSettingsTakeEffect(t *testing.T) {
 	}
 }
 
+// What changes answers changes the revision under which they are kept.
+func TestAnswersOfOtherSettingsAreNotGiven(t *testing.T) {
+	catalogue := write(t, "catalogue.json", `{"tools":["get_tides"],"services":["noaa"]}`)
+	seen := map[string]string{}
+	for _, environ := range []string{
+		"PORT=1", "PRIVACY_MIN_COUNT=6", "UNKNOWN_TOOL=count", "HOURLY_RETENTION_DAYS=31", "CATALOGUE_FILE=" + catalogue, "version",
+	} {
+		config, options := load(t, environ), bootstrap.Options{Version: "1"}
+		if environ == "version" {
+			options.Version = "2"
+		}
+		revision := bootstrap.AnswersOf(config, options).Revision
+		if other, ok := seen[revision]; ok {
+			t.Errorf("%s and %s share the revision %s", environ, other, revision)
+		}
+		seen[revision] = environ
+	}
+	one, two := load(t, "PORT=1"), load(t, "PORT=2", "CACHE_TTL_SECONDS=1")
+	a, b := bootstrap.AnswersOf(one, bootstrap.Options{}), bootstrap.AnswersOf(two, bootstrap.Options{})
+	if a.Revision != b.Revision || b.Fresh != time.Second {
+		t.Errorf("answers are %+v and %+v", a, b)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	tests := map[string]struct{ variable, says string }{
 		"PORT=x":                       {"PORT", `is "x": give a whole number`},
@@ -121,6 +151,11 @@ func TestProblems(t *testing.T) {
 		"DAILY_RETENTION_DAYS=9999999": {"DAILY_RETENTION_DAYS", "from 1 to"},
 		"ERRORS_RETENTION_DAYS=0":      {"ERRORS_RETENTION_DAYS", "from 1 to"},
 		"PRIVACY_MIN_COUNT=-1":         {"PRIVACY_MIN_COUNT", "from 0 to"},
+		"CACHE_TTL_SECONDS=-1":         {"CACHE_TTL_SECONDS", "from 0 to 86400"},
+		"CACHE_TTL_SECONDS=5m":         {"CACHE_TTL_SECONDS", "whole number"},
+		"CACHE_STALE_SECONDS=2592001":  {"CACHE_STALE_SECONDS", "from 0 to 2592000"},
+		"CORS_ORIGIN=weather-mcp.dev":  {"CORS_ORIGIN", `is "weather-mcp.dev": give origins as scheme://host`},
+		"CORS_ORIGIN=https://a.org,*":  {"CORS_ORIGIN", "give it alone"},
 		"WORKER_HEALTH_PORT=65536":     {"WORKER_HEALTH_PORT", "from 0 to 65535"},
 		"DB_MAX_CONNECTIONS=1":         {"DB_MAX_CONNECTIONS", "from 2 to"},
 		"MIGRATE_ON_START=maybe":       {"MIGRATE_ON_START", `is "maybe": give true or false`},

@@ -8,6 +8,8 @@ var (
 	RetentionOf    = Config.retention
 	StatisticsOf   = Config.statistics
 	ProcessOf      = Config.process
+	AnswersOf      = Config.answers
+	PagesOf        = Config.pages
 	DatabaseURLOf  = (*Config).databaseURL
 	RedisURLOf     = (*Config).redisURL
 	NewFailures    = newFailures

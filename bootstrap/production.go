@@ -15,7 +15,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// productionStorage provides the queue in Redis and the store in PostgreSQL.
+// productionStorage provides queue and cache in Redis and the store in
+// PostgreSQL.
 // Servers that are away are waited for until then, or until ctx ends.
 func productionStorage(ctx context.Context, until time.Time) fx.Option {
 	return fx.Module("production",
@@ -31,6 +32,8 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			fx.Annotate(redis.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
 				fx.As(new(ports.DeadLetters))),
+			func() redis.CacheConfig { return redis.CacheConfig{} },
+			fx.Annotate(redis.NewCache, fx.As(new(ports.StatisticsCache))),
 			fx.Annotate(postgres.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
 				fx.As(new(ports.Rebuilder))),

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -66,6 +67,8 @@ const (
 	maxDays      = 3650
 	maxMinutesMS = 60_000
 	maxRedisDB   = 9999
+	maxTTL       = 86_400
+	maxStale     = 30 * 86_400
 	// A health check must find a connection while a worker stores.
 	minConnections = 2
 	maxConnections = 1000
@@ -94,6 +97,9 @@ func (c *Config) check(p *problems) {
 	p.between("DAILY_RETENTION_DAYS", c.DailyRetentionDays, 1, maxDays)
 	p.between("ERRORS_RETENTION_DAYS", c.ErrorsRetentionDays, 1, maxDays)
 	p.between("PRIVACY_MIN_COUNT", c.PrivacyMinCount, 0, 1_000_000)
+	p.between("CACHE_TTL_SECONDS", c.CacheTTLSeconds, 0, maxTTL)
+	p.between("CACHE_STALE_SECONDS", c.CacheStaleSeconds, 0, maxStale)
+	c.checkOrigins(p)
 	p.between("WORKER_HEALTH_PORT", c.WorkerHealthPort, 0, maxPort)
 	c.checkConnections(p)
 	c.checkServers(p)
@@ -121,6 +127,12 @@ func (c *Config) checkBindAddress(p *problems) {
 	}
 	if _, err := netip.ParseAddr(c.BindAddress); err != nil {
 		p.add("BIND_ADDRESS", fmt.Sprintf("is %q: give an IP address of this machine or localhost, or nothing to listen on all", c.BindAddress))
+	}
+}
+
+func (c *Config) checkOrigins(p *problems) {
+	if _, err := httpapi.ParseOrigins(c.CORSOrigin); err != nil {
+		p.add("CORS_ORIGIN", fmt.Sprintf("is %q: %v", c.CORSOrigin, err))
 	}
 }
 

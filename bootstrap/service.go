@@ -27,6 +27,7 @@ const (
 	finishRequests    = 12 * time.Second
 	finishBatch       = 12 * time.Second
 	finishMaintenance = 2 * time.Second
+	finishAnswers     = 2 * time.Second
 )
 
 // Options are what a program decides and no operator. Zero values mean the
@@ -36,7 +37,7 @@ type Options struct {
 	Log *slog.Logger
 	// Version is the program's.
 	Version string
-	// Storage provides the ports of queue and store. Default what the
+	// Storage provides the ports of queue, store and cache. Default what the
 	// configuration names: PostgreSQL and Redis, or [EmbeddedStorage].
 	Storage fx.Option
 	// Clock is the time that events are judged and counted by. Default the
@@ -150,7 +151,7 @@ func newContainerLog(log *slog.Logger) fxevent.Logger {
 func useCases() fx.Option {
 	return fx.Module("usecases",
 		fx.Provide(
-			Config.Validator, Config.retention, Config.process, Config.statistics,
+			Config.Validator, Config.retention, Config.process, Config.statistics, Config.answers, Config.pages,
 			func(c Config) *domain.Catalogue { return c.Catalogue },
 			fx.Annotate(func() system.BatchIDs { return system.BatchIDs{} }, fx.As(new(ports.BatchIDs))),
 			domain.NewValidator,
@@ -161,12 +162,31 @@ func useCases() fx.Option {
 			app.NewRebuild,
 			app.NewDeadLetters,
 			app.NewStatistics,
+			app.NewPages,
+			newAnswers,
 			fx.Annotate(app.NewStatus, fx.ParamTags(checksGroup)),
 			newUseCases,
 		),
 	)
 }
 
-func newUseCases(i *app.Ingest, e *app.Explain, s *app.Statistics, h *app.Status) httpapi.UseCases {
-	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Status: h}
+// newAnswers ends computations before the store is closed. By then requests
+// are finished, so only stale answers are still being renewed.
+func newAnswers(
+	lc fx.Lifecycle, cache ports.StatisticsCache, clock ports.Clock, log *slog.Logger, config app.AnswersConfig,
+) *app.Answers {
+	answers := app.NewAnswers(cache, clock, log, config)
+	lc.Append(fx.StopHook(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, finishAnswers)
+		defer cancel()
+		return answers.Close(ctx)
+	}))
+	return answers
+}
+
+// newUseCases gathers what the web offers.
+func newUseCases(
+	i *app.Ingest, e *app.Explain, s *app.Statistics, p *app.Pages, a *app.Answers, h *app.Status,
+) httpapi.UseCases {
+	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Pages: p, Answers: a, Status: h}
 }

@@ -58,7 +58,7 @@ func (l *lines) String() string {
 // start runs the service until stop or the end of the test.
 func start(t *testing.T, storage fx.Option, environ ...string) *running {
 	t.Helper()
-	config := load(t, append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1"}, environ...)...)
+	config := load(t, append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "CACHE_TTL_SECONDS=0"}, environ...)...)
 	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	log := &lines{}
@@ -139,6 +139,33 @@ func (r *running) awaitCalls(t *testing.T, want int) {
 	}
 }
 
+// The embedded service keeps answers in memory, for the pages configured.
+func TestAnswersAreKept(t *testing.T) {
+	service := start(t, bootstrap.EmbeddedStorage(), "DATA_DIR="+t.TempDir(), "CACHE_TTL_SECONDS=300", "CORS_ORIGIN=https://a.test")
+	for range 3 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.url+"/v1/stats/all", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Origin", "https://a.test")
+		answer, err := fresh.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "https://a.test" {
+			t.Errorf("Access-Control-Allow-Origin = %q", got)
+		}
+		if got := answer.Header.Get("Cache-Control"); !strings.HasPrefix(got, "public, max-age=") {
+			t.Errorf("Cache-Control = %q", got)
+		}
+	}
+	_, status := ask(t, http.MethodGet, service.url+"/v1/status", "")
+	if !bytes.Contains(status, []byte(`"cache":{"hits":2,"stale":0,"misses":1,`)) {
+		t.Errorf("status is %s", status)
+	}
+}
+
 // inMemory provides the storage ports from memory.
 func inMemory(queue *memory.Queue, store ports.EventStore, reader *memory.Store) fx.Option {
 	return fx.Options(
@@ -146,6 +173,7 @@ func inMemory(queue *memory.Queue, store ports.EventStore, reader *memory.Store)
 		fx.Provide(
 			func() (ports.EventQueue, ports.Deliveries, ports.QueueMeter) { return queue, queue, queue },
 			func() (ports.EventStore, ports.StatisticsReader, ports.Maintainer) { return store, reader, reader },
+			func() ports.StatisticsCache { return memory.NewCache(memory.CacheConfig{}) },
 		),
 	)
 }

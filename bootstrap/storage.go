@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
@@ -29,7 +30,8 @@ func storage(ctx context.Context, config Config, o Options) fx.Option {
 	}
 }
 
-// EmbeddedStorage provides the queue and the store on SQLite under DATA_DIR.
+// EmbeddedStorage provides the queue and the store on SQLite under DATA_DIR,
+// and the cache in memory.
 func EmbeddedStorage() fx.Option {
 	return fx.Module("embedded",
 		fx.Supply(StoreName("sqlite")),
@@ -44,6 +46,8 @@ func EmbeddedStorage() fx.Option {
 			fx.Annotate(sqlite.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
 				fx.As(new(ports.Rebuilder))),
+			func(o Options) memory.CacheConfig { return memory.CacheConfig{Clock: o.Clock} },
+			fx.Annotate(memory.NewCache, fx.As(new(ports.StatisticsCache))),
 		),
 	)
 }

@@ -51,8 +51,9 @@ type endpoint struct {
 	port     int
 }
 
-func newHTTPConfig(c Config, o Options, store StoreName) httpapi.Config {
-	return httpapi.Config{BodyLimit: c.BodyLimit(), Version: o.Version, Store: string(store)}
+func newHTTPConfig(c Config, o Options, store StoreName) (httpapi.Config, error) {
+	origins, err := httpapi.ParseOrigins(c.CORSOrigin)
+	return httpapi.Config{BodyLimit: c.BodyLimit(), Origins: origins, Version: o.Version, Store: string(store)}, err
 }
 
 // The bounds of a connection. A request that takes longer to arrive than

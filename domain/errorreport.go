@@ -23,8 +23,9 @@ type ErrorTypeSummary struct {
 // errorTypes sums up every error type, the most frequent first.
 func (r *Reading) errorTypes() []ErrorTypeSummary {
 	sums := make(map[string]*ErrorSummary)
-	for i := range r.errors {
-		entry(sums, r.errors[i].ErrorType).Merge(&r.errors[i].ErrorSummary)
+	for _, row := range r.errors {
+		row.Versions = r.disclosure.tellVersions(row.Bucket, row.Versions)
+		entry(sums, row.ErrorType).Merge(&row.ErrorSummary)
 	}
 	calls, errs := r.callsFrom(r.coverage.ErrorsFrom)
 	shown, _ := r.shown(DimensionVersion)

@@ -165,6 +165,9 @@ func (f Filter) Grain() Grain {
 	return g
 }
 
+// private reports whether the filter names a group that may be hidden.
+func (f Filter) private() bool { return f.Grain()&privateGrain != 0 }
+
 // Matches reports whether the group, whose grain must hold the filter's
 // dimensions, passes.
 func (f Filter) Matches(k Group) bool {

@@ -10,7 +10,8 @@ type ToolSummary struct {
 type Overview struct {
 	Coverage Coverage
 	Summary  CallSummary
-	// UniqueVersions is how many client versions were seen.
+	// UniqueVersions is how many client versions were seen; all those that are
+	// hidden count as one.
 	UniqueVersions int64
 	// ActiveInstalls is how many distinct session hashes were seen, an
 	// estimate and a lower bound: only clients at the detailed level send one.
@@ -30,11 +31,25 @@ func (r *Reading) Overview() Overview {
 	return Overview{
 		Coverage:       r.coverage,
 		Summary:        callSummaryOf(&r.total),
-		UniqueVersions: int64(len(r.tallies(DimensionVersion))),
+		UniqueVersions: r.uniqueVersions(),
 		ActiveInstalls: r.total.Sessions.Estimate(),
 		Tools:          r.tools(),
 		Errors:         errs[:min(len(errs), MaxErrorsShown)],
 	}
+}
+
+func (r *Reading) uniqueVersions() int64 {
+	named, rest := int64(0), r.total.Calls
+	for _, t := range r.tallies(DimensionVersion) {
+		if t.Value != OtherName {
+			named++
+			rest -= t.Calls
+		}
+	}
+	if rest > 0 {
+		named++
+	}
+	return named
 }
 
 func (r *Reading) tools() []ToolSummary {

@@ -131,3 +131,122 @@ func checkNeeded(t *rapid.T, counts, hidden map[string]int64, minimum int64) {
 		t.Fatalf("%v hides more than one beside the small ones", hidden)
 	}
 }
+
+// onDays returns n calls like the given one on each of the days before that of
+// statisticsNow that have so many: counts[0] the day before it, and so on.
+func onDays(t *testing.T, like domain.Event, counts ...int) []domain.Event {
+	t.Helper()
+	var events []domain.Event
+	for i, n := range counts {
+		for _, e := range calls(t, n, like) {
+			e.Hour = e.Hour.AddDate(0, 0, -1-i)
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// scopeOfDays is about the last 30 days in days, with a minimum of 5.
+func scopeOfDays(t *testing.T) domain.Scope {
+	t.Helper()
+	scope := scopeOf(t, "30d")
+	scope.PrivacyMinCount = 5
+	return scope
+}
+
+func TestGroupsAreToldOnTheDaysOnWhichTheyAreLarge(t *testing.T) {
+	events := slices.Concat(
+		onDays(t, domain.Event{Country: "US"}, 20, 20, 20),
+		onDays(t, domain.Event{Country: "DE"}, 6, 6, 0),
+		onDays(t, domain.Event{Country: "LI"}, 0, 2, 3), // takes DE with it, then US
+	)
+	countries := reading(t, scopeOfDays(t), events).Tool("get_alerts").Countries
+	equal(t, "countries", countries, domain.CountryReport{Countries: []domain.CountryShare{
+		{Code: "US", Name: "United States", Calls: 40, Percentage: 51.9481},
+		{Code: "DE", Name: "Germany", Calls: 6, Percentage: 7.7922},
+		{Code: "other", Name: "Other", Calls: 31, Percentage: 40.2597},
+	}})
+}
+
+func TestDaysWithTooFewCallsAreNotToldAtAll(t *testing.T) {
+	events := slices.Concat(
+		onDays(t, domain.Event{Country: "US", Version: "1.0"}, 20, 2),
+		onDays(t, domain.Event{Country: "LI", Version: "1.1"}, 0, 1),
+	)
+	r := reading(t, scopeOfDays(t), events)
+	equal(t, "countries", r.Tool("get_alerts").Countries, domain.CountryReport{Without: 3, Countries: []domain.CountryShare{
+		{Code: "US", Name: "United States", Calls: 20, Percentage: 100},
+	}})
+	if o := r.Overview(); o.Summary.Calls != 23 || o.UniqueVersions != 2 {
+		t.Errorf("%d calls of %d versions, want 23 of 1.0 and the rest", o.Summary.Calls, o.UniqueVersions)
+	}
+}
+
+func TestErrorsNameVersionsByTheDay(t *testing.T) {
+	failed := domain.Event{Status: domain.StatusError, ErrorType: "timeout", Version: "1.1"}
+	events := slices.Concat(
+		onDays(t, domain.Event{Version: "1.0"}, 20, 20),
+		onDays(t, domain.Event{Version: "1.1"}, 20, 1), // is told on the first day,
+		onDays(t, domain.Event{Version: "1.2"}, 20, 1),
+		onDays(t, failed, 0, 3), // but not on that on which it failed
+	)
+	errs := reading(t, scopeOfDays(t), events).ErrorReport().Types
+	if len(errs) != 1 || !slices.Equal(errs[0].AffectedVersions, []string{"other"}) {
+		t.Errorf("errors = %+v, want one that affects other versions", errs)
+	}
+}
+
+func TestAFilterCountsTheDaysOnWhichTheGroupIsTold(t *testing.T) {
+	failed := domain.Event{Country: "DE", Version: "2.0", Status: domain.StatusError, ErrorType: "timeout"}
+	events := slices.Concat(
+		onDays(t, domain.Event{Country: "US", Version: "1.0"}, 20, 20, 20),
+		onDays(t, domain.Event{Country: "FR", Version: "3.0"}, 20, 20, 3),
+		onDays(t, failed, 7, 4, 9),
+	)
+	for name, filter := range map[string]domain.Filter{"country": {Country: "DE"}, "version": {Version: "2.0"}} {
+		t.Run(name, func(t *testing.T) {
+			scope := scopeOfDays(t)
+			scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events))
+			scope.Filter = filter
+			r := reading(t, scope, events)
+			// Of the last day it is hidden for the sake of the others.
+			if o := r.Overview(); o.Summary.Calls != 7 || len(o.Errors) != 1 || o.Errors[0].Count != 7 {
+				t.Errorf("%d calls, errors %+v; want the 7 of the first day", o.Summary.Calls, o.Errors)
+			}
+		})
+	}
+}
+
+// A client may call its version so.
+func TestAFilterByAVersionCalledOther(t *testing.T) {
+	events := slices.Concat(onDays(t, domain.Event{Version: "other"}, 20, 20), onDays(t, domain.Event{Version: "2.0"}, 0, 4))
+	for minimum, want := range map[int]int64{0: 40, 5: 0} {
+		scope := scopeOfDays(t)
+		scope.PrivacyMinCount, scope.Filter.Version = minimum, domain.OtherName
+		if minimum > 0 {
+			scope.Disclosure = domain.NewDisclosure(minimum, selected(t, scope.Window, events))
+		}
+		if got := reading(t, scope, events).Overview().Summary.Calls; got != want {
+			t.Errorf("minimum %d: %d calls, want %d", minimum, got, want)
+		}
+	}
+}
+
+func TestAFurtherBreakdownNarrowsWhatIsTold(t *testing.T) {
+	events := slices.Concat(
+		onDays(t, domain.Event{Country: "US", Tool: "get_alerts"}, 9, 20),
+		onDays(t, domain.Event{Country: "DE", Tool: "get_alerts"}, 6, 8),
+		onDays(t, domain.Event{Country: "FR", Tool: "get_alerts"}, 3, 5),
+		onDays(t, domain.Event{Country: "FR", Tool: "get_forecast"}, 50, 0),
+		onDays(t, domain.Event{Country: "LI", Tool: "get_forecast"}, 0, 2), // takes FR with it
+	)
+	alerts := slices.DeleteFunc(slices.Clone(events), func(e domain.Event) bool { return e.Tool != "get_alerts" })
+	scope := scopeOfDays(t)
+	scope.Filter.Tool = "get_alerts"
+	scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events), selected(t, scope.Window, alerts))
+	equal(t, "countries", reading(t, scope, events).Tool("get_alerts").Countries.Countries, []domain.CountryShare{
+		{Code: "US", Name: "United States", Calls: 29, Percentage: 56.8627},
+		{Code: "DE", Name: "Germany", Calls: 8, Percentage: 15.6863},
+		{Code: "other", Name: "Other", Calls: 14, Percentage: 27.451},
+	})
+}

@@ -14,21 +14,25 @@ type Coverage struct {
 	// where what came before is no longer kept.
 	CallsFrom time.Time
 	// ErrorsFrom is the same for error types. It is never before CallsFrom, so
-	// that a share of the calls since then can be told.
+	// that a share of the calls since then can be told; it is the window's end
+	// where none are kept.
 	ErrorsFrom time.Time
 }
 
 func newCoverage(w Window, c Cutoffs) Coverage {
-	calls, errs := c.Hourly, c.HourlyErrors
-	if w.Resolution == Daily {
-		calls, errs = c.Daily, c.DailyErrors
-	}
-	from := latest(w.Start, calls)
-	return Coverage{Window: w, CallsFrom: from, ErrorsFrom: latest(from, errs)}
+	from := latest(w.Start, c.calls(w.Resolution))
+	return Coverage{Window: w, CallsFrom: from, ErrorsFrom: earliest(latest(from, c.errors(w.Resolution)), w.End)}
 }
 
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 	return b
@@ -43,8 +47,21 @@ type Scope struct {
 	// PrivacyMinCount is the least number of calls of a country or version
 	// that may be told; see [FoldSmallGroups].
 	PrivacyMinCount int
+	// Disclosure says what may be told on which day. Without one, the days are
+	// decided by what was selected, which is right for whole days without a
+	// filter.
+	Disclosure *Disclosure
 	// Hidden says that the filter names a group that no list shows.
 	Hidden bool
+}
+
+// tells reports whether the filter names nothing that is hidden on the
+// bucket's day.
+func (s *Scope) tells(bucket time.Time) bool {
+	return !slices.ContainsFunc(PrivateDimensions(), func(d Dimension) bool {
+		value := s.Filter.Value(d)
+		return value != "" && !s.Disclosure.names(d, bucket, value)
+	})
 }
 
 // Reading is what the store said for one answer. Its methods are pure
@@ -52,40 +69,59 @@ type Scope struct {
 // comment which breakdowns beside them. Numbers are finite and rounded: rates
 // to 4 decimals, milliseconds to 1.
 type Reading struct {
-	coverage Coverage
-	minimum  int64
-	rollups  map[Dimension][]RollupRow
-	errors   []ErrorRow
-	total    Rollup
+	coverage   Coverage
+	minimum    int64
+	disclosure *Disclosure
+	rollups    map[Dimension][]RollupRow
+	errors     []ErrorRow
+	total      Rollup
 }
 
 // NewReading prepares the selected rows for the statistics of the scope.
 //
-// A filter by country or version that names a hidden group, or leaves fewer
-// calls than PrivacyMinCount, is read as if there were none. Otherwise the
-// groups that no list shows could be had by asking for them one by one.
+// A filter by country or version counts the days on which the group is told.
+// One that names a hidden group, or leaves fewer calls than PrivacyMinCount, is
+// read as if there were none. Otherwise the groups that no list shows could be
+// had by asking for them one by one.
 func NewReading(scope Scope, selected Selected) *Reading {
+	if scope.Disclosure == nil && scope.PrivacyMinCount > 0 {
+		scope.Disclosure = NewDisclosure(scope.PrivacyMinCount, selected)
+	}
 	r := &Reading{
-		coverage: newCoverage(scope.Window, scope.Cutoffs),
-		minimum:  int64(scope.PrivacyMinCount),
-		rollups:  make(map[Dimension][]RollupRow, len(selected.Rollups)),
+		coverage:   newCoverage(scope.Window, scope.Cutoffs),
+		minimum:    int64(scope.PrivacyMinCount),
+		disclosure: scope.Disclosure,
+		rollups:    make(map[Dimension][]RollupRow, len(selected.Rollups)),
 	}
 	for by, rows := range selected.Rollups {
-		r.rollups[by] = rowsFrom(rows, r.coverage.CallsFrom)
+		r.rollups[by] = scope.told(rowsFrom(rows, r.coverage.CallsFrom))
 	}
 	for _, row := range selected.Errors {
-		if !row.Bucket.Before(r.coverage.ErrorsFrom) {
+		if !row.Bucket.Before(r.coverage.ErrorsFrom) && scope.tells(row.Bucket) {
 			r.errors = append(r.errors, row)
 		}
 	}
 	for i := range r.rollups[DimensionNone] {
 		r.total.Merge(&r.rollups[DimensionNone][i].Rollup)
 	}
-	private := scope.Filter.Country != "" || scope.Filter.Version != ""
-	if scope.Hidden || private && r.total.Calls < r.minimum {
+	if scope.Hidden || scope.Filter.private() && r.total.Calls < r.minimum {
 		r.rollups, r.errors, r.total = nil, nil, Rollup{}
 	}
 	return r
+}
+
+// told leaves out the days on which the filter's group is hidden.
+func (s *Scope) told(rows []RollupRow) []RollupRow {
+	if !s.Filter.private() {
+		return rows
+	}
+	told := make([]RollupRow, 0, len(rows))
+	for i := range rows {
+		if s.tells(rows[i].Bucket) {
+			told = append(told, rows[i])
+		}
+	}
+	return told
 }
 
 // rowsFrom leaves out what comes before from; rows are ascending.
@@ -130,12 +166,12 @@ type tally struct {
 }
 
 // tallies counts the calls for each value of d, the most called first; calls
-// without a value are not among them.
+// without a value that may be told are not among them.
 func (r *Reading) tallies(d Dimension) []tally {
 	sums := make(map[string]*tally)
 	for i := range r.rollups[d] {
 		row := &r.rollups[d][i]
-		if value := row.Group.Value(d); value != "" {
+		if value := r.disclosure.tell(d, row.Bucket, row.Group.Value(d)); value != "" {
 			sum := entry(sums, value)
 			sum.Value = value
 			sum.Calls += row.Rollup.Calls

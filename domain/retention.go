@@ -46,3 +46,25 @@ func (r Retention) Cutoffs(now time.Time) Cutoffs {
 		Batches:      now.Add(-max(r.Events, minBatchRetention)),
 	}
 }
+
+// ForErrors cuts calls where error types are cut, for an answer that is about
+// these alone.
+func (c Cutoffs) ForErrors() Cutoffs {
+	c.Hourly, c.Daily = latest(c.Hourly, c.HourlyErrors), latest(c.Daily, c.DailyErrors)
+	return c
+}
+
+// calls cuts the aggregates of the resolution, and errors its error summaries.
+func (c Cutoffs) calls(r Resolution) time.Time {
+	if r == Daily {
+		return c.Daily
+	}
+	return c.Hourly
+}
+
+func (c Cutoffs) errors(r Resolution) time.Time {
+	if r == Daily {
+		return c.DailyErrors
+	}
+	return c.HourlyErrors
+}

@@ -86,7 +86,7 @@ type CountryReport struct {
 	// [FoldSmallGroups].
 	Countries []CountryShare
 	// Without counts all other calls: those that named no country, and those
-	// of countries too small to be shown even together.
+	// of countries too small to be shown even together, in all or on their day.
 	Without int64
 }
 

@@ -98,16 +98,6 @@ func (p Period) Window(now time.Time) Window {
 	}
 }
 
-// WindowBetween returns the window that covers [start, end): start is floored
-// to its bucket and end is raised to the next bucket's start.
-func WindowBetween(start, end time.Time) (Window, error) {
-	if !start.Before(end) {
-		return Window{}, NewError(CodeInvalid, nil, "start must be before end")
-	}
-	r := resolutionFor(end.Sub(start))
-	return Window{Start: r.Floor(start), End: r.ceil(end), Resolution: r}, nil
-}
-
 func resolutionFor(length time.Duration) Resolution {
 	if length <= MaxHourlyWindow {
 		return Hourly
@@ -123,6 +113,11 @@ func (w Window) Buckets() []time.Time {
 		buckets[i] = w.Start.Add(time.Duration(i) * w.Resolution.Length())
 	}
 	return buckets
+}
+
+// Days returns the whole UTC days that the window touches.
+func (w Window) Days() Window {
+	return Window{Start: Daily.Floor(w.Start), End: Daily.ceil(w.End), Resolution: Daily}
 }
 
 // Contains reports whether t lies in the window.

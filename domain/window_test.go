@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -155,63 +153,8 @@ func TestPeriodWindow(t *testing.T) {
 	}
 }
 
-func TestWindowBetween(t *testing.T) {
-	tests := []struct {
-		name, start, end, wantStart, wantEnd string
-		resolution                           domain.Resolution
-	}{
-		{
-			"exact hours stay", "2026-11-23T09:00:00Z", "2026-11-23T11:00:00Z",
-			"2026-11-23T09:00:00Z", "2026-11-23T11:00:00Z", domain.Hourly,
-		},
-		{
-			"start goes down and end goes up", "2026-11-23T09:59:59Z", "2026-11-23T10:00:01Z",
-			"2026-11-23T09:00:00Z", "2026-11-23T11:00:00Z", domain.Hourly,
-		},
-		{
-			"the longest of hours", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z",
-			"2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z", domain.Hourly,
-		},
-		{
-			"days", "2026-11-16T00:00:00Z", "2026-11-23T00:00:01Z",
-			"2026-11-16T00:00:00Z", "2026-11-24T00:00:00Z", domain.Daily,
-		},
-		{
-			"other zones", "2026-11-23T00:30:00+05:30", "2026-11-23T02:30:00+05:30",
-			"2026-11-22T19:00:00Z", "2026-11-22T21:00:00Z", domain.Hourly,
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			window, err := domain.WindowBetween(at(t, tt.start), at(t, tt.end))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := domain.Window{Start: at(t, tt.wantStart), End: at(t, tt.wantEnd), Resolution: tt.resolution}
-			if !window.Start.Equal(want.Start) || !window.End.Equal(want.End) || window.Resolution != want.Resolution {
-				t.Errorf("window = %+v\nwant %+v", window, want)
-			}
-			if window.Start.Location() != time.UTC || window.End.Location() != time.UTC {
-				t.Errorf("window = %+v is not in UTC", window)
-			}
-		})
-	}
-}
-
-func TestWindowBetweenRefusesNoTime(t *testing.T) {
-	noon := at(t, "2026-11-23T12:00:00Z")
-	for _, end := range []time.Time{noon, noon.Add(-time.Hour)} {
-		if _, err := domain.WindowBetween(noon, end); domain.CodeOf(err) != domain.CodeInvalid {
-			t.Errorf("until %v: error = %v, want %s", end, err, domain.CodeInvalid)
-		}
-	}
-}
-
 func TestWindowIsHalfOpen(t *testing.T) {
-	window, err := domain.WindowBetween(at(t, "2026-11-23T09:00:00Z"), at(t, "2026-11-23T11:00:00Z"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	window := spanWindow(t, "", "2026-11-23T09:00:00Z", "2026-11-23T11:00:00Z", at(t, statisticsNow))
 	tests := map[string]bool{
 		"2026-11-23T08:59:59Z": false,
 		"2026-11-23T09:00:00Z": true,
@@ -223,28 +166,4 @@ func TestWindowIsHalfOpen(t *testing.T) {
 			t.Errorf("contains %s = %t, want %t", text, got, want)
 		}
 	}
-}
-
-func TestBucketsFillTheWindow(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		start := time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "start"), 0)
-		length := time.Duration(rapid.Int64Range(1, 400*24*3600).Draw(t, "seconds")) * time.Second
-		window, err := domain.WindowBetween(start, start.Add(length))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if window.Start.After(start) || window.End.Before(start.Add(length)) {
-			t.Fatalf("%+v leaves out some of [%v, +%v)", window, start, length)
-		}
-		next := window.Start
-		for _, bucket := range window.Buckets() {
-			if !bucket.Equal(next) || !window.Resolution.Floor(bucket).Equal(bucket) {
-				t.Fatalf("bucket %v, want %v", bucket, next)
-			}
-			next = next.Add(window.Resolution.Length())
-		}
-		if !next.Equal(window.End) {
-			t.Fatalf("the last bucket ends at %v, the window at %v", next, window.End)
-		}
-	})
 }

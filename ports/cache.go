@@ -14,4 +14,13 @@ type StatisticsCache interface {
 
 	// Set keeps the value for the lifetime, in place of any earlier one.
 	Set(ctx context.Context, key string, value []byte, lifetime time.Duration) error
+
+	// Claim makes the holder, whose name no other process has, the one that
+	// may compute the key's value. It returns false while an earlier claim
+	// lasts, be it the holder's own: until its lifetime, counted in real time,
+	// is over or it is released. Values are not touched.
+	Claim(ctx context.Context, key, holder string, lifetime time.Duration) (bool, error)
+
+	// Release ends the holder's claim. Anyone else's stays; none is no error.
+	Release(ctx context.Context, key, holder string) error
 }

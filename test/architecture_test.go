@@ -32,7 +32,7 @@ func TestImportsPointInward(t *testing.T) {
 			}
 		}
 	}
-	for _, folder := range []string{"domain", "ports", "app", "adapters", "bootstrap", "migrations"} {
+	for _, folder := range []string{"domain", "ports", "app", "adapters", "bootstrap", "migrations", "api"} {
 		if seen[folder] == 0 {
 			t.Errorf("no Go file seen in %s", folder)
 		}
@@ -62,6 +62,7 @@ func TestObjectionTo(t *testing.T) {
 		{"ports/mocks/queue.go", module + "app", true},
 		{"app/ingest.go", module + "ports", false},
 		{"app/ingest.go", "log/slog", false},
+		{"app/answers.go", "golang.org/x/sync/singleflight", false},
 		{"app/ingest.go", module + "ports/mocks", true},
 		{"app/ingest.go", module + "adapters/sqlite", true},
 		{"app/ingest.go", "github.com/gomodule/redigo/redis", true},
@@ -83,6 +84,9 @@ func TestObjectionTo(t *testing.T) {
 		{"bootstrap/module.go", "testing", true},
 		{"migrations/migrations.go", "embed", false},
 		{"migrations/migrations.go", module + "domain", true},
+		{"adapters/httpapi/docs.go", module + "api", false},
+		{"api/api.go", "embed", false},
+		{"api/api.go", module + "domain", true},
 		{"migrations/migrations.go", fx, true},
 		{"test/contract/queue.go", "testing", false},
 		{"test/contract/queue.go", module + "adapters/memory", false},
@@ -161,18 +165,19 @@ func objectionTo(file, imported string) string {
 // ruleFor returns the rule of the innermost folder that has one.
 func ruleFor(file string) (rule, bool) {
 	outer := []string{"database/sql", "log", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
-	all := []string{"domain", "ports", "app", "adapters", "bootstrap", "migrations"}
+	all := []string{"domain", "ports", "app", "adapters", "bootstrap", "migrations", "api"}
 	rules := []rule{
 		{folder: "domain", inside: all[:1], banned: append(outer, "log/slog"), outside: []string{
 			"github.com/go-ozzo/ozzo-validation/v4", "github.com/go-json-experiment/json",
 		}},
 		{folder: "ports/mocks", inside: all[:2], banned: outer, outside: []string{"github.com/golang/mock"}},
 		{folder: "ports", inside: all[:2], banned: outer},
-		{folder: "app", inside: all[:3], banned: outer},
+		{folder: "app", inside: all[:3], banned: outer, outside: []string{"golang.org/x/sync"}},
 		// An adapter sees no other adapter: bootstrap alone joins them.
-		{folder: "adapters", inside: []string{"domain", "ports", "app", "migrations", adapterOf(file)}, anyOutside: true},
+		{folder: "adapters", inside: []string{"domain", "ports", "app", "migrations", "api", adapterOf(file)}, anyOutside: true},
 		{folder: "bootstrap", inside: all, anyOutside: true},
 		{folder: "migrations", inside: []string{"migrations"}, anyOutside: true},
+		{folder: "api", banned: outer},
 		{folder: "test", inside: append(all, "test"), anyOutside: true},
 	}
 	i := slices.IndexFunc(rules, func(r rule) bool { return within(file, r.folder) })
@@ -254,7 +259,7 @@ func importsOf(t *testing.T, file string) []string {
 func strangeFolders(folders, ignored []string) []string {
 	known := []string{
 		"domain", "ports", "app", "adapters", "bootstrap", "migrations",
-		"test", "docs", "deploy", "clients",
+		"api", "test", "docs", "deploy", "clients",
 	}
 	return slices.DeleteFunc(slices.Clone(folders), func(name string) bool {
 		return strings.HasPrefix(name, ".") || slices.Contains(known, name) || slices.Contains(ignored, name)

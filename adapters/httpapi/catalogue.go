@@ -1,18 +1,14 @@
 package httpapi
 
 import (
-	"net/http"
-	"strings"
+	"encoding/json"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-type catalogueHandler struct {
-	body catalogueJSON
-	etag string
-}
+type catalogueHandler struct{ catalogue *domain.Catalogue }
 
 type catalogueJSON struct {
 	Revision string   `json:"revision"`
@@ -20,36 +16,19 @@ type catalogueJSON struct {
 	Services []string `json:"services"`
 }
 
-func newCatalogueHandler(c *domain.Catalogue) *catalogueHandler {
-	return &catalogueHandler{
-		body: catalogueJSON{Revision: c.Revision(), Tools: c.Tools(), Services: c.Services()},
-		etag: `"` + c.Revision() + `"`,
-	}
-}
+func newCatalogueHandler(c *domain.Catalogue) *catalogueHandler { return &catalogueHandler{c} }
 
 func (h *catalogueHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
 	r.GET("/v1/catalogue", wrap(h.get))
 }
 
 func (h *catalogueHandler) get(c *gin.Context) error {
-	c.Header("ETag", h.etag)
+	body, err := json.Marshal(catalogueJSON{
+		Revision: h.catalogue.Revision(), Tools: h.catalogue.Tools(), Services: h.catalogue.Services(),
+	})
+	if err != nil {
+		return err
+	}
 	c.Header("Cache-Control", "public, max-age=300")
-	if matchesETag(c.Request.Header.Values("If-None-Match"), h.etag) {
-		c.Status(http.StatusNotModified)
-		return nil
-	}
-	c.JSON(http.StatusOK, h.body)
-	return nil
-}
-
-// matchesETag compares weakly, as If-None-Match asks for (RFC 9110, section
-// 13.1.2). The tag itself must hold no comma.
-func matchesETag(headers []string, etag string) bool {
-	for candidate := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == etag || candidate == "*" {
-			return true
-		}
-	}
-	return false
+	return newRepresentation(jsonType, h.catalogue.Revision(), body).write(c)
 }

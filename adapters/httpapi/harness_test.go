@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,10 +43,13 @@ func batch(events ...string) string { return `{"events":[` + strings.Join(events
 
 // service is a server over memory adapters.
 type service struct {
-	*httpapi.Server
+	http.Handler
 
 	queue *memory.Queue
 	store *memory.Store
+	// away makes reading the store fail.
+	away  *atomic.Bool
+	clock *memory.Clock
 	log   *logBuffer
 	// work takes what is queued into the store.
 	work func(t *testing.T)
@@ -56,6 +61,7 @@ type setup struct {
 	meter    ports.QueueMeter
 	checks   []ports.HealthCheck
 	maxQueue int
+	answers  app.AnswersConfig
 	config   httpapi.Config
 }
 
@@ -77,18 +83,28 @@ func newService(s setup) *service {
 	catalogue := domain.DefaultCatalogue()
 	validator := domain.NewValidator(domain.ValidatorConfig{Catalogue: catalogue})
 	process := app.NewProcess(queue, store, slog.New(slog.DiscardHandler), app.ProcessConfig{PollInterval: time.Millisecond})
-	server := httpapi.New(httpapi.UseCases{
-		Ingest:     app.NewIngest(validator, s.queue, system.BatchIDs{}, clock),
-		Explain:    app.NewExplain(validator, domain.DefaultRetention(), clock),
-		Statistics: app.NewStatistics(store, clock, app.StatisticsConfig{Catalogue: catalogue}),
-		Status:     app.NewStatus(s.checks, s.meter, store, clock),
-	}, catalogue, log, s.config)
-	return &service{Server: server, queue: queue, store: store, log: buffer, work: func(t *testing.T) {
+	reader := &leavingReader{StatisticsReader: store}
+	useCases := reading(app.NewStatistics(reader, clock, app.StatisticsConfig{Catalogue: catalogue}), clock, log, s.answers)
+	useCases.Ingest = app.NewIngest(validator, s.queue, system.BatchIDs{}, clock)
+	useCases.Explain = app.NewExplain(validator, domain.DefaultRetention(), clock)
+	useCases.Status = app.NewStatus(s.checks, s.meter, store, clock)
+	server := newServer(useCases, catalogue, log, s.config)
+	return &service{Handler: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {
 		t.Helper()
 		if err := process.Step(t.Context(), t.Context()); err != nil {
 			t.Fatalf("worker: %v", err)
 		}
 	}}
+}
+
+// reading are the use cases by which the statistics are read.
+func reading(s *app.Statistics, clock ports.Clock, log *slog.Logger, config app.AnswersConfig) httpapi.UseCases {
+	cache := memory.NewCache(memory.CacheConfig{Clock: clock})
+	return httpapi.UseCases{
+		Statistics: s,
+		Pages:      app.NewPages(s, cache, app.PagesConfig{}),
+		Answers:    app.NewAnswers(cache, clock, log, config),
+	}
 }
 
 // do asks the service; header holds pairs of name and value.
@@ -171,6 +187,20 @@ func checkGolden(t *testing.T, name string, answer []byte) {
 	if !bytes.Equal(indented.Bytes(), want) {
 		t.Errorf("answer differs from %s:\n%s", path, indented.Bytes())
 	}
+}
+
+// leavingReader fails while it is away.
+type leavingReader struct {
+	ports.StatisticsReader
+
+	away atomic.Bool
+}
+
+func (r *leavingReader) Select(ctx context.Context, selection domain.Selection) (domain.Selected, error) {
+	if r.away.Load() {
+		return domain.Selected{}, domain.NewError(domain.CodeUnavailable, errors.New("dial tcp 10.9.8.7:5432"), "the store cannot be read")
+	}
+	return r.StatisticsReader.Select(ctx, selection)
 }
 
 // brokenQueue fails or panics instead of queueing.

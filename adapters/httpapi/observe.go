@@ -5,17 +5,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -96,39 +94,11 @@ func protect(c *gin.Context) (abort bool) {
 			abort = true
 		}
 		c.Abort()
-		refuse(c, panicError(cause))
+		refuse(c, app.PanicError(cause))
 	}()
 	c.Next()
 	return false
 }
-
-// panicError tells where the panic came from and, because its value may hold
-// a client's data, of that only the type; the runtime's own panics hold none.
-func panicError(cause any) error {
-	what := fmt.Sprintf("%T", cause)
-	if err, ok := cause.(runtime.Error); ok {
-		what = err.Error()
-	}
-	return domain.NewError(domain.CodeInternal, fmt.Errorf("%s at %s", what, panicOrigin()), "panic")
-}
-
-// panicOrigin is the function that panicked, with its line.
-func panicOrigin() string {
-	var callers [32]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
-	panicking := false
-	for frame, more := frames.Next(); more; frame, more = frames.Next() {
-		switch {
-		case frame.Function == "runtime.gopanic":
-			panicking = true
-		case panicking && !isRuntime(frame.Function):
-			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
-		}
-	}
-	return "an unknown place"
-}
-
-func isRuntime(function string) bool { return strings.HasPrefix(function, "runtime.") }
 
 // write logs the request.
 func (s *Server) write(c *gin.Context, r *record, took time.Duration) {

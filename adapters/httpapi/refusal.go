@@ -95,9 +95,19 @@ func refuse(c *gin.Context, err error) {
 	if answer.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(answer.retryAfter))
 	}
+	takeBack(c.Writer.Header())
 	body := refusalJSON{Error: answer.code, RetryAfter: answer.retryAfter, RequestID: record.id}
 	body.Details, body.Errors = reasons(err, answer)
 	c.JSON(answer.status, body)
+}
+
+// takeBack removes what a handler has already said of the answer that it
+// failed to give.
+func takeBack(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	for _, name := range []string{"Age", "Link", "Warning"} {
+		h.Del(name)
+	}
 }
 
 // classify finds the reasons that lie in the request's own end.

@@ -17,6 +17,8 @@ type UseCases struct {
 	Ingest     *app.Ingest
 	Explain    *app.Explain
 	Statistics *app.Statistics
+	Pages      *app.Pages
+	Answers    *app.Answers
 	Status     *app.Status
 }
 
@@ -27,6 +29,8 @@ type Config struct {
 	BodyLimit int64
 	// RequestTimeout bounds the work on one request. Default 10 s.
 	RequestTimeout time.Duration
+	// Origins are the web pages that may read the answers. Default none.
+	Origins Origins
 	// Version of the program and Store, the kind of store it uses, are told
 	// by /v1/status.
 	Version, Store string
@@ -50,8 +54,9 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 	read := readRoutes{s.engine}
 	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit)).routes(s.engine, s.handle)
 	newCatalogueHandler(catalogue).routes(read, s.handle)
-	newStatusHandler(u.Status, s.config).routes(read, s.handle)
-	newStatsHandler(u.Statistics, u.Status).routes(read, s.handle)
+	newStatusHandler(u.Status, u.Answers, s.config).routes(read, s.handle)
+	newStatsHandler(u).routes(read, s.handle)
+	newDocsHandler().routes(read, s.handle)
 	return s
 }
 
@@ -59,7 +64,7 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 // /v1/health and /v1/status, and offers nothing else.
 func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server {
 	s := newServer(log, config)
-	newStatusHandler(status, s.config).routes(readRoutes{s.engine}, s.handle)
+	newStatusHandler(status, nil, s.config).routes(readRoutes{s.engine}, s.handle)
 	return s
 }
 
@@ -67,7 +72,7 @@ func newServer(log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
 	s := &Server{engine: newEngine(), log: log, config: config}
-	s.engine.Use(s.observe)
+	s.engine.Use(s.observe, s.cors)
 	s.engine.NoRoute(s.handle(noRoute))
 	s.engine.NoMethod(s.handle(noMethod))
 	return s

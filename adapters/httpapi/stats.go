@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // handlerFunc decodes a request, calls one use case and writes the answer. An
@@ -15,54 +17,112 @@ type handlerFunc func(*gin.Context) error
 
 // statsHandler answers /v1/stats.
 type statsHandler struct {
-	stats  *app.Statistics
-	status *app.Status
+	stats   *app.Statistics
+	pages   *app.Pages
+	answers *app.Answers
+	status  *app.Status
 }
 
-func newStatsHandler(stats *app.Statistics, status *app.Status) *statsHandler {
-	return &statsHandler{stats: stats, status: status}
+func newStatsHandler(u UseCases) *statsHandler {
+	return &statsHandler{stats: u.Statistics, pages: u.Pages, answers: u.Answers, status: u.Status}
 }
 
 func (h *statsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
-	r.GET("/v1/stats/overview", wrap(answerQuery(h.stats.Overview, newOverviewJSON)))
-	r.GET("/v1/stats/all", wrap(answerQuery(h.stats.All, newAllJSON)))
-	r.GET("/v1/stats/tools", wrap(answerQuery(h.stats.Tools, newToolsJSON)))
+	about := func(defaultPeriod string, tell teller) gin.HandlerFunc {
+		return wrap(h.answer(statistic{known: statsParameters(), defaultPeriod: defaultPeriod, tell: tell}))
+	}
+	list := func(tell teller) gin.HandlerFunc {
+		return wrap(h.answer(statistic{known: listParameters(), defaultPeriod: app.DefaultPeriod, tell: tell, paged: true}))
+	}
+	r.GET("/v1/stats/overview", about(app.DefaultPeriod, telling(h.stats.Overview, newOverviewJSON)))
+	r.GET("/v1/stats/all", about(app.DefaultPeriod, telling(h.stats.All, newAllJSON)))
+	r.GET("/v1/stats/tools", list(tellingPage(h.pages.Tools, newToolsJSON)))
 	r.GET("/v1/stats/tool/:name", wrap(h.tool))
-	r.GET("/v1/stats/errors", wrap(answerQuery(h.stats.Errors, newErrorReportJSON)))
-	r.GET("/v1/stats/performance", wrap(answerQuery(h.stats.Performance, newPerformanceJSON)))
+	r.GET("/v1/stats/errors", list(tellingPage(h.pages.Errors, newErrorReportJSON)))
+	r.GET("/v1/stats/performance", about(app.DefaultPerformancePeriod, telling(h.stats.Performance, newPerformanceJSON)))
 	r.GET("/v1/stats/health", wrap(h.health))
 }
 
-// answerQuery answers what the use case tells of the query's window and filter.
-func answerQuery[Told, Answer any](
+// statistic is what is told at one path.
+type statistic struct {
+	known         parameters
+	defaultPeriod string
+	tell          teller
+	// paged says that it is a list.
+	paged bool
+}
+
+// teller tells what a query asks for, encoded to be kept.
+type teller func(context.Context, app.PageQuery) ([]byte, error)
+
+// telling encodes what the use case tells of the query's window and filter.
+func telling[Told, Answer any](
 	ask func(context.Context, app.StatisticsQuery) (Told, error), encode func(*Told) Answer,
-) handlerFunc {
-	known := statsParameters()
-	return func(c *gin.Context) error {
-		query, err := parseStatsQuery(c.Request.URL.RawQuery, known)
+) teller {
+	return func(ctx context.Context, q app.PageQuery) ([]byte, error) {
+		told, err := ask(ctx, q.StatisticsQuery)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		told, err := ask(c.Request.Context(), query)
+		return encodeKept(encode(&told), "")
+	}
+}
+
+// tellingPage encodes what the use case tells of one page of a list.
+func tellingPage[Told, Answer any](
+	ask func(context.Context, app.PageQuery) (app.Page[Told], error), encode func(*app.Page[Told]) Answer,
+) teller {
+	return func(ctx context.Context, q app.PageQuery) ([]byte, error) {
+		page, err := ask(ctx, q)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		answerStats(c, encode(&told))
-		return nil
+		return encodeKept(encode(&page), page.Next)
 	}
 }
 
 func (h *statsHandler) tool(c *gin.Context) error {
-	query, err := parseStatsQuery(c.Request.URL.RawQuery, toolParameters())
-	if err != nil {
-		return err
+	name := c.Param("name") // the computation may outlive c
+	ask := func(ctx context.Context, q app.StatisticsQuery) (domain.ToolDetail, error) {
+		return h.stats.Tool(ctx, name, q)
 	}
-	detail, err := h.stats.Tool(c.Request.Context(), c.Param("name"), query)
-	if err != nil {
-		return err
+	return h.answer(statistic{
+		known: toolParameters(), defaultPeriod: app.DefaultPeriod, tell: telling(ask, newToolDetailJSON),
+	})(c)
+}
+
+// answer answers from what is kept, as far as that goes.
+func (h *statsHandler) answer(s statistic) handlerFunc {
+	return func(c *gin.Context) error {
+		query, err := parseStatsQuery(c.Request.URL.RawQuery, s.known)
+		if err != nil {
+			return err
+		}
+		found, err := h.find(c, s, query)
+		if err != nil {
+			return err
+		}
+		kept, next, err := decodeKept(found.Body)
+		if err != nil {
+			return err
+		}
+		setFreshness(c.Writer.Header(), found)
+		if s.paged {
+			c.Header("Link", pageLinks(c.Request.URL, next))
+		}
+		return kept.write(c)
 	}
-	answerStats(c, newToolDetailJSON(&detail))
-	return nil
+}
+
+// find keeps no page after the first, which is cut from a list that is kept.
+func (h *statsHandler) find(c *gin.Context, s statistic, q app.PageQuery) (app.Answer, error) {
+	compute := func(ctx context.Context) ([]byte, error) { return s.tell(ctx, q) }
+	if q.Cursor != "" {
+		body, err := compute(c.Request.Context())
+		return app.Answer{Body: body}, err
+	}
+	question := fmt.Sprintf("%s %q %s", c.FullPath(), c.Param("name"), s.known.canonical(q, s.defaultPeriod))
+	return h.answers.Get(c.Request.Context(), question, compute)
 }
 
 // health answers 200 in every condition: what it tells is in the body.
@@ -70,13 +130,6 @@ func (h *statsHandler) health(c *gin.Context) error {
 	if _, err := parseStatsQuery(c.Request.URL.RawQuery, nil); err != nil {
 		return err
 	}
-	answerStats(c, newStatsHealthJSON(h.status.Public(c.Request.Context())))
+	c.JSON(http.StatusOK, newStatsHealthJSON(h.status.Public(c.Request.Context())))
 	return nil
-}
-
-// answerStats lets caches keep an answer only to ask whether it still holds:
-// the next event changes it.
-func answerStats(c *gin.Context, body any) {
-	c.Header("Cache-Control", "no-cache")
-	c.JSON(http.StatusOK, body)
 }

@@ -1,6 +1,9 @@
 package httpapi
 
-import "github.com/weather-mcp/weather-mcp-analytics/domain"
+import (
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
 
 type shortErrorJSON struct {
 	Type          string   `json:"type"`
@@ -49,10 +52,12 @@ type errorReportJSON struct {
 	ErrorRate   float64          `json:"error_rate"`
 	Errors      []errorJSON      `json:"errors"`
 	Trend       []errorPointJSON `json:"trend"`
+	pageJSON
 }
 
 // newErrorReportJSON counts all of it from where error types are kept.
-func newErrorReportJSON(r *domain.ErrorReport) errorReportJSON {
+func newErrorReportJSON(page *app.Page[domain.ErrorReport]) errorReportJSON {
+	r := &page.Report
 	coverage := r.Coverage
 	coverage.CallsFrom = coverage.ErrorsFrom
 	return errorReportJSON{
@@ -64,5 +69,6 @@ func newErrorReportJSON(r *domain.ErrorReport) errorReportJSON {
 		Trend: each(r.Trend, func(p *domain.ErrorPoint) errorPointJSON {
 			return errorPointJSON{Timestamp: instant(p.Bucket), Calls: p.Calls, Errors: p.Errors, ErrorRate: p.Rate}
 		}),
+		pageJSON: pageJSON{page.Next},
 	}
 }

@@ -43,10 +43,14 @@ func newStatsService(t *testing.T, minimum int, events ...domain.Event) statsSer
 }
 
 func (s *statsService) serve(minimum int, checks ...ports.HealthCheck) {
-	s.handler = httpapi.New(httpapi.UseCases{
-		Statistics: app.NewStatistics(s.store, s.clock, app.StatisticsConfig{PrivacyMinCount: minimum}),
-		Status:     app.NewStatus(checks, s.queue, s.store, s.clock),
-	}, domain.DefaultCatalogue(), slog.New(slog.DiscardHandler), httpapi.Config{})
+	s.serveWith(app.StatisticsConfig{PrivacyMinCount: minimum}, app.AnswersConfig{}, checks...)
+}
+
+func (s *statsService) serveWith(config app.StatisticsConfig, answers app.AnswersConfig, checks ...ports.HealthCheck) {
+	log := slog.New(slog.DiscardHandler)
+	useCases := reading(app.NewStatistics(s.store, s.clock, config), s.clock, log, answers)
+	useCases.Status = app.NewStatus(checks, s.queue, s.store, s.clock)
+	s.handler = newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{})
 }
 
 func (s *statsService) add(t *testing.T, number int, events ...domain.Event) {
@@ -78,6 +82,16 @@ func (s *statsService) getOK(t *testing.T, path string) any {
 		t.Fatalf("GET %s: %v", path, err)
 	}
 	return body
+}
+
+// getObject is getOK of an answer that is an object.
+func (s *statsService) getObject(t *testing.T, path string) map[string]any {
+	t.Helper()
+	object, ok := s.getOK(t, path).(map[string]any)
+	if !ok {
+		t.Fatalf("GET %s: no object", path)
+	}
+	return object
 }
 
 // sampleCalls are few enough calls of the hours 09:00 and 10:00 to add up by
@@ -308,58 +322,10 @@ func TestStatsOfALongWindowSayFromWhenTheyCount(t *testing.T) {
 	s.clock.Set(contract.Now)
 	retention := domain.DefaultRetention()
 	retention.Hourly = 24 * time.Hour
-	s.handler = httpapi.New(httpapi.UseCases{
-		Statistics: app.NewStatistics(s.store, s.clock, app.StatisticsConfig{Retention: retention}),
-	}, domain.DefaultCatalogue(), slog.New(slog.DiscardHandler), httpapi.Config{})
+	s.serveWith(app.StatisticsConfig{Retention: retention}, app.AnswersConfig{})
 	body, ok := s.getOK(t, "/v1/stats/all?period=7d").(map[string]any)
 	if !ok || body["covered_from"] != "2026-11-22T10:00:00Z" || body["errors_covered_from"] != nil {
 		t.Errorf("hours kept for a day: %v", body)
-	}
-}
-
-func TestStatsRefuseParameters(t *testing.T) {
-	s := newStatsService(t, 0)
-	tests := []struct{ path, says string }{
-		{"/v1/stats/overview?period=", "period has no value"},
-		{"/v1/stats/overview?period", "period has no value"},
-		{"/v1/stats/all?period=24h&period=24h", "period stands there more than once"},
-		{"/v1/stats/all?period=1w", "period must be"},
-		{"/v1/stats/all?period=0h", "period must be"},
-		{"/v1/stats/all?Period=24h", "a parameter is unknown"},
-		{"/v1/stats/tools?limit=10", "the parameter limit is unknown; there is country, period, service, tool, version"},
-		{"/v1/stats/tools?jo%40example.org=1", "a parameter is unknown; there is country, period, service, tool, version"},
-		{"/v1/stats/tools?=1", "a parameter is unknown"},
-		{"/v1/stats/tools?" + strings.Repeat("x", 33) + "=1", "a parameter is unknown"},
-		{"/v1/stats/errors?period=24h;x=1", "the query is not well-formed"},
-		{"/v1/stats/errors?period=%zz", "the query is not well-formed"},
-		{"/v1/stats/performance?country=ZZ", "country must be"},
-		{"/v1/stats/performance?tool=get_rich", "tool must be"},
-		{"/v1/stats/performance?version=1%202", "version must be"},
-		{"/v1/stats/performance?service=NOAA", "service must be"},
-		{"/v1/stats/tool/get_alerts?tool=get_alerts", "the parameter tool is unknown"},
-		{"/v1/stats/tool/get_alerts?period=7y", "period must be"},
-		{"/v1/stats/health?period=24h", "the parameter period is unknown; there is none"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.path, func(t *testing.T) {
-			answer := s.get(t, tt.path)
-			var refusal struct {
-				Error   string   `json:"error"`
-				Details []string `json:"details"`
-			}
-			if err := json.Unmarshal(answer.Body.Bytes(), &refusal); err != nil {
-				t.Fatal(err)
-			}
-			if answer.Code != http.StatusBadRequest || refusal.Error != "validation_failed" {
-				t.Fatalf("%d %s", answer.Code, answer.Body)
-			}
-			if len(refusal.Details) != 1 || !strings.HasPrefix(refusal.Details[0], tt.says) {
-				t.Errorf("details = %q, want %q", refusal.Details, tt.says)
-			}
-			if strings.Contains(answer.Body.String(), "example") {
-				t.Errorf("the answer repeats what was submitted: %s", answer.Body)
-			}
-		})
 	}
 }
 
@@ -378,24 +344,6 @@ func TestStatsFilters(t *testing.T) {
 		body, ok := s.getOK(t, "/v1/stats/errors"+query).(map[string]any)
 		if got, isNumber := body["total_calls"].(json.Number); !ok || !isNumber || got.String() != want {
 			t.Errorf("%q counts %v, want %s", query, body["total_calls"], want)
-		}
-	}
-}
-
-func TestStatsToolName(t *testing.T) {
-	s := newStatsService(t, 0, sampleCalls()...)
-	for path, want := range map[string]int{
-		"/v1/stats/tool/get_forecast":         http.StatusOK,
-		"/v1/stats/tool/get%5Fforecast":       http.StatusOK,
-		"/v1/stats/tool/get_river_conditions": http.StatusOK,
-		"/v1/stats/tool/other":                http.StatusNotFound,
-		"/v1/stats/tool/get_rich":             http.StatusNotFound,
-		"/v1/stats/tool/get%2Fforecast":       http.StatusNotFound,
-		"/v1/stats/tool/%00":                  http.StatusNotFound,
-		"/v1/stats/tool/":                     http.StatusNotFound,
-	} {
-		if answer := s.get(t, path); answer.Code != want {
-			t.Errorf("GET %s: %d, want %d: %s", path, answer.Code, want, answer.Body)
 		}
 	}
 }

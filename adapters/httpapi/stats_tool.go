@@ -1,6 +1,9 @@
 package httpapi
 
-import "github.com/weather-mcp/weather-mcp-analytics/domain"
+import (
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
 
 type shortToolJSON struct {
 	Name                  string  `json:"name"`
@@ -37,10 +40,15 @@ type toolsJSON struct {
 	windowJSON
 
 	Tools []toolJSON `json:"tools"`
+	pageJSON
 }
 
-func newToolsJSON(t *domain.Tools) toolsJSON {
-	return toolsJSON{windowJSON: newWindowJSON(t.Coverage), Tools: each(t.Tools, newToolJSON)}
+func newToolsJSON(page *app.Page[domain.Tools]) toolsJSON {
+	return toolsJSON{
+		windowJSON: newWindowJSON(page.Report.Coverage),
+		Tools:      each(page.Report.Tools, newToolJSON),
+		pageJSON:   pageJSON{page.Next},
+	}
 }
 
 func newToolJSON(t *domain.ToolSummary) toolJSON {

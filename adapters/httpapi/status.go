@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"runtime"
 	"runtime/metrics"
@@ -14,12 +15,14 @@ import (
 )
 
 type statusHandler struct {
-	status         *app.Status
+	status *app.Status
+	// answers is nil where none are given.
+	answers        *app.Answers
 	version, store string
 }
 
-func newStatusHandler(s *app.Status, config Config) *statusHandler {
-	return &statusHandler{status: s, version: config.Version, store: config.Store}
+func newStatusHandler(s *app.Status, a *app.Answers, config Config) *statusHandler {
+	return &statusHandler{status: s, answers: a, version: config.Version, store: config.Store}
 }
 
 func (h *statusHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
@@ -89,6 +92,8 @@ type statusJSON struct {
 	EventsProcessed int64      `json:"events_processed"`
 	LastReceived    string     `json:"last_event_received"`
 	Memory          memoryJSON `json:"memory"`
+	// Cache is there where statistics are answered.
+	Cache *cacheUseJSON `json:"cache,omitempty"`
 }
 
 // queueJSON counts what is accepted and not yet in the statistics.
@@ -97,6 +102,28 @@ type queueJSON struct {
 	Events  int `json:"events"`
 	// Oldest is empty when the queue is.
 	Oldest string `json:"oldest_received"`
+}
+
+// cacheUseJSON counts, since the start, how readers of statistics were served.
+type cacheUseJSON struct {
+	Hits         int64   `json:"hits"`
+	Stale        int64   `json:"stale"`
+	Misses       int64   `json:"misses"`
+	HitRate      float64 `json:"hit_rate"`
+	Computations int64   `json:"computations"`
+	Failures     int64   `json:"failures"`
+	Errors       int64   `json:"errors"`
+}
+
+func (h *statusHandler) cacheUse() *cacheUseJSON {
+	if h.answers == nil {
+		return nil
+	}
+	n := h.answers.Counts()
+	return &cacheUseJSON{
+		Hits: n.Hits, Stale: n.Stale, Misses: n.Misses, HitRate: math.Round(n.HitRate()*10_000) / 10_000,
+		Computations: n.Computations, Failures: n.Failures, Errors: n.CacheErrors,
+	}
 }
 
 // memoryJSON is in bytes.
@@ -124,6 +151,7 @@ func (h *statusHandler) getStatus(c *gin.Context) error {
 		EventsProcessed: pipeline.Activity.Events,
 		LastReceived:    instantOrNone(pipeline.Activity.LastReceived),
 		Memory:          readMemory(),
+		Cache:           h.cacheUse(),
 	})
 	return nil
 }

@@ -3,6 +3,7 @@ package memory
 import (
 	"container/heap"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -30,11 +31,21 @@ type Cache struct {
 	bytes   int
 	entries map[string]*cached
 	queue   expiryQueue
+	claims  map[string]claim
+}
+
+// claim is one process's right to compute a value.
+type claim struct {
+	holder string
+	ends   time.Time
 }
 
 // NewCache returns an empty cache.
 func NewCache(config CacheConfig) *Cache {
-	c := &Cache{maxBytes: config.MaxBytes, clock: config.Clock, entries: make(map[string]*cached)}
+	c := &Cache{
+		maxBytes: config.MaxBytes, clock: config.Clock,
+		entries: make(map[string]*cached), claims: make(map[string]claim),
+	}
 	if c.maxBytes == 0 {
 		c.maxBytes = 16 << 20
 	}
@@ -75,6 +86,36 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	c.bytes += e.size()
 	for len(c.queue) > 0 && (c.bytes > c.maxBytes || !now.Before(c.queue[0].expires)) {
 		c.remove(c.queue[0])
+	}
+	return nil
+}
+
+// Claim asks for the right to compute a value, as ports.StatisticsCache
+// promises.
+func (c *Cache) Claim(ctx context.Context, key, holder string, lifetime time.Duration) (bool, error) {
+	if err := alive(ctx); err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(c.claims, func(_ string, earlier claim) bool { return !now.Before(earlier.ends) })
+	if _, claimed := c.claims[key]; claimed {
+		return false, nil
+	}
+	c.claims[key] = claim{holder: holder, ends: now.Add(lifetime)}
+	return true, nil
+}
+
+// Release gives the right back, as ports.StatisticsCache promises.
+func (c *Cache) Release(ctx context.Context, key, holder string) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claims[key].holder == holder {
+		delete(c.claims, key)
 	}
 	return nil
 }

@@ -67,7 +67,27 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	kept = append(kept, value...)
 	k := &c.pool.keys
 	// Redis forgets the value; by when it is over the clock tells.
-	milliseconds := max(lifetime.Milliseconds()+1, 1)
-	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, k.ends, kept, milliseconds, c.maxEntries)
+	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, k.ends, kept, atLeastOne(lifetime), c.maxEntries)
 	return err
 }
+
+// Claim asks for the right to compute a value, as ports.StatisticsCache
+// promises.
+func (c *Cache) Claim(ctx context.Context, key, holder string, lifetime time.Duration) (bool, error) {
+	claimed := false
+	err := c.pool.call(ctx, "cache.claim", func(ctx context.Context, conn redigo.Conn) error {
+		answer, err := redigo.DoContext(conn, ctx, "SET", c.pool.keys.claims+key, holder, "NX", "PX", atLeastOne(lifetime))
+		claimed = answer != nil
+		return err
+	})
+	return claimed && err == nil, err
+}
+
+// Release gives the right back, as ports.StatisticsCache promises.
+func (c *Cache) Release(ctx context.Context, key, holder string) error {
+	_, err := c.pool.run(ctx, "cache.release", cacheReleaseScript, c.pool.keys.claims+key, holder)
+	return err
+}
+
+// atLeastOne is a lifetime in milliseconds that Redis takes.
+func atLeastOne(lifetime time.Duration) int64 { return max(lifetime.Milliseconds()+1, 1) }

@@ -34,22 +34,25 @@ var (
 	purgeSource string
 	//go:embed scripts/cache_set.lua
 	cacheSetSource string
+	//go:embed scripts/cache_release.lua
+	cacheReleaseSource string
 )
 
 // The scripts, each with the number of its keys.
 var (
-	enqueueScript     = newScript(3, enqueueSource)
-	enqueueOnceScript = newScript(5, enqueueOnceSource)
-	receiveScript     = newScript(4, receiveSource)
-	acknowledgeScript = newScript(2, acknowledgeSource)
-	returnScript      = newScript(2, returnSource)
-	buryScript        = newScript(4, burySource)
-	beatScript        = newScript(2, beatSource)
-	leaveScript       = newScript(3, leaveSource)
-	depthScript       = newScript(3, depthSource)
-	replayScript      = newScript(5, replaySource)
-	purgeScript       = newScript(2, purgeSource)
-	cacheSetScript    = newScript(2, cacheSetSource)
+	enqueueScript      = newScript(3, enqueueSource)
+	enqueueOnceScript  = newScript(5, enqueueOnceSource)
+	receiveScript      = newScript(4, receiveSource)
+	acknowledgeScript  = newScript(2, acknowledgeSource)
+	returnScript       = newScript(2, returnSource)
+	buryScript         = newScript(4, burySource)
+	beatScript         = newScript(2, beatSource)
+	leaveScript        = newScript(3, leaveSource)
+	depthScript        = newScript(3, depthSource)
+	replayScript       = newScript(5, replaySource)
+	purgeScript        = newScript(2, purgeSource)
+	cacheSetScript     = newScript(2, cacheSetSource)
+	cacheReleaseScript = newScript(1, cacheReleaseSource)
 )
 
 func newScript(keys int, source string) *redigo.Script {
@@ -68,6 +71,7 @@ type keys struct {
 	receipts string // begins the key of each receipt
 	cache    string // begins the key of each cached answer
 	ends     string // when each cached answer ends
+	claims   string // begins the key of each claim to compute an answer
 	health   string // proves that writing works
 }
 
@@ -83,6 +87,7 @@ func newKeys(prefix string) keys {
 		receipts: prefix + ":receipt:",
 		cache:    prefix + ":cache:",
 		ends:     prefix + ":cache",
+		claims:   prefix + ":claim:",
 		health:   prefix + ":health",
 	}
 }

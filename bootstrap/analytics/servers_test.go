@@ -157,7 +157,7 @@ func inProcess(t *testing.T, environ []string, args ...string) (address string, 
 	go func() {
 		ended <- program{
 			stdout: io.Discard, stderr: &stderr, dotenv: filepath.Join(t.TempDir(), ".env"),
-			environ: append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1"}, environ...),
+			environ: append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "CACHE_TTL_SECONDS=0"}, environ...),
 			ready:   func(a net.Addr) { ready <- a },
 		}.run(ctx, args)
 	}()
@@ -392,4 +392,29 @@ func TestRebuildBesideARunningServer(t *testing.T) {
 	}
 	post(t, address)
 	awaitCalls(t, address, 4)
+}
+
+// What one API has computed another gives again.
+func TestAPIsShareAnswers(t *testing.T) {
+	environ := append(installation(t), "CACHE_TTL_SECONDS=300")
+	var answers, uses []string
+	for range 2 {
+		address := startProcess(t, environ, "api").address(t)
+		for _, path := range []string{"/v1/stats/all", "/v1/status"} {
+			status, answer := ask(t, http.MethodGet, "http://"+address+path, "")
+			if status != http.StatusOK {
+				t.Fatalf("GET %s: %d %s", path, status, answer)
+			}
+			answers = append(answers, answer)
+		}
+		_, use, _ := strings.Cut(answers[len(answers)-1], `"cache":`)
+		uses = append(uses, use)
+	}
+	if answers[0] != answers[2] {
+		t.Errorf("answers are\n%s\n%s", answers[0], answers[2])
+	}
+	if !strings.Contains(uses[0], `"misses":1,`) || !strings.Contains(uses[0], `"computations":1,`) ||
+		!strings.Contains(uses[1], `"hits":1,`) || !strings.Contains(uses[1], `"computations":0,`) {
+		t.Errorf("the cache was used\n%s\n%s", uses[0], uses[1])
+	}
 }

@@ -35,6 +35,21 @@ func (m *MockStatisticsCache) EXPECT() *MockStatisticsCacheMockRecorder {
 	return m.recorder
 }
 
+// Claim mocks base method.
+func (m *MockStatisticsCache) Claim(ctx context.Context, key, holder string, lifetime time.Duration) (bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Claim", ctx, key, holder, lifetime)
+	ret0, _ := ret[0].(bool)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Claim indicates an expected call of Claim.
+func (mr *MockStatisticsCacheMockRecorder) Claim(ctx, key, holder, lifetime interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Claim", reflect.TypeOf((*MockStatisticsCache)(nil).Claim), ctx, key, holder, lifetime)
+}
+
 // Get mocks base method.
 func (m *MockStatisticsCache) Get(ctx context.Context, key string) ([]byte, time.Time, bool, error) {
 	m.ctrl.T.Helper()
@@ -50,6 +65,20 @@ func (m *MockStatisticsCache) Get(ctx context.Context, key string) ([]byte, time
 func (mr *MockStatisticsCacheMockRecorder) Get(ctx, key interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Get", reflect.TypeOf((*MockStatisticsCache)(nil).Get), ctx, key)
+}
+
+// Release mocks base method.
+func (m *MockStatisticsCache) Release(ctx context.Context, key, holder string) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Release", ctx, key, holder)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Release indicates an expected call of Release.
+func (mr *MockStatisticsCacheMockRecorder) Release(ctx, key, holder interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Release", reflect.TypeOf((*MockStatisticsCache)(nil).Release), ctx, key, holder)
 }
 
 // Set mocks base method.

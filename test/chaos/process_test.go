@@ -66,7 +66,8 @@ func launch(t *testing.T, binary, role, dir string, env ...string) *process {
 	p.command.Dir = dir
 	p.command.Stderr = p.log
 	p.command.SysProcAttr = servers.EndWithTests(syscall.SIGKILL)
-	p.command.Env = append([]string{"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json"}, env...)
+	// What is counted is read right after it was stored.
+	p.command.Env = append([]string{"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "CACHE_TTL_SECONDS=0"}, env...)
 	if err := p.command.Start(); err != nil {
 		t.Fatalf("start: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,11 @@ func StatisticsCache(t *testing.T, open OpenCache) {
 		"values are the keeper's own":          testCacheOwned,
 		"callers may be concurrent":            testCacheConcurrent,
 		"a cancelled call ends":                testCacheCancelled,
+		"a key is claimed once at a time":      testClaim,
+		"a claim ends":                         testClaimEnds,
+		"a claim is released by its holder":    testClaimReleased,
+		"claims and values are apart":          testClaimsAndValues,
+		"one of many claims succeeds":          testClaimConcurrent,
 		"a broken cache says so":               testBrokenCache,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
@@ -163,6 +169,88 @@ func cacheCalls(c ports.StatisticsCache) map[string]func(context.Context) error 
 			return err
 		},
 		"Set": func(ctx context.Context) error { return c.Set(ctx, "key", []byte("value"), time.Minute) },
+		"Claim": func(ctx context.Context) error {
+			_, err := c.Claim(ctx, "key", "one", time.Minute)
+			return err
+		},
+		"Release": func(ctx context.Context) error { return c.Release(ctx, "key", "one") },
+	}
+}
+
+func checkClaim(t *testing.T, c ports.StatisticsCache, key, holder string, want bool) {
+	t.Helper()
+	if got, err := c.Claim(t.Context(), key, holder, time.Minute); got != want || err != nil {
+		t.Errorf("%s claims %q: %t, %v, want %t", holder, key, got, err, want)
+	}
+}
+
+func testClaim(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	checkClaim(t, c, "key", "one", true)
+	checkClaim(t, c, "key", "two", false)
+	checkClaim(t, c, "key", "one", false)
+	checkClaim(t, c, "key2", "two", true)
+	checkClaim(t, c, "", "two", true)
+}
+
+func testClaimEnds(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	for _, lifetime := range []time.Duration{-time.Minute, 0, 20 * time.Millisecond} {
+		if claimed, err := c.Claim(t.Context(), "key", "one", lifetime); !claimed || err != nil {
+			t.Fatalf("claimed %t, %v", claimed, err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			claimed, err := c.Claim(t.Context(), "key", "two", time.Minute)
+			must(t, err)
+			if claimed {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("a claim of %v lasts", lifetime)
+			}
+		}
+		// Whoever comes late with a release ends nothing.
+		must(t, c.Release(t.Context(), "key", "one"))
+		checkClaim(t, c, "key", "three", false)
+		must(t, c.Release(t.Context(), "key", "two"))
+	}
+}
+
+func testClaimReleased(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	must(t, c.Release(t.Context(), "key", "one"))
+	checkClaim(t, c, "key", "one", true)
+	must(t, c.Release(t.Context(), "key2", "one"))
+	must(t, c.Release(t.Context(), "key", "two"))
+	checkClaim(t, c, "key", "two", false)
+	must(t, c.Release(t.Context(), "key", "one"))
+	checkClaim(t, c, "key", "two", true)
+}
+
+func testClaimsAndValues(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	checkClaim(t, c, "key", "one", true)
+	checkNotCached(t, c, "key")
+	cache(t, c, "key", "value", time.Minute)
+	checkClaim(t, c, "key", "two", false)
+	must(t, c.Release(t.Context(), "key", "one"))
+	checkCached(t, c, "key", "value", Now.Add(time.Minute))
+	checkClaim(t, c, "key", "two", true)
+	checkCached(t, c, "key", "value", Now.Add(time.Minute))
+}
+
+func testClaimConcurrent(t *testing.T, open OpenCache) {
+	c := open(t).Cache
+	var claims atomic.Int32
+	inParallel(16, func(i int) {
+		claimed, err := c.Claim(t.Context(), "key", strconv.Itoa(i), time.Minute)
+		must(t, err)
+		if claimed {
+			claims.Add(1)
+		}
+	})
+	if n := claims.Load(); n != 1 {
+		t.Errorf("%d claims of one key, want 1", n)
 	}
 }
 
@@ -176,6 +264,7 @@ func testCacheCancelled(t *testing.T, open OpenCache) {
 		}
 	}
 	checkNotCached(t, c, "key")
+	checkClaim(t, c, "key", "two", true)
 }
 
 func testBrokenCache(t *testing.T, open OpenCache) {

@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// minCompressed is the length in bytes from which compressing is worth it.
+const minCompressed = 1 << 10
+
+var compressors = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+// compress returns the body in gzip, or ok false when that is not worth it.
+func compress(body []byte) (compressed []byte, ok bool) {
+	if len(body) < minCompressed {
+		return nil, false
+	}
+	var buffer bytes.Buffer
+	zip, _ := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(zip)
+	zip.Reset(&buffer)
+	// Writing to memory cannot fail.
+	_, _ = zip.Write(body)
+	_ = zip.Close()
+	return buffer.Bytes(), buffer.Len() < len(body)
+}
+
+func decompress(compressed []byte) ([]byte, error) {
+	unzip, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		return nil, fmt.Errorf("decompress an answer: %w", err)
+	}
+	body, err := io.ReadAll(unzip)
+	if err != nil {
+		return nil, fmt.Errorf("decompress an answer: %w", err)
+	}
+	return body, nil
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3). Without a word
+// about gzip, or with a better one about identity, bodies go as they are.
+func acceptsGzip(headers []string) bool {
+	weights := map[string]float64{}
+	for element := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		coding, parameters, _ := strings.Cut(element, ";")
+		weights[strings.ToLower(strings.TrimSpace(coding))] = weight(parameters)
+	}
+	gzipped, named := weights["gzip"]
+	if !named {
+		gzipped = max(weights["x-gzip"], weights["*"])
+	}
+	return gzipped > 0 && gzipped >= weights["identity"]
+}
+
+// weight is the number in q=0.5; 1 where there is none, 0 where it is no
+// number.
+func weight(parameters string) float64 {
+	name, value, found := strings.Cut(strings.TrimSpace(parameters), "=")
+	if !found || !strings.EqualFold(strings.TrimSpace(name), "q") {
+		return 1
+	}
+	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	if err != nil {
+		return 0
+	}
+	return q
+}

@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// AnyOrigin stands for all origins.
+const AnyOrigin = "*"
+
+// Origins are the web pages, by origin, whose scripts may read the answers.
+// The zero value lets none.
+type Origins struct{ allowed []string }
+
+// ParseOrigins reads a list of origins separated by commas, such as
+// https://example.org or http://localhost:3000, or [AnyOrigin] alone. Its
+// errors say what is wrong with which one.
+func ParseOrigins(list string) (Origins, error) {
+	var origins Origins
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		if text == AnyOrigin && strings.TrimSpace(list) != AnyOrigin {
+			return Origins{}, errors.New("* stands for all origins: give it alone or leave it out")
+		}
+		origin, ok := parseOrigin(text)
+		if !ok && text != AnyOrigin {
+			return Origins{}, errors.New("give origins as scheme://host or scheme://host:port, without a path, separated by commas; or * for all")
+		}
+		origins.allowed = append(origins.allowed, cmp.Or(origin, text))
+	}
+	return origins, nil
+}
+
+// parseOrigin returns the origin as browsers write it: in lower case and
+// without the scheme's own port.
+func parseOrigin(text string) (string, bool) {
+	text = strings.ToLower(text)
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != text || strings.HasSuffix(u.Host, ":") ||
+		strings.ContainsFunc(u.Host, isOddInHost) {
+		return "", false
+	}
+	switch u.Scheme {
+	case "https":
+		return strings.TrimSuffix(text, ":443"), true
+	case "http":
+		return strings.TrimSuffix(text, ":80"), true
+	default:
+		return "", false
+	}
+}
+
+// isOddInHost finds wildcards, which would match nothing, and letters that
+// browsers write in punycode.
+func isOddInHost(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._:[]", r)
+}
+
+// answerFor returns what allows the origin, empty when nothing does. Browsers
+// say null for pages without an origin of their own, which could be anyone's.
+func (o Origins) answerFor(origin string) string {
+	switch {
+	case slices.Contains(o.allowed, AnyOrigin):
+		return AnyOrigin
+	case slices.Contains(o.allowed, origin):
+		return origin
+	default:
+		return ""
+	}
+}
+
+// What a page may send and see beyond what every page may, and how long it may
+// remember that. Chromium remembers for two hours at most.
+const (
+	corsRequestHeaders = "Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-Request-Id"
+	corsAnswerHeaders  = "Age, ETag, Link, Preference-Applied, Retry-After, Warning, X-RateLimit-Limit, " +
+		"X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
+	corsMethods = "GET, HEAD, POST"
+	corsMaxAge  = "7200"
+)
+
+// cors lets the scripts of allowed pages read every answer, and answers the
+// question by which a browser asks before it sends what is out of the
+// ordinary.
+func (s *Server) cors(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("Vary", "Accept-Encoding, Origin")
+	if allowed := s.config.Origins.answerFor(c.GetHeader("Origin")); allowed != "" {
+		h.Set("Access-Control-Allow-Origin", allowed)
+		h.Set("Access-Control-Expose-Headers", corsAnswerHeaders)
+	}
+	if !isPreflight(c.Request) {
+		return
+	}
+	recordOf(c).quiet = true
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		// The engine knows the methods of known paths. That others are not
+		// there the request itself shall tell.
+		h.Set("Access-Control-Allow-Methods", cmp.Or(h.Get("Allow"), corsMethods))
+		h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
+		h.Set("Access-Control-Max-Age", corsMaxAge)
+	}
+	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+	c.AbortWithStatus(http.StatusNoContent)
+}
+
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
+}

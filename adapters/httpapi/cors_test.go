@@ -1,0 +1,202 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+const (
+	website   = "https://weather-mcp.dev"
+	localhost = "http://localhost:3000"
+)
+
+func origins(t *testing.T, list string) httpapi.Origins {
+	t.Helper()
+	o, err := httpapi.ParseOrigins(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func checkExposed(t *testing.T, h http.Header, origin string) {
+	t.Helper()
+	checkHeader(t, h, "Access-Control-Allow-Origin", origin)
+	exposed := h.Get("Access-Control-Expose-Headers")
+	if (exposed != "") != (origin != "") {
+		t.Errorf("Access-Control-Expose-Headers = %q", exposed)
+	}
+	for _, name := range []string{
+		"ETag", "Age", "Link", "Retry-After", "Warning", "X-Request-Id",
+		"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+	} {
+		if origin != "" && !strings.Contains(exposed+",", name+",") {
+			t.Errorf("%s is not among %q", name, exposed)
+		}
+	}
+	checkHeader(t, h, "Access-Control-Allow-Credentials", "")
+	if vary := strings.Join(h.Values("Vary"), ", "); !strings.Contains(vary, "Origin") {
+		t.Errorf("Vary = %q", vary)
+	}
+}
+
+// Whatever the answer is, the page learns it.
+func TestEveryAnswerIsForAllowedOrigins(t *testing.T) {
+	exchanges := map[string]struct {
+		method, path, body string
+		header             []string
+		status             int
+	}{
+		"statistic":     {http.MethodGet, "/v1/stats/all", "", nil, 200},
+		"head":          {http.MethodHead, "/v1/stats/all", "", nil, 200},
+		"not modified":  {http.MethodGet, "/v1/stats/all", "", []string{"If-None-Match", "*"}, 304},
+		"catalogue":     {http.MethodGet, "/v1/catalogue", "", nil, 200},
+		"explained":     {http.MethodPost, "/v1/events/explain", batch(goodEvent), nil, 200},
+		"refused":       {http.MethodGet, "/v1/stats/all?period=x", "", nil, 400},
+		"refused batch": {http.MethodPost, "/v1/events", "{", nil, 400},
+		"unknown route": {http.MethodGet, "/v2", "", nil, 404},
+		"unknown tool":  {http.MethodGet, "/v1/stats/tool/get_fax", "", nil, 404},
+		"method":        {http.MethodDelete, "/v1/stats/all", "", nil, 405},
+		"options":       {http.MethodOptions, "/v1/stats/all", "", nil, 405},
+		"too large":     {http.MethodPost, "/v1/events", padded("", 200<<10), nil, 413},
+		"media type":    {http.MethodPost, "/v1/events", "x", []string{"Content-Type", "text/plain"}, 415},
+		"panic":         {http.MethodPost, "/v1/events", batch(goodEvent), nil, 500},
+		"away":          {http.MethodGet, "/v1/status", "", nil, 503},
+	}
+	for name, x := range exchanges {
+		for origin, allowed := range map[string]string{
+			"": "", website: website, localhost: localhost, "https://evil.example": "", "null": "",
+			"https://weather-mcp.dev.evil.example": "", "http://weather-mcp.dev": "", "https://weather-mcp.dev:444": "",
+			website + "," + localhost: "", "*": "",
+		} {
+			t.Run(name+" "+origin, func(t *testing.T) {
+				s := newService(setup{
+					queue:  brokenQueue(func(context.Context) error { panic("broken") }),
+					config: httpapi.Config{Origins: origins(t, website+", "+localhost)},
+				})
+				if x.status == http.StatusServiceUnavailable {
+					s = newService(setup{meter: brokenMeter{domain.NewError(domain.CodeUnavailable, nil, "down")}, config: httpapi.Config{Origins: origins(t, website+", "+localhost)}})
+				}
+				header := x.header
+				if origin != "" {
+					header = append(header, "Origin", origin)
+				}
+				answer := s.do(t, x.method, x.path, x.body, header...)
+				checkStatus(t, answer, x.status)
+				checkExposed(t, answer.Header(), allowed)
+			})
+		}
+	}
+}
+
+func TestAllOriginsCanBeAllowed(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{Origins: origins(t, " * ")}})
+	for _, header := range [][]string{nil, {"Origin", website}, {"Origin", "null"}} {
+		checkExposed(t, s.do(t, http.MethodGet, "/v1/catalogue", "", header...).Header(), "*")
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{Origins: origins(t, website)}})
+	tests := map[string]struct{ path, method, methods string }{
+		"statistic": {"/v1/stats/all", http.MethodGet, "GET, HEAD"},
+		"catalogue": {"/v1/catalogue", http.MethodGet, "GET, HEAD"},
+		"events":    {"/v1/events", http.MethodPost, "POST"},
+		"explain":   {"/v1/events/explain", http.MethodPost, "POST"},
+		"nothing":   {"/v2/nothing", http.MethodGet, "GET, HEAD, POST"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			answer := s.do(t, http.MethodOptions, test.path, "", "Origin", website,
+				"Access-Control-Request-Method", test.method, "Access-Control-Request-Headers", "content-type")
+			checkStatus(t, answer, http.StatusNoContent)
+			checkExposed(t, answer.Header(), website)
+			checkHeader(t, answer.Header(), "Access-Control-Allow-Methods", test.methods)
+			checkHeader(t, answer.Header(), "Access-Control-Max-Age", "7200")
+			allowed := answer.Header().Get("Access-Control-Allow-Headers") + ","
+			for _, name := range []string{"Content-Type", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Encoding", "X-Request-Id"} {
+				if !strings.Contains(allowed, name+",") {
+					t.Errorf("%s is not among %q", name, allowed)
+				}
+			}
+			vary := strings.Join(answer.Header().Values("Vary"), ", ")
+			if !strings.Contains(vary, "Access-Control-Request-Method") || !strings.Contains(vary, "Access-Control-Request-Headers") {
+				t.Errorf("Vary = %q", vary)
+			}
+			if answer.Body.Len() > 0 {
+				t.Errorf("body is %s", answer.Body)
+			}
+		})
+	}
+}
+
+// A browser that is told nothing sends nothing.
+func TestPreflightOfOthers(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{Origins: origins(t, website)}})
+	for _, origin := range []string{"https://evil.example", "null"} {
+		answer := s.do(t, http.MethodOptions, "/v1/events", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+		checkStatus(t, answer, http.StatusNoContent)
+		checkExposed(t, answer.Header(), "")
+		for _, name := range []string{"Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
+			checkHeader(t, answer.Header(), name, "")
+		}
+	}
+}
+
+func TestPreflightIsLoggedQuietly(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{Origins: origins(t, website)}})
+	s.do(t, http.MethodOptions, "/v1/events", "", "Origin", website, "Access-Control-Request-Method", "POST")
+	if line := s.log.line(t); line["level"] != "DEBUG" || line["method"] != "OPTIONS" || line["status"] != 204.0 {
+		t.Errorf("logged as %v", line)
+	}
+}
+
+func TestParseOrigins(t *testing.T) {
+	good := map[string]string{
+		"https://example.org":                          "https://example.org",
+		" https://other.org ,HTTPS://Example.ORG":      "https://example.org",
+		"https://example.org:443":                      "https://example.org",
+		"http://example.org:80":                        "http://example.org",
+		"https://example.org:8443":                     "https://example.org:8443",
+		"http://example.org:443":                       "http://example.org:443",
+		"http://[::1]:3000":                            "http://[::1]:3000",
+		"http://127.0.0.1":                             "http://127.0.0.1",
+		"https://xn--bcher-kva.example,https://a.test": "https://xn--bcher-kva.example",
+		"*": "*",
+	}
+	for list, origin := range good {
+		s := newService(setup{config: httpapi.Config{Origins: origins(t, list)}})
+		answer := s.do(t, http.MethodGet, "/v1/live", "", "Origin", origin)
+		checkExposed(t, answer.Header(), origin)
+	}
+	for _, list := range []string{
+		"", ",", "https://example.org,", "null", "example.org", "https://", "https:example.org", "ftp://example.org",
+		"https://example.org/", "https://example.org/path", "https://example.org?x", "https://example.org#x", "https://user@example.org",
+		"https://*.example.org", "https://bücher.example", "https://example.org:", "https://example.org:port", "https://a b.org",
+		"*,https://example.org", "https://example.org, *", "https://example.org https://other.org", "https://example.org:443:443",
+	} {
+		if _, err := httpapi.ParseOrigins(list); err == nil || strings.Contains(err.Error(), "example") {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+}
+
+// The origin makes no difference to what is kept.
+func TestOriginsShareWhatIsKept(t *testing.T) {
+	s := newService(setup{
+		answers: app.AnswersConfig{Fresh: time.Minute}, config: httpapi.Config{Origins: origins(t, website+","+localhost)},
+	})
+	for _, origin := range []string{website, localhost, "https://evil.example"} {
+		checkStatus(t, s.do(t, http.MethodGet, "/v1/stats/all", "", "Origin", origin), http.StatusOK)
+	}
+	if n := cacheUse(t, s); n.Computations != 1 {
+		t.Errorf("the cache was used %+v", n)
+	}
+}

@@ -1,0 +1,83 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/weather-mcp/weather-mcp-analytics/api"
+)
+
+func TestDocumentIsServed(t *testing.T) {
+	s := newService(setup{})
+	answer := s.do(t, http.MethodGet, "/openapi.yaml", "")
+	checkStatus(t, answer, http.StatusOK)
+	checkHeader(t, answer.Header(), "Content-Type", "application/yaml")
+	checkHeader(t, answer.Header(), "Cache-Control", "public, max-age=300")
+	if answer.Body.String() != api.Document() {
+		t.Error("another document is served")
+	}
+	again := s.do(t, http.MethodGet, "/openapi.yaml", "", "If-None-Match", answer.Header().Get("ETag"))
+	checkStatus(t, again, http.StatusNotModified)
+}
+
+// mentioned finds the assets in the page.
+var mentioned = regexp.MustCompile(`(?:href|src)="(api-docs/[^"]+)"`)
+
+func TestDocsPage(t *testing.T) {
+	s := newService(setup{})
+	page := s.do(t, http.MethodGet, "/api-docs", "")
+	checkStatus(t, page, http.StatusOK)
+	checkHeader(t, page.Header(), "Content-Type", "text/html; charset=utf-8")
+	checkHeader(t, page.Header(), "Cache-Control", "no-cache")
+	policy := page.Header().Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") {
+		t.Errorf("Content-Security-Policy: %s", policy)
+	}
+	assets := mentioned.FindAllStringSubmatch(page.Body.String(), -1)
+	if len(assets) != 7 {
+		t.Fatalf("the page mentions %q", assets)
+	}
+	types := map[string]string{
+		".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".txt": "text/plain; charset=utf-8",
+	}
+	for _, asset := range assets {
+		name := asset[1]
+		t.Run(name, func(t *testing.T) {
+			if !regexp.MustCompile(`\.[0-9a-f]{32}\.(js|css|txt)$`).MatchString(name) {
+				t.Fatalf("the name holds no hash")
+			}
+			plain := s.do(t, http.MethodGet, "/"+name, "")
+			checkStatus(t, plain, http.StatusOK)
+			checkHeader(t, plain.Header(), "Content-Type", types[name[strings.LastIndexByte(name, '.'):]])
+			checkHeader(t, plain.Header(), "Cache-Control", "public, max-age=31536000, immutable")
+			if plain.Body.Len() == 0 || strings.HasPrefix(plain.Body.String(), "\x1f\x8b") {
+				t.Errorf("%d bytes that begin with %.4q", plain.Body.Len(), plain.Body)
+			}
+		})
+	}
+}
+
+// The large files are kept compressed and go out as they are.
+func TestDocsAssetsAreCompressed(t *testing.T) {
+	s := newService(setup{})
+	page := s.do(t, http.MethodGet, "/api-docs", "").Body.String()
+	name := regexp.MustCompile(`api-docs/swagger-ui-bundle\.[0-9a-f]+\.js`).FindString(page)
+	plain := s.do(t, http.MethodGet, "/"+name, "")
+	zipped := s.do(t, http.MethodGet, "/"+name, "", "Accept-Encoding", "gzip")
+	checkHeader(t, zipped.Header(), "Content-Encoding", "gzip")
+	if zipped.Body.Len()*3 > plain.Body.Len() {
+		t.Errorf("%d bytes compressed, %d plain", zipped.Body.Len(), plain.Body.Len())
+	}
+	if plain.Header().Get("ETag") == zipped.Header().Get("ETag") {
+		t.Error("two codings have one ETag")
+	}
+}
+
+func TestDocsAssetThatIsNot(t *testing.T) {
+	s := newService(setup{})
+	for _, path := range []string{"/api-docs/", "/api-docs/page.js", "/api-docs/index.html", "/api-docs/..%2Findex.html"} {
+		checkStatus(t, s.do(t, http.MethodGet, path, ""), http.StatusNotFound)
+	}
+}

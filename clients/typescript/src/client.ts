@@ -1,0 +1,231 @@
+import { AnalyticsError, errorOf } from "./error.js";
+import type { components, operations } from "./schema.js";
+
+type Schemas = components["schemas"];
+
+/** The query parameters of an operation. */
+export type Query<Operation extends keyof operations> = NonNullable<operations[Operation]["parameters"]["query"]>;
+
+export interface ClientOptions {
+  /** Where the server is. Default https://analytics.weather-mcp.dev. */
+  baseUrl?: string;
+  /** Milliseconds to wait for a whole answer. Default 5000. */
+  timeoutMs?: number;
+  /**
+   * How many answers are kept, so that one that has not changed is not sent
+   * again. Default 100, and 0 where there is a document: browsers keep answers
+   * by themselves.
+   */
+  keep?: number;
+  /** What sends requests. Default the platform's fetch. */
+  fetch?: typeof globalThis.fetch;
+}
+
+export interface CallOptions {
+  /** Ends the call; it then throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface PostOptions extends CallOptions {
+  /** Have all events accepted or none. */
+  strict?: boolean;
+  /** Names the batch: one that is posted again under its key counts once. Default a random UUID. */
+  idempotencyKey?: string;
+  /** How often to try, waiting in between as the server asks. Default 1. */
+  attempts?: number;
+}
+
+/** What became of a batch. */
+export type PostResult =
+  /** The accepted events will count exactly once; the receipt lists the refused ones. */
+  | { outcome: "accepted"; receipt: Schemas["Receipt"]; idempotencyKey: string }
+  /** Nothing was stored, and posting it again cannot help. */
+  | { outcome: "refused"; error: AnalyticsError; idempotencyKey: string }
+  /**
+   * Perhaps nothing was stored. Post it again after this time and with this
+   * key, under which it cannot count twice.
+   */
+  | { outcome: "later"; error: AnalyticsError; idempotencyKey: string; retryAfterMs: number };
+
+/** How long to wait where the server does not say. */
+const DEFAULT_RETRY_MS = 5000;
+
+/** Reads statistics and posts events. Every failure to read is an AnalyticsError. */
+export class AnalyticsClient {
+  readonly #baseUrl: string;
+  readonly #timeoutMs: number;
+  readonly #keep: number;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #kept = new Map<string, { etag: string; text: string }>();
+
+  constructor(options: ClientOptions = {}) {
+    this.#baseUrl = (options.baseUrl ?? "https://analytics.weather-mcp.dev").replace(/\/+$/, "");
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+    this.#keep = options.keep ?? (typeof document === "undefined" ? 100 : 0);
+    this.#fetch = options.fetch ?? ((...request) => globalThis.fetch(...request));
+  }
+
+  overview(query: Query<"getOverview"> = {}, options?: CallOptions): Promise<Schemas["Overview"]> {
+    return this.#get("/v1/stats/overview", query, options);
+  }
+
+  all(query: Query<"getAll"> = {}, options?: CallOptions): Promise<Schemas["All"]> {
+    return this.#get("/v1/stats/all", query, options);
+  }
+
+  tools(query: Query<"getTools"> = {}, options?: CallOptions): Promise<Schemas["Tools"]> {
+    return this.#get("/v1/stats/tools", query, options);
+  }
+
+  tool(name: string, query: Query<"getTool"> = {}, options?: CallOptions): Promise<Schemas["ToolDetail"]> {
+    return this.#get(`/v1/stats/tool/${encodeURIComponent(name)}`, query, options);
+  }
+
+  errors(query: Query<"getErrors"> = {}, options?: CallOptions): Promise<Schemas["Errors"]> {
+    return this.#get("/v1/stats/errors", query, options);
+  }
+
+  performance(query: Query<"getPerformance"> = {}, options?: CallOptions): Promise<Schemas["Performance"]> {
+    return this.#get("/v1/stats/performance", query, options);
+  }
+
+  statisticsHealth(options?: CallOptions): Promise<Schemas["StatisticsHealth"]> {
+    return this.#get("/v1/stats/health", {}, options);
+  }
+
+  catalogue(options?: CallOptions): Promise<Schemas["Catalogue"]> {
+    return this.#get("/v1/catalogue", {}, options);
+  }
+
+  status(options?: CallOptions): Promise<Schemas["Status"]> {
+    return this.#get("/v1/status", {}, options);
+  }
+
+  /** All tools, page by page, as they were when the first page was read. */
+  allTools(query: Query<"getTools"> = {}, options?: CallOptions): AsyncGenerator<Schemas["Tool"]> {
+    return walk((cursor) => this.tools({ ...query, ...cursor }, options), (page) => page.tools);
+  }
+
+  /** All error types, page by page, as they were when the first page was read. */
+  allErrors(query: Query<"getErrors"> = {}, options?: CallOptions): AsyncGenerator<Schemas["ErrorDetail"]> {
+    return walk((cursor) => this.errors({ ...query, ...cursor }, options), (page) => page.errors);
+  }
+
+  /** Tells what would become of a batch, storing nothing. */
+  explain(events: Schemas["Event"][], options?: CallOptions): Promise<Schemas["Explanations"]> {
+    return this.#post("/v1/events/explain", events, {}, options?.signal);
+  }
+
+  /**
+   * Posts a batch. It throws nothing but the reason of an ended signal: a batch
+   * that was not accepted is an outcome.
+   */
+  async post(events: Schemas["Event"][], options: PostOptions = {}): Promise<PostResult> {
+    const idempotencyKey = options.idempotencyKey ?? crypto.randomUUID();
+    const headers: Record<string, string> = { "Idempotency-Key": idempotencyKey };
+    if (options.strict) headers["Prefer"] = "handling=strict";
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const receipt = await this.#post<Schemas["Receipt"]>("/v1/events", events, headers, options.signal);
+        return { outcome: "accepted", receipt, idempotencyKey };
+      } catch (error) {
+        if (!(error instanceof AnalyticsError)) throw error;
+        if (!error.temporary) return { outcome: "refused", error, idempotencyKey };
+        const retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_MS;
+        if (attempt >= (options.attempts ?? 1)) return { outcome: "later", error, idempotencyKey, retryAfterMs };
+        await pause(retryAfterMs, options.signal);
+      }
+    }
+  }
+
+  async #get<Answer>(path: string, query: object, options: CallOptions = {}): Promise<Answer> {
+    const url = path + queryText(query);
+    const kept = this.#kept.get(url);
+    const headers: Record<string, string> = kept ? { "If-None-Match": kept.etag } : {};
+    return this.#send(url, { headers }, options.signal, async (answer) => {
+      if (answer.status === 304 && kept) return parse<Answer>(kept.text, 304);
+      if (!answer.ok) throw await errorOf(answer);
+      const text = await answer.text();
+      const body = parse<Answer>(text, answer.status);
+      this.#remember(url, answer.headers.get("ETag"), text);
+      return body;
+    });
+  }
+
+  #post<Answer>(
+    path: string, events: Schemas["Event"][], headers: Record<string, string>, signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    const body = JSON.stringify({ events });
+    const request = { method: "POST", body, headers: { ...headers, "Content-Type": "application/json" } };
+    return this.#send(path, request, signal, async (answer) => {
+      if (!answer.ok) throw await errorOf(answer);
+      return parse<Answer>(await answer.text(), answer.status);
+    });
+  }
+
+  /** Sends a request and has its answer read, all within the time there is. */
+  async #send<Result>(
+    url: string, request: RequestInit, signal: AbortSignal | undefined, read: (answer: Response) => Promise<Result>,
+  ): Promise<Result> {
+    const timeout = AbortSignal.timeout(this.#timeoutMs);
+    try {
+      const ends = signal ? AbortSignal.any([signal, timeout]) : timeout;
+      return await read(await this.#fetch(this.#baseUrl + url, { ...request, signal: ends }));
+    } catch (cause) {
+      if (signal?.aborted) throw signal.reason;
+      if (cause instanceof AnalyticsError) throw cause;
+      if (timeout.aborted) {
+        throw new AnalyticsError(0, "timeout", `no answer within ${this.#timeoutMs} ms`, { cause });
+      }
+      throw new AnalyticsError(0, "no_answer", "the server could not be reached", { cause });
+    }
+  }
+
+  /** Keeps the latest answers, the oldest of which gives way. */
+  #remember(url: string, etag: string | null, text: string): void {
+    if (this.#keep === 0 || etag === null) return;
+    this.#kept.delete(url);
+    this.#kept.set(url, { etag, text });
+    const oldest = this.#kept.keys().next();
+    if (this.#kept.size > this.#keep && !oldest.done) this.#kept.delete(oldest.value);
+  }
+}
+
+async function* walk<Page extends { next?: string }, Item>(
+  read: (cursor: { cursor?: string }) => Promise<Page>, items: (page: Page) => Item[],
+): AsyncGenerator<Item> {
+  let page = await read({});
+  yield* items(page);
+  while (page.next !== undefined) {
+    page = await read({ cursor: page.next });
+    yield* items(page);
+  }
+}
+
+function queryText(query: object): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  return given.length > 0 ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
+}
+
+function parse<Body>(text: string, status: number): Body {
+  try {
+    return JSON.parse(text) as Body;
+  } catch (cause) {
+    throw new AnalyticsError(status, "unexpected_answer", "the answer is not JSON", { cause });
+  }
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal?.aborted) stop();
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,115 @@
+package domain
+
+import (
+	"fmt"
+	"time"
+)
+
+// Span is the stretch of time that a reader asks for: a [Period], or two
+// bounds of which the second may be now. The zero Span is invalid; use
+// [ParseSpan].
+type Span struct {
+	period     Period
+	start, end time.Time
+	// open says that there is no end but now.
+	open bool
+}
+
+// ParseSpan reads either a period or a start, with an end or, if that is
+// empty, up to now. Bounds are dates, which mean midnight in UTC, or RFC 3339
+// instants. Its error is of [CodeInvalid] and begins with the name of what to
+// change: period, start or end.
+func ParseSpan(period, start, end string) (Span, error) {
+	switch {
+	case start == "" && end == "":
+		p, err := ParsePeriod(period)
+		return Span{period: p}, err
+	case period != "":
+		return Span{}, invalid("period cannot stand beside start or end: give one or the other")
+	case start == "":
+		return Span{}, invalid("start is missing: end alone does not say where to begin")
+	}
+	s := Span{open: end == ""}
+	var ok bool
+	if s.start, ok = parseBound(start); !ok {
+		return Span{}, invalid("start " + boundForm)
+	}
+	if s.end, ok = parseBound(end); !ok && !s.open {
+		return Span{}, invalid("end " + boundForm)
+	}
+	if !s.open && !s.start.Before(s.end) {
+		return Span{}, invalid("start must be before end")
+	}
+	return s, nil
+}
+
+const boundForm = "must be a date or an RFC 3339 instant, such as 2026-11-01 or 2026-11-01T06:00:00Z; " +
+	"the + of an offset is written %2B in a query"
+
+func parseBound(s string) (time.Time, bool) {
+	if len(s) == len(time.DateOnly) {
+		s += "T00:00:00Z"
+	}
+	return parseTimestamp([]byte(s))
+}
+
+func invalid(message string) error { return NewError(CodeInvalid, nil, message) }
+
+// String is the same for spans that ask for the same, however they were
+// written.
+func (s Span) String() string {
+	switch {
+	case s.period.length > 0:
+		return s.period.String()
+	case s.open:
+		return s.start.Format(time.RFC3339Nano) + "/.."
+	default:
+		return s.start.Format(time.RFC3339Nano) + "/" + s.end.Format(time.RFC3339Nano)
+	}
+}
+
+// maxWindow is the longest window that can be asked for by its bounds.
+const maxWindow = maxPeriodDays * 24 * time.Hour
+
+// Window returns what the span covers at now. Bounds are read in hours or days
+// by how long they are, as periods are: start is floored to its bucket and end
+// raised to the next bucket's start, but to none after the bucket of now.
+//
+// Bounds that begin in the future, are longer than 365 days or end before
+// anything is kept are refused with [CodeInvalid] and a sentence that begins
+// with start.
+func (s Span) Window(now time.Time, kept Cutoffs) (Window, error) {
+	if s.period.length > 0 {
+		return s.period.Window(now), nil
+	}
+	now = now.UTC()
+	past := !s.open && !s.end.After(now)
+	end := now
+	if past {
+		end = s.end
+	}
+	length := end.Sub(s.start)
+	r := resolutionFor(length)
+	w := Window{Start: r.Floor(s.start), End: r.ceil(end), Resolution: r}
+	if !past {
+		w.End = r.Floor(now).Add(r.Length())
+	}
+	switch from := kept.calls(r); {
+	case length <= 0:
+		return Window{}, invalid("start must lie in the past")
+	case length > maxWindow:
+		return Window{}, invalid(fmt.Sprintf("start lies too early: there can be %d days at most between start and end", maxPeriodDays))
+	case !w.End.After(from):
+		return Window{}, invalid(fmt.Sprintf("start and end lie before everything that is kept: %s reach back to %s",
+			bucketsRead(r), from.Format(time.RFC3339)))
+	}
+	return w, nil
+}
+
+// bucketsRead says why these buckets are read and no others.
+func bucketsRead(r Resolution) string {
+	if r == Daily {
+		return "days"
+	}
+	return fmt.Sprintf("hours, in which windows of up to %d hours are counted,", MaxHourlyWindow/time.Hour)
+}

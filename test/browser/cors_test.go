@@ -1,0 +1,205 @@
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/test/browser"
+	"github.com/weather-mcp/weather-mcp-analytics/test/service"
+)
+
+// answer is what a page's script can see of an answer.
+type answer struct {
+	// Failed is why the script sees nothing.
+	Failed string            `json:"failed"`
+	Status int               `json:"status"`
+	Header map[string]string `json:"header"`
+	Body   string            `json:"body"`
+}
+
+// request is the second argument of fetch.
+type request map[string]any
+
+// fetch has the page's script ask, past what the browser keeps.
+func fetch(page *browser.Page, address string, r request) answer {
+	options := request{"cache": "no-store"}
+	maps.Copy(options, r)
+	text, err := json.Marshal(options)
+	if err != nil {
+		panic(err)
+	}
+	return browser.Evaluate[answer](page, fmt.Sprintf(`fetch(%q, %s).then(
+		async (a) => ({ failed: "", status: a.status, header: Object.fromEntries(a.headers), body: await a.text() }),
+		(error) => ({ failed: String(error), status: 0, header: {}, body: "" }))`, address, text))
+}
+
+// failingReader fails as long as it holds a reason.
+type failingReader struct {
+	ports.StatisticsReader
+
+	reason atomic.Pointer[error]
+}
+
+func (r *failingReader) Select(ctx context.Context, s domain.Selection) (domain.Selected, error) {
+	if reason := r.reason.Load(); reason != nil {
+		return domain.Selected{}, *reason
+	}
+	return r.StatisticsReader.Select(ctx, s)
+}
+
+// visited is a service and two pages of other origins, of which one is allowed.
+type visited struct {
+	root             string
+	allowed, another *browser.Page
+	reader           failingReader
+	clock            *memory.Clock
+}
+
+func visit(t *testing.T) *visited {
+	t.Helper()
+	page := []byte(`<!doctype html><title>Elsewhere</title><link rel="icon" href="data:,">`)
+	allowed, another := serve(t, page), serve(t, page)
+	v := &visited{clock: memory.NewClock(time.Now())}
+	storage := fx.Options(bootstrap.EmbeddedStorage(), fx.Decorate(func(r ports.StatisticsReader) ports.StatisticsReader {
+		v.reader.StatisticsReader = r
+		return &v.reader
+	}))
+	v.root = service.StartWith(t, bootstrap.Options{Clock: v.clock, Storage: storage}, "CORS_ORIGIN=https://weather-mcp.dev,"+allowed)
+	v.allowed, v.another = browser.Open(t, allowed, browser.Light), browser.Open(t, another, browser.Light)
+	return v
+}
+
+func (v *visited) fail(reason error) { v.reader.reason.Store(&reason) }
+
+var away = domain.NewError(domain.CodeUnavailable, errors.New("dial tcp 10.9.8.7:5432"), "the store cannot be read")
+
+// seen is what the allowed page has to see of an answer, and the other not.
+type seen struct {
+	name, path string
+	request    request
+	// before changes the service, for all that follow.
+	before func(*visited)
+	status int
+	// headers must be readable, beside X-Request-Id.
+	headers []string
+	// says is part of the body.
+	says string
+}
+
+func post1(header map[string]string, tools ...string) request {
+	events := make([]string, len(tools))
+	for i, tool := range tools {
+		events[i] = fmt.Sprintf(`{"version":"1.23.0","tool":%q,"status":"success","timestamp_hour":%q,"analytics_level":"minimal"}`,
+			tool, time.Now().UTC().Truncate(time.Hour).Format(time.RFC3339))
+	}
+	sent := map[string]string{"Content-Type": "application/json"}
+	maps.Copy(sent, header)
+	return request{"method": "POST", "headers": sent, "body": `{"events":[` + strings.Join(events, ",") + `]}`}
+}
+
+// answers has every status that can be had in time, in the order in which they
+// are asked for.
+func answers() []seen {
+	const all = "/v1/stats/all"
+	key := map[string]string{"Idempotency-Key": "a-key", "Prefer": "handling=strict"}
+	list := []seen{
+		{name: "a list", path: "/v1/stats/tools?limit=1", status: 200, headers: []string{"etag", "cache-control", "link"}},
+		{name: "not modified", path: all, request: request{"headers": map[string]string{"If-None-Match": "*"}}, status: 304, headers: []string{"etag", "cache-control"}},
+		{name: "a bad parameter", path: all + "?period=1w", status: 400, says: `"error":"validation_failed"`},
+		{name: "no such tool", path: "/v1/stats/tool/no_such_tool", status: 404, says: `"error":"not_found"`},
+		{name: "no such path", path: "/v1/stats/nothing", status: 404, says: `"error":"not_found"`},
+		{name: "a wrong method", path: all, request: request{"method": "POST"}, status: 405, says: `"error":"method_not_allowed"`},
+		{
+			name: "a form", path: "/v1/events", request: request{"method": "POST", "body": "a=b"},
+			status: 415, says: `"error":"unsupported_media_type"`,
+		},
+		{
+			name: "a long body", path: "/v1/events", status: 413, says: `"error":"payload_too_large"`,
+			request: request{"method": "POST", "headers": map[string]string{"Content-Type": "application/json"}, "body": strings.Repeat(" ", 103_000)},
+		},
+		{name: "a refused batch", path: "/v1/events", request: post1(key, "get_forecast", "no_such_tool"), status: 400, headers: []string{"preference-applied"}, says: `"index":1`},
+		{name: "an accepted batch", path: "/v1/events", request: post1(key, "get_forecast"), status: 200, headers: []string{"preference-applied"}, says: `"count":1`},
+		{name: "its repeat", path: "/v1/events", request: post1(key, "get_forecast"), status: 200, says: `"count":1`},
+		{
+			name: "a defect", path: "/v1/stats/overview?period=2h", status: 500, says: `"error":"internal_error"`,
+			before: func(v *visited) { v.fail(errors.New("a defect")) },
+		},
+		{
+			name: "a store that is away", path: all + "?period=2h", status: 503, headers: []string{"retry-after"}, says: `"retry_after":5`,
+			before: func(v *visited) { v.fail(away) },
+		},
+		{
+			name: "a stale answer", path: all + "?period=1h", status: 200, headers: []string{"age", "warning", "etag"}, says: `"total_calls":0`,
+			before: func(v *visited) { v.clock.Advance(10 * time.Minute) },
+		},
+	}
+	for _, period := range slices.Backward(periods()) {
+		whole := seen{name: "all of " + period, path: all + "?period=" + period, status: 200, headers: []string{"etag", "cache-control"}, says: `"total_calls":0`}
+		list = slices.Insert(list, 0, whole)
+	}
+	return list
+}
+
+func TestAnswersAreReadByAllowedPagesOnly(t *testing.T) {
+	v := visit(t)
+	for _, want := range answers() {
+		t.Run(want.name, func(t *testing.T) {
+			if want.before != nil {
+				want.before(v)
+			}
+			// First the one that must not get through to anything.
+			if got := fetch(v.another, v.root+want.path, want.request); got.Failed != "TypeError: Failed to fetch" {
+				t.Errorf("another page sees %s", got)
+			}
+			got := fetch(v.allowed, v.root+want.path, want.request)
+			if got.Status != want.status || !strings.Contains(got.Body, want.says) {
+				t.Errorf("the page sees %s, want %d %s", got, want.status, want.says)
+			}
+			for _, name := range append(want.headers, "x-request-id") {
+				if got.Header[name] == "" {
+					t.Errorf("the page does not see %s in %v", name, got.Header)
+				}
+			}
+			if want.status == 200 && strings.HasPrefix(want.path, "/v1/stats/all") {
+				checkWebsiteContract(t, got)
+			}
+		})
+	}
+	// What needs the browser to ask before was never sent by the other page.
+	waitForEvents(t, v.root, 1)
+}
+
+// waitForEvents waits until the service has stored so many, and no more.
+func waitForEvents(t *testing.T, root string, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var status struct {
+			Processed int `json:"events_processed"`
+			Queue     struct{ Events int }
+		}
+		text := ask(t, "GET", root+"/v1/status", "")
+		if err := json.Unmarshal([]byte(text), &status); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		if status.Processed == want {
+			return
+		}
+		if status.Processed > want || time.Now().After(deadline) {
+			t.Fatalf("%d events were stored, want %d", status.Processed, want)
+		}
+	}
+}
