@@ -8,6 +8,8 @@ var (
 	RetentionOf    = Config.retention
 	StatisticsOf   = Config.statistics
 	ProcessOf      = Config.process
+	LimitsOf       = (*Config).limits
+	ProxiesOf      = (*Config).trustedProxies
 	DatabaseURLOf  = (*Config).databaseURL
 	RedisURLOf     = (*Config).redisURL
 	NewFailures    = newFailures
@@ -15,7 +17,13 @@ var (
 	StopWebService = webService.stop
 	AddResource    = (*resources).add
 	CloseResources = (*resources).close
+	ContainerLimit = containerLimit
+	MemoryLimitOf  = memoryLimit
+	ConnectionsFor = connectionsFor
 )
+
+// NewMemoryOf is a memory of that many bytes.
+func NewMemoryOf(limit int64) interface{ Pressed() bool } { return &memory{limit: limit} }
 
 // Resources are what has been opened.
 type Resources = resources

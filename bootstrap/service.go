@@ -115,7 +115,7 @@ func run(ctx context.Context, config Config, options Options) error {
 // waited for while ctx lives.
 func Module(ctx context.Context, config Config, options Options) fx.Option {
 	options = options.withDefaults()
-	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures)}
+	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures), memoryModule()}
 	if config.Role.works() {
 		parts = append(parts, workerModule(), maintenanceModule())
 	}
@@ -162,11 +162,11 @@ func useCases() fx.Option {
 			app.NewDeadLetters,
 			app.NewStatistics,
 			fx.Annotate(app.NewStatus, fx.ParamTags(checksGroup)),
-			newUseCases,
 		),
 	)
 }
 
-func newUseCases(i *app.Ingest, e *app.Explain, s *app.Statistics, h *app.Status) httpapi.UseCases {
-	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Status: h}
+// newUseCases gathers what clients are offered.
+func newUseCases(i *app.Ingest, e *app.Explain, s *app.Statistics, h *app.Status, l *app.Limit) httpapi.UseCases {
+	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Status: h, Limit: l}
 }

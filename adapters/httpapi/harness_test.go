@@ -56,6 +56,7 @@ type setup struct {
 	meter    ports.QueueMeter
 	checks   []ports.HealthCheck
 	maxQueue int
+	limit    *app.Limit
 	config   httpapi.Config
 }
 
@@ -82,6 +83,7 @@ func newService(s setup) *service {
 		Explain:    app.NewExplain(validator, domain.DefaultRetention(), clock),
 		Statistics: app.NewStatistics(store, clock, app.StatisticsConfig{Catalogue: catalogue}),
 		Status:     app.NewStatus(s.checks, s.meter, store, clock),
+		Limit:      s.limit,
 	}, catalogue, log, s.config)
 	return &service{Server: server, queue: queue, store: store, log: buffer, work: func(t *testing.T) {
 		t.Helper()

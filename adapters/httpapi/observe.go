@@ -4,14 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,6 +47,7 @@ func (s *Server) observe(c *gin.Context) {
 	r := &record{id: requestID(c.GetHeader(requestIDHeader))}
 	c.Set(recordKey{}, r)
 	setHeaders(c.Writer.Header(), r.id)
+	secure(c.Writer.Header(), c.Request)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.RequestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
@@ -60,14 +57,6 @@ func (s *Server) observe(c *gin.Context) {
 	if abort {
 		panic(http.ErrAbortHandler) // net/http closes the connection, silently
 	}
-}
-
-func setHeaders(h http.Header, id string) {
-	h.Set(requestIDHeader, id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // wellFormedID knows the forms that machines make: 26 characters of base 32,
@@ -82,53 +71,6 @@ func requestID(given string) string {
 	}
 	return rand.Text()
 }
-
-// protect runs the handlers and answers a panic. It reports whether the answer
-// had already begun, so that only breaking it off keeps it from looking whole.
-func protect(c *gin.Context) (abort bool) {
-	defer func() {
-		cause := recover()
-		if cause == nil {
-			return
-		}
-		abort = c.Writer.Written()
-		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			abort = true
-		}
-		c.Abort()
-		refuse(c, panicError(cause))
-	}()
-	c.Next()
-	return false
-}
-
-// panicError tells where the panic came from and, because its value may hold
-// a client's data, of that only the type; the runtime's own panics hold none.
-func panicError(cause any) error {
-	what := fmt.Sprintf("%T", cause)
-	if err, ok := cause.(runtime.Error); ok {
-		what = err.Error()
-	}
-	return domain.NewError(domain.CodeInternal, fmt.Errorf("%s at %s", what, panicOrigin()), "panic")
-}
-
-// panicOrigin is the function that panicked, with its line.
-func panicOrigin() string {
-	var callers [32]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
-	panicking := false
-	for frame, more := frames.Next(); more; frame, more = frames.Next() {
-		switch {
-		case frame.Function == "runtime.gopanic":
-			panicking = true
-		case panicking && !isRuntime(frame.Function):
-			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
-		}
-	}
-	return "an unknown place"
-}
-
-func isRuntime(function string) bool { return strings.HasPrefix(function, "runtime.") }
 
 // write logs the request.
 func (s *Server) write(c *gin.Context, r *record, took time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -18,6 +19,8 @@ type UseCases struct {
 	Explain    *app.Explain
 	Statistics *app.Statistics
 	Status     *app.Status
+	// Limit may be nil: then clients are not limited.
+	Limit *app.Limit
 }
 
 // Config tunes a [Server]. Zero values mean the defaults.
@@ -27,6 +30,17 @@ type Config struct {
 	BodyLimit int64
 	// RequestTimeout bounds the work on one request. Default 10 s.
 	RequestTimeout time.Duration
+	// Bodies bounds how many request bodies are worked on at once. Default 64
+	// places, 1024 in line for 3 s.
+	Bodies app.GateConfig
+	// Computations bounds how many statistics are computed at once. Default 4
+	// places, 128 in line for 2 s.
+	Computations app.GateConfig
+	// TrustedProxies are the networks of proxies whose word about the client's
+	// address is believed. Default none.
+	TrustedProxies []netip.Prefix
+	// Connections, if there are any, are told of by /v1/status.
+	Connections *Connections
 	// Version of the program and Store, the kind of store it uses, are told
 	// by /v1/status.
 	Version, Store string
@@ -42,16 +56,21 @@ type Server struct {
 	engine *gin.Engine
 	log    *slog.Logger
 	config Config
+	gates  *gates
 }
 
 // New returns a server of the use cases and the catalogue.
 func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Config) *Server {
 	s := newServer(log, config)
+	if u.Limit != nil {
+		limiting := &limiting{limit: u.Limit, addresses: addresses{config.TrustedProxies}}
+		s.engine.Use(limiting.middleware)
+	}
 	read := readRoutes{s.engine}
-	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit)).routes(s.engine, s.handle)
+	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit, s.gates.bodies)).routes(s.engine, s.handle)
 	newCatalogueHandler(catalogue).routes(read, s.handle)
-	newStatusHandler(u.Status, s.config).routes(read, s.handle)
-	newStatsHandler(u.Statistics, u.Status).routes(read, s.handle)
+	newStatusHandler(u.Status, u.Limit, s.config, s.Load).routes(read, s.handle)
+	newStatsHandler(u.Statistics, u.Status, s.gates.computations).routes(read, s.handle)
 	return s
 }
 
@@ -59,15 +78,15 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 // /v1/health and /v1/status, and offers nothing else.
 func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server {
 	s := newServer(log, config)
-	newStatusHandler(status, s.config).routes(readRoutes{s.engine}, s.handle)
+	newStatusHandler(status, nil, s.config, s.Load).routes(readRoutes{s.engine}, s.handle)
 	return s
 }
 
 func newServer(log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
-	s := &Server{engine: newEngine(), log: log, config: config}
-	s.engine.Use(s.observe)
+	s := &Server{engine: newEngine(), log: log, config: config, gates: newGates(config)}
+	s.engine.Use(s.observe, checkAddress)
 	s.engine.NoRoute(s.handle(noRoute))
 	s.engine.NoMethod(s.handle(noMethod))
 	return s
@@ -80,13 +99,24 @@ func newEngine() *gin.Engine {
 	engine.RedirectTrailingSlash = false
 	// A name in the path may hold an encoded slash.
 	engine.UseRawPath = true
-	// Nobody's word about the client's address is believed; nil cannot fail.
+	// Whose word about the client's address is believed is decided elsewhere; nil
+	// cannot fail.
 	_ = engine.SetTrustedProxies(nil)
 	return engine
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// Routes lists what is answered, as method and path; a part of a path that
+// begins with a colon stands for any text.
+func (s *Server) Routes() []string {
+	var routes []string
+	for _, route := range s.engine.Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+	}
+	return routes
+}
 
 // handle makes a handler of h that answers its error.
 func (*Server) handle(h handlerFunc) gin.HandlerFunc {

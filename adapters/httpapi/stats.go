@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // handlerFunc decodes a request, calls one use case and writes the answer. An
@@ -17,25 +18,27 @@ type handlerFunc func(*gin.Context) error
 type statsHandler struct {
 	stats  *app.Statistics
 	status *app.Status
+	gate   *app.Gate
 }
 
-func newStatsHandler(stats *app.Statistics, status *app.Status) *statsHandler {
-	return &statsHandler{stats: stats, status: status}
+func newStatsHandler(stats *app.Statistics, status *app.Status, gate *app.Gate) *statsHandler {
+	return &statsHandler{stats: stats, status: status, gate: gate}
 }
 
 func (h *statsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
-	r.GET("/v1/stats/overview", wrap(answerQuery(h.stats.Overview, newOverviewJSON)))
-	r.GET("/v1/stats/all", wrap(answerQuery(h.stats.All, newAllJSON)))
-	r.GET("/v1/stats/tools", wrap(answerQuery(h.stats.Tools, newToolsJSON)))
+	r.GET("/v1/stats/overview", wrap(answerQuery(h.gate, h.stats.Overview, newOverviewJSON)))
+	r.GET("/v1/stats/all", wrap(answerQuery(h.gate, h.stats.All, newAllJSON)))
+	r.GET("/v1/stats/tools", wrap(answerQuery(h.gate, h.stats.Tools, newToolsJSON)))
 	r.GET("/v1/stats/tool/:name", wrap(h.tool))
-	r.GET("/v1/stats/errors", wrap(answerQuery(h.stats.Errors, newErrorReportJSON)))
-	r.GET("/v1/stats/performance", wrap(answerQuery(h.stats.Performance, newPerformanceJSON)))
+	r.GET("/v1/stats/errors", wrap(answerQuery(h.gate, h.stats.Errors, newErrorReportJSON)))
+	r.GET("/v1/stats/performance", wrap(answerQuery(h.gate, h.stats.Performance, newPerformanceJSON)))
 	r.GET("/v1/stats/health", wrap(h.health))
 }
 
-// answerQuery answers what the use case tells of the query's window and filter.
+// answerQuery answers what the use case tells of the query's window and filter,
+// when it is its turn.
 func answerQuery[Told, Answer any](
-	ask func(context.Context, app.StatisticsQuery) (Told, error), encode func(*Told) Answer,
+	gate *app.Gate, ask func(context.Context, app.StatisticsQuery) (Told, error), encode func(*Told) Answer,
 ) handlerFunc {
 	known := statsParameters()
 	return func(c *gin.Context) error {
@@ -43,12 +46,7 @@ func answerQuery[Told, Answer any](
 		if err != nil {
 			return err
 		}
-		told, err := ask(c.Request.Context(), query)
-		if err != nil {
-			return err
-		}
-		answerStats(c, encode(&told))
-		return nil
+		return compute(c, gate, encode, func(ctx context.Context) (Told, error) { return ask(ctx, query) })
 	}
 }
 
@@ -57,11 +55,25 @@ func (h *statsHandler) tool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	detail, err := h.stats.Tool(c.Request.Context(), c.Param("name"), query)
+	return compute(c, h.gate, newToolDetailJSON, func(ctx context.Context) (domain.ToolDetail, error) {
+		return h.stats.Tool(ctx, c.Param("name"), query)
+	})
+}
+
+// compute asks behind the gate, and answers in front of it: a client that reads
+// slowly takes no place.
+func compute[Told, Answer any](
+	c *gin.Context, gate *app.Gate, encode func(*Told) Answer, ask func(context.Context) (Told, error),
+) error {
+	var told Told
+	err := gate.Do(c.Request.Context(), func() (err error) {
+		told, err = ask(c.Request.Context())
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	answerStats(c, newToolDetailJSON(&detail))
+	answerStats(c, encode(&told))
 	return nil
 }
 

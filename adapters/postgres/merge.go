@@ -94,8 +94,18 @@ func (s *Store) mergeDay(ctx context.Context, day time.Time, wait bool) error {
 			return err
 		}
 		var rows []journalRow
-		err = tx.SelectContext(ctx, &rows, `DELETE FROM aggregation_journal WHERE day = $1 RETURNING id, day, payload`, day)
+		err = tx.SelectContext(ctx, &rows, `
+			DELETE FROM aggregation_journal WHERE day = $1
+			RETURNING id, day, payload, folded_versions, folded_error_types`, day)
 		if err != nil {
+			return err
+		}
+		var versions, errorTypes int64
+		for i := range rows {
+			versions += rows[i].FoldedVersions
+			errorTypes += rows[i].FoldedErrorTypes
+		}
+		if err := addFolded(ctx, tx, day, versions, errorTypes); err != nil {
 			return err
 		}
 		parts, err := decodeJournal(rows, everything)
@@ -114,7 +124,7 @@ const dayLocks = 77_328_160
 // until the transaction ends. When somebody else does so it waits, or reports
 // that it has no lock.
 func lockDay(ctx context.Context, tx *transaction, day time.Time, wait bool) (bool, error) {
-	number := day.Unix() / int64(domain.Daily.Length()/time.Second)
+	number := dayNumber(day)
 	if wait {
 		_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, dayLocks, number)
 		return err == nil, err
@@ -123,3 +133,6 @@ func lockDay(ctx context.Context, tx *transaction, day time.Time, wait bool) (bo
 	err := tx.GetContext(ctx, &locked, `SELECT pg_try_advisory_xact_lock($1, $2)`, dayLocks, number)
 	return locked, err
 }
+
+// dayNumber is the second half of the number of a lock on a day.
+func dayNumber(day time.Time) int64 { return day.Unix() / int64(domain.Daily.Length()/time.Second) }

@@ -34,6 +34,10 @@ var (
 	purgeSource string
 	//go:embed scripts/cache_set.lua
 	cacheSetSource string
+	//go:embed scripts/agree.lua
+	agreeSource string
+	//go:embed scripts/take.lua
+	takeSource string
 )
 
 // The scripts, each with the number of its keys.
@@ -50,6 +54,8 @@ var (
 	replayScript      = newScript(5, replaySource)
 	purgeScript       = newScript(2, purgeSource)
 	cacheSetScript    = newScript(2, cacheSetSource)
+	agreeScript       = newScript(1, agreeSource)
+	takeScript        = newScript(3, takeSource)
 )
 
 func newScript(keys int, source string) *redigo.Script {
@@ -68,6 +74,10 @@ type keys struct {
 	receipts string // begins the key of each receipt
 	cache    string // begins the key of each cached answer
 	ends     string // when each cached answer ends
+	agreed   string // the id of the key that clients' names are hashed with
+	asking   string // the channel on which this key is asked for
+	accounts string // begins the key of each client's account
+	clients  string // when each account was used last
 	health   string // proves that writing works
 }
 
@@ -83,6 +93,10 @@ func newKeys(prefix string) keys {
 		receipts: prefix + ":receipt:",
 		cache:    prefix + ":cache:",
 		ends:     prefix + ":cache",
+		agreed:   prefix + ":limit:key",
+		asking:   prefix + ":limit:asking",
+		accounts: prefix + ":limit:",
+		clients:  prefix + ":limits",
 		health:   prefix + ":health",
 	}
 }
