@@ -59,6 +59,10 @@ chaos: ## kill processes and servers at random moments of a long load; BATCHES, 
 	go test -count=1 -v -timeout=30m -run='^TestKilled' ./test/chaos -args \
 		-batches=$(BATCHES) -kills=$(KILLS) -faults=$(FAULTS) $(if $(SEED),-seed=$(SEED))
 
+.PHONY: hostile
+hostile: ## attack the program in full strength
+	go test -count=1 -v -timeout=30m ./test/hostile -args -full
+
 .PHONY: fuzz
 fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 	go test -run='^$$' -fuzz='^$(FUZZ)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./domain

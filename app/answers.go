@@ -30,8 +30,9 @@ type AnswersConfig struct {
 	// Lease bounds a computation. A process that dies amid one keeps others
 	// from it for that long. Default 5 s.
 	Lease time.Duration
-	// Computations is how many run at once in this process. Default 8.
-	Computations int
+	// Computations bounds how many run at once in this process. Default 4
+	// places, 128 in line for 2 s.
+	Computations GateConfig
 	// Revision changes whenever the same question has another answer for a
 	// reason other than time and events, such as another configuration.
 	Revision string
@@ -39,7 +40,7 @@ type AnswersConfig struct {
 
 func (c AnswersConfig) withDefaults() AnswersConfig {
 	setDefault(&c.Lease, 5*time.Second)
-	setDefault(&c.Computations, 8)
+	setDefault(&c.Computations.Line, 128)
 	return c
 }
 
@@ -75,7 +76,7 @@ type Answers struct {
 
 	holder  string // of this process's claims
 	flights singleflight.Group
-	slots   chan struct{}
+	gate    *Gate
 	failing atomic.Bool
 	counts  answerCounters
 
@@ -94,7 +95,7 @@ func NewAnswers(c ports.StatisticsCache, clock ports.Clock, log *slog.Logger, co
 	return &Answers{
 		cache: c, clock: clock, log: log, config: config,
 		holder: rand.Text(),
-		slots:  make(chan struct{}, config.Computations),
+		gate:   NewGate(config.Computations),
 		cancel: cancel,
 		detach: func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -330,19 +331,20 @@ func (u *Answers) release(ctx context.Context, key string) {
 func (u *Answers) compute(ctx context.Context, compute Compute) (kept, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.config.Lease)
 	defer cancel()
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	case <-ctx.Done():
-		return kept{}, domain.NewError(domain.CodeUnavailable, ctx.Err(), "too many different questions are being answered")
-	}
-	k := kept{at: u.clock.Now()}
-	body, err := withoutPanic(func() ([]byte, error) { return compute(ctx) })
-	k.body = body
-	u.counts.computations.Add(1)
-	u.learn(err)
+	var k kept
+	err := u.gate.Do(ctx, func() (err error) {
+		k.at = u.clock.Now()
+		k.body, err = withoutPanic(func() ([]byte, error) { return compute(ctx) })
+		u.counts.computations.Add(1)
+		u.learn(err)
+		return err
+	})
 	return k, err
 }
+
+// Refused counts the computations that were refused since the start because
+// there were too many.
+func (u *Answers) Refused() int64 { return u.gate.Refused() }
 
 // learn notes whether computations succeed.
 func (u *Answers) learn(err error) {

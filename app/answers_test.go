@@ -502,7 +502,7 @@ func TestAComputationIsBounded(t *testing.T) {
 
 func TestComputationsAreFew(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
-	u := s.open(t, app.AnswersConfig{Fresh: time.Minute, Lease: 50 * time.Millisecond, Computations: 1})
+	u := s.open(t, app.AnswersConfig{Fresh: time.Minute, Lease: time.Minute, Computations: app.GateConfig{Places: 1, Patience: time.Millisecond}})
 	block, begun, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		_, err := u.Get(t.Context(), "another question", func(ctx context.Context) ([]byte, error) {

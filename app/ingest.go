@@ -28,6 +28,10 @@ type Submission struct {
 	Strict bool
 	// IdempotencyKey makes a repeat answer the same; empty for none.
 	IdempotencyKey string
+	// Admit is asked, once the batch is judged and before anything is held,
+	// whether a batch of so many events may go on; its error is returned.
+	// Nil admits all.
+	Admit func(ctx context.Context, events int) error
 }
 
 // Submit judges the batch and queues what is accepted of it. When it returns a
@@ -41,6 +45,11 @@ func (u *Ingest) Submit(ctx context.Context, s Submission) (domain.Receipt, erro
 	judgement, err := u.validator.Batch(s.Body, now)
 	if err != nil {
 		return domain.Receipt{}, err
+	}
+	if s.Admit != nil {
+		if err := s.Admit(ctx, judgement.Submitted); err != nil {
+			return domain.Receipt{}, err
+		}
 	}
 	if err := judgement.Refusal(s.Strict); err != nil {
 		return domain.Receipt{}, err

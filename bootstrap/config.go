@@ -41,6 +41,8 @@ type Config struct {
 	WorkerHealthPort int `env:"WORKER_HEALTH_PORT" envDefault:"0"`
 
 	APIBodyLimitKB int `env:"API_BODY_LIMIT_KB" envDefault:"100"`
+	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"4096"`
+	MemoryLimitMB  int `env:"MEMORY_LIMIT_MB" envDefault:"512"`
 	MaxBatchSize   int `env:"MAX_BATCH_SIZE" envDefault:"100"`
 
 	MaxQueueSize         int `env:"MAX_QUEUE_SIZE" envDefault:"10000"`
@@ -61,6 +63,14 @@ type Config struct {
 	CacheTTLSeconds   int    `env:"CACHE_TTL_SECONDS" envDefault:"300"`
 	CacheStaleSeconds int    `env:"CACHE_STALE_SECONDS" envDefault:"3600"`
 	CORSOrigin        string `env:"CORS_ORIGIN" envDefault:"https://weather-mcp.dev,https://analytics.weather-mcp.dev,http://localhost:3000"`
+
+	MaxVersionsPerDay   int `env:"MAX_VERSIONS_PER_DAY" envDefault:"200"`
+	MaxErrorTypesPerDay int `env:"MAX_ERROR_TYPES_PER_DAY" envDefault:"500"`
+
+	RateLimitPerMinute       int    `env:"RATE_LIMIT_PER_MINUTE" envDefault:"60"`
+	RateLimitBurst           int    `env:"RATE_LIMIT_BURST" envDefault:"10"`
+	RateLimitEventsPerMinute int    `env:"RATE_LIMIT_EVENTS_PER_MINUTE" envDefault:"1000"`
+	TrustedProxies           string `env:"TRUSTED_PROXIES"`
 
 	// Role is what the process was started to do.
 	Role Role `env:"-"`
@@ -120,6 +130,10 @@ func (c Config) retention() domain.Retention {
 		Daily:  time.Duration(c.DailyRetentionDays) * day,
 		Errors: time.Duration(c.ErrorsRetentionDays) * day,
 	}
+}
+
+func (c Config) cardinality() domain.Cardinality {
+	return domain.Cardinality{Versions: c.MaxVersionsPerDay, ErrorTypes: c.MaxErrorTypesPerDay}
 }
 
 // Validator returns the rules that the configuration chooses.

@@ -137,6 +137,8 @@ func TestProblems(t *testing.T) {
 		"LOG_FORMAT=xml":               {"LOG_FORMAT", `is "xml": give json or text`},
 		"SLOW_QUERY_MS=0":              {"SLOW_QUERY_MS", "from 1 to"},
 		"API_BODY_LIMIT_KB=0":          {"API_BODY_LIMIT_KB", "from 1 to"},
+		"MAX_CONNECTIONS=0":            {"MAX_CONNECTIONS", "from 1 to"},
+		"MEMORY_LIMIT_MB=127":          {"MEMORY_LIMIT_MB", "from 128 to"},
 		"MAX_BATCH_SIZE=0":             {"MAX_BATCH_SIZE", "from 1 to"},
 		"MAX_QUEUE_SIZE=0":             {"MAX_QUEUE_SIZE", "from 1 to"},
 		"MAX_QUEUE_SIZE=99":            {"MAX_QUEUE_SIZE", "MAX_BATCH_SIZE (100)"},
@@ -156,10 +158,21 @@ func TestProblems(t *testing.T) {
 		"CACHE_STALE_SECONDS=2592001":  {"CACHE_STALE_SECONDS", "from 0 to 2592000"},
 		"CORS_ORIGIN=weather-mcp.dev":  {"CORS_ORIGIN", `is "weather-mcp.dev": give origins as scheme://host`},
 		"CORS_ORIGIN=https://a.org,*":  {"CORS_ORIGIN", "give it alone"},
-		"WORKER_HEALTH_PORT=65536":     {"WORKER_HEALTH_PORT", "from 0 to 65535"},
-		"DB_MAX_CONNECTIONS=1":         {"DB_MAX_CONNECTIONS", "from 2 to"},
-		"MIGRATE_ON_START=maybe":       {"MIGRATE_ON_START", `is "maybe": give true or false`},
-		"QUEUE_KEY=my queue":           {"QUEUE_KEY", "letters, digits and :._-"},
+		"MAX_VERSIONS_PER_DAY=0":       {"MAX_VERSIONS_PER_DAY", "from 1 to"},
+		"MAX_ERROR_TYPES_PER_DAY=0":    {"MAX_ERROR_TYPES_PER_DAY", "from 1 to"},
+		"RATE_LIMIT_PER_MINUTE=-1":     {"RATE_LIMIT_PER_MINUTE", "from 0 to"},
+		"RATE_LIMIT_PER_MINUTE=9":      {"RATE_LIMIT_BURST", "is 10, more than RATE_LIMIT_PER_MINUTE (9)"},
+		"RATE_LIMIT_BURST=61":          {"RATE_LIMIT_BURST", "is 61, more than RATE_LIMIT_PER_MINUTE (60)"},
+		"RATE_LIMIT_BURST=0":           {"RATE_LIMIT_BURST", "from 1 to"},
+
+		"RATE_LIMIT_EVENTS_PER_MINUTE=0":   {"RATE_LIMIT_EVENTS_PER_MINUTE", "from 1 to"},
+		"RATE_LIMIT_EVENTS_PER_MINUTE=99":  {"RATE_LIMIT_EVENTS_PER_MINUTE", "a batch of MAX_BATCH_SIZE (100) events is never let in"},
+		"TRUSTED_PROXIES=10.0.0.0/8,nginx": {"TRUSTED_PROXIES", `has "nginx" in it: give networks`},
+
+		"WORKER_HEALTH_PORT=65536": {"WORKER_HEALTH_PORT", "from 0 to 65535"},
+		"DB_MAX_CONNECTIONS=1":     {"DB_MAX_CONNECTIONS", "from 2 to"},
+		"MIGRATE_ON_START=maybe":   {"MIGRATE_ON_START", `is "maybe": give true or false`},
+		"QUEUE_KEY=my queue":       {"QUEUE_KEY", "letters, digits and :._-"},
 	}
 	var all, variables []string
 	for _, environ := range slices.Sorted(maps.Keys(tests)) {
@@ -186,6 +199,13 @@ func TestProblems(t *testing.T) {
 			t.Errorf("problems of %v, want %v", told, want)
 		}
 	})
+}
+
+func TestMemoryLimitBelowWhatBodiesNeed(t *testing.T) {
+	found := problems(t, []string{"API_BODY_LIMIT_KB=10240", "MEMORY_LIMIT_MB=300"}, "no-such-file")
+	if len(found) != 1 || found[0].Variable != "MEMORY_LIMIT_MB" || !strings.Contains(found[0].Message, "give at least 320") {
+		t.Errorf("problems are %q", found)
+	}
 }
 
 func TestCatalogueFileThatIsNone(t *testing.T) {

@@ -10,6 +10,8 @@ var (
 	ProcessOf      = Config.process
 	AnswersOf      = Config.answers
 	PagesOf        = Config.pages
+	LimitsOf       = (*Config).limits
+	ProxiesOf      = (*Config).trustedProxies
 	DatabaseURLOf  = (*Config).databaseURL
 	RedisURLOf     = (*Config).redisURL
 	NewFailures    = newFailures
@@ -17,7 +19,13 @@ var (
 	StopWebService = webService.stop
 	AddResource    = (*resources).add
 	CloseResources = (*resources).close
+	ContainerLimit = containerLimit
+	MemoryLimitOf  = memoryLimit
+	ConnectionsFor = connectionsFor
 )
+
+// NewMemoryOf is a memory of that many bytes.
+func NewMemoryOf(limit int64) interface{ Pressed() bool } { return &memoryBudget{limit: limit} }
 
 // Resources are what has been opened.
 type Resources = resources

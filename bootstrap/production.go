@@ -98,6 +98,7 @@ func (c *Config) postgres(o Options) postgres.Config {
 	return postgres.Config{
 		URL:            c.databaseURL(),
 		MaxConnections: c.DBMaxConnections,
+		Limits:         c.cardinality(),
 		Clock:          o.Clock,
 		SlowQuery:      time.Duration(c.SlowQueryMS) * time.Millisecond,
 		Log:            o.Log,

@@ -65,6 +65,7 @@ const (
 	maxBatchSize = 10_000
 	maxQueueSize = 10_000_000
 	maxDays      = 3650
+	maxValues    = 1_000_000
 	maxMinutesMS = 60_000
 	maxRedisDB   = 9999
 	maxTTL       = 86_400
@@ -72,6 +73,13 @@ const (
 	// A health check must find a connection while a worker stores.
 	minConnections = 2
 	maxConnections = 1000
+	maxClients     = 1_000_000
+	minMemoryMB    = 128
+	maxMemoryMB    = 1 << 20
+	// bodiesInMemory is how many of the longest bodies must fit into the memory
+	// limit: a quarter of it is for bodies, whose buffers are up to twice as
+	// long.
+	bodiesInMemory = 32
 )
 
 // check judges the configuration as a whole; values that could not be read
@@ -82,6 +90,12 @@ func (c *Config) check(p *problems) {
 	oneOf(p, "LOG_FORMAT", c.LogFormat, LogJSON, LogText)
 	p.between("SLOW_QUERY_MS", c.SlowQueryMS, 1, maxMinutesMS)
 	p.between("API_BODY_LIMIT_KB", c.APIBodyLimitKB, 1, maxBodyKB)
+	p.between("MAX_CONNECTIONS", c.MaxConnections, 1, maxClients)
+	p.between("MEMORY_LIMIT_MB", c.MemoryLimitMB, minMemoryMB, maxMemoryMB)
+	if need := c.APIBodyLimitKB * bodiesInMemory >> 10; c.MemoryLimitMB < need {
+		p.add("MEMORY_LIMIT_MB", fmt.Sprintf("is %d, which is too little for requests of API_BODY_LIMIT_KB (%d): give at least %d",
+			c.MemoryLimitMB, c.APIBodyLimitKB, need))
+	}
 	p.between("MAX_BATCH_SIZE", c.MaxBatchSize, 1, maxBatchSize)
 	p.between("MAX_QUEUE_SIZE", c.MaxQueueSize, 1, maxQueueSize)
 	if c.MaxQueueSize < c.MaxBatchSize {
@@ -100,7 +114,10 @@ func (c *Config) check(p *problems) {
 	p.between("CACHE_TTL_SECONDS", c.CacheTTLSeconds, 0, maxTTL)
 	p.between("CACHE_STALE_SECONDS", c.CacheStaleSeconds, 0, maxStale)
 	c.checkOrigins(p)
+	p.between("MAX_VERSIONS_PER_DAY", c.MaxVersionsPerDay, 1, maxValues)
+	p.between("MAX_ERROR_TYPES_PER_DAY", c.MaxErrorTypesPerDay, 1, maxValues)
 	p.between("WORKER_HEALTH_PORT", c.WorkerHealthPort, 0, maxPort)
+	c.checkLimits(p)
 	c.checkConnections(p)
 	c.checkServers(p)
 }

@@ -116,7 +116,7 @@ func run(ctx context.Context, config Config, options Options) error {
 // waited for while ctx lives.
 func Module(ctx context.Context, config Config, options Options) fx.Option {
 	options = options.withDefaults()
-	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures)}
+	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures), memoryModule()}
 	if config.Role.works() {
 		parts = append(parts, workerModule(), maintenanceModule())
 	}
@@ -165,7 +165,6 @@ func useCases() fx.Option {
 			app.NewPages,
 			newAnswers,
 			fx.Annotate(app.NewStatus, fx.ParamTags(checksGroup)),
-			newUseCases,
 		),
 	)
 }
@@ -173,8 +172,10 @@ func useCases() fx.Option {
 // newAnswers ends computations before the store is closed. By then requests
 // are finished, so only stale answers are still being renewed.
 func newAnswers(
-	lc fx.Lifecycle, cache ports.StatisticsCache, clock ports.Clock, log *slog.Logger, config app.AnswersConfig,
+	lc fx.Lifecycle, cache ports.StatisticsCache, clock ports.Clock, log *slog.Logger,
+	config app.AnswersConfig, m *memoryBudget,
 ) *app.Answers {
+	config.Computations.Pressed = m.Pressed
 	answers := app.NewAnswers(cache, clock, log, config)
 	lc.Append(fx.StopHook(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, finishAnswers)
@@ -184,9 +185,9 @@ func newAnswers(
 	return answers
 }
 
-// newUseCases gathers what the web offers.
+// newUseCases gathers what clients are offered.
 func newUseCases(
-	i *app.Ingest, e *app.Explain, s *app.Statistics, p *app.Pages, a *app.Answers, h *app.Status,
+	i *app.Ingest, e *app.Explain, s *app.Statistics, p *app.Pages, a *app.Answers, h *app.Status, l *app.Limit,
 ) httpapi.UseCases {
-	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Pages: p, Answers: a, Status: h}
+	return httpapi.UseCases{Ingest: i, Explain: e, Statistics: s, Pages: p, Answers: a, Status: h, Limit: l}
 }

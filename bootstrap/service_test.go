@@ -21,6 +21,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
@@ -55,10 +56,11 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// start runs the service until stop or the end of the test.
+// start runs the service until stop or the end of the test. Unless told
+// otherwise, it limits nobody.
 func start(t *testing.T, storage fx.Option, environ ...string) *running {
 	t.Helper()
-	config := load(t, append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "CACHE_TTL_SECONDS=0"}, environ...)...)
+	config := load(t, append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)...)
 	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	log := &lines{}
@@ -316,6 +318,16 @@ func TestStopFinishesTheBatchInHand(t *testing.T) {
 	}
 }
 
+// connect opens a connection that says nothing.
+func connect(t *testing.T, service *running) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", strings.TrimPrefix(service.url, "http://"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func reachable(url string) bool {
 	c, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), time.Second)
 	if err != nil {
@@ -473,7 +485,11 @@ func TestBrokenListenerIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	w := bootstrap.WebService{Server: &http.Server{ReadHeaderTimeout: time.Second}, Failed: bootstrap.NewFailures()}
+	w := bootstrap.WebService{
+		Server:      &http.Server{ReadHeaderTimeout: time.Second},
+		Connections: httpapi.NewConnections(slog.New(slog.DiscardHandler), httpapi.ConnectionsConfig{}),
+		Failed:      bootstrap.NewFailures(),
+	}
 	bootstrap.ServeWith(w, listener)
 	if err := <-w.Failed; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("failure is %v", err)
@@ -493,7 +509,8 @@ func TestStopBreaksOffRequestsThatDoNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := bootstrap.WebService{Server: server, Failed: bootstrap.NewFailures()}
+	connections := httpapi.NewConnections(slog.New(slog.DiscardHandler), httpapi.ConnectionsConfig{})
+	w := bootstrap.WebService{Server: server, Connections: connections, Failed: bootstrap.NewFailures()}
 	go bootstrap.ServeWith(w, listener)
 	asked := make(chan error, 1)
 	go func() {

@@ -58,6 +58,7 @@ func openEmbedded(ctx context.Context, config Config, o Options) (*sqlite.DB, er
 	defer cancel()
 	db, err := sqlite.Open(ctx, sqlite.Config{
 		Dir:       config.DataDir,
+		Limits:    config.cardinality(),
 		Clock:     o.Clock,
 		SlowQuery: time.Duration(config.SlowQueryMS) * time.Millisecond,
 		Log:       o.Log,

@@ -16,12 +16,13 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 )
 
 func webModule() fx.Option {
 	return fx.Module("web",
 		fx.Provide(
-			newHTTPConfig, httpapi.New, newHTTPServer,
+			newUseCases, newLimit, newHTTPConfig, httpapi.New, newConnections, newHTTPServer,
 			func(c Config) endpoint { return endpoint{"PORT", c.Port} },
 		),
 		fx.Invoke(webService.register),
@@ -32,7 +33,7 @@ func webModule() fx.Option {
 func workerHealthModule() fx.Option {
 	return fx.Module("health",
 		fx.Provide(
-			newHTTPConfig, httpapi.NewStatusOnly, newHTTPServer,
+			newHTTPConfig, httpapi.NewStatusOnly, newConnections, newHTTPServer,
 			func(c Config) endpoint { return endpoint{"WORKER_HEALTH_PORT", c.WorkerHealthPort} },
 		),
 		fx.Invoke(func(lc fx.Lifecycle, w webService) {
@@ -51,19 +52,27 @@ type endpoint struct {
 	port     int
 }
 
-func newHTTPConfig(c Config, o Options, store StoreName) (httpapi.Config, error) {
+func newHTTPConfig(c Config, o Options, store StoreName, m *memoryBudget, connections *httpapi.Connections) (httpapi.Config, error) {
 	origins, err := httpapi.ParseOrigins(c.CORSOrigin)
-	return httpapi.Config{BodyLimit: c.BodyLimit(), Origins: origins, Version: o.Version, Store: string(store)}, err
+	return httpapi.Config{
+		BodyLimit:      c.BodyLimit(),
+		Origins:        origins,
+		Bodies:         app.GateConfig{Pressed: m.Pressed},
+		TrustedProxies: c.trustedProxies(),
+		Connections:    connections,
+		Version:        o.Version, Store: string(store),
+	}, err
 }
 
 // The bounds of a connection. A request that takes longer to arrive than
-// clients wait for the answer is not worth holding on to.
+// clients wait for the answer is not worth holding on to. net/http reads 4 KB
+// of header more than it is told.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	maxHeaderBytes    = 8 << 10
 )
 
 func newHTTPServer(handler *httpapi.Server, log *slog.Logger) *http.Server {
@@ -97,12 +106,13 @@ func (l connectionLog) Write(text []byte) (int, error) {
 type webService struct {
 	fx.In
 
-	Server   *http.Server
-	Endpoint endpoint
-	Config   Config
-	Options  Options
-	Failed   failures
-	Log      *slog.Logger
+	Server      *http.Server
+	Connections *httpapi.Connections
+	Endpoint    endpoint
+	Config      Config
+	Options     Options
+	Failed      failures
+	Log         *slog.Logger
 }
 
 func (w webService) register(lc fx.Lifecycle) { lc.Append(fx.StartStopHook(w.start, w.stop)) }
@@ -129,7 +139,7 @@ func (w webService) ready(address net.Addr) {
 }
 
 func (w webService) serve(listener net.Listener) {
-	if err := w.Server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := w.Connections.Serve(w.Server, listener); !errors.Is(err, http.ErrServerClosed) {
 		w.Failed <- fmt.Errorf("no more connections can be accepted: %w", err)
 	}
 }

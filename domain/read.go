@@ -49,6 +49,10 @@ type Selected struct {
 type Activity struct {
 	// Events counts the events that the daily aggregates hold.
 	Events int64
+	// FoldedVersions and FoldedErrorTypes count those of them that stand under
+	// [OtherName] because their day had more versions or error types than a
+	// [Cardinality] allows.
+	FoldedVersions, FoldedErrorTypes int64
 	// LastReceived is when the newest stored batch was accepted; zero when
 	// there has been none.
 	LastReceived time.Time

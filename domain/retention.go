@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Retention is how long each kind of data is kept. A bucket is due for
 // deletion as soon as all of it is older.
@@ -29,6 +32,12 @@ type Cutoffs struct {
 	// Batches cuts the ids of stored batches, by the time of their receipt. A
 	// batch that is delivered again after that counts again.
 	Batches time.Time
+}
+
+// Days is the start of the first UTC day of which anything is kept but ids of
+// batches.
+func (c Cutoffs) Days() time.Time {
+	return Daily.Floor(slices.MinFunc([]time.Time{c.Events, c.Hourly, c.Daily, c.HourlyErrors, c.DailyErrors}, time.Time.Compare))
 }
 
 // minBatchRetention is how long the ids of stored batches are kept at least: no

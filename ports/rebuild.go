@@ -13,7 +13,8 @@ type Rebuilder interface {
 	// aggregate and error summary of the UTC day that begins at day by what
 	// its raw events add up to, leaving out what is due by cutoffs. It returns
 	// the number of raw events. Workers may store meanwhile: every event
-	// counts exactly once before and after.
+	// counts exactly once before and after. A value that counted as
+	// domain.OtherName for want of a place does so again.
 	RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cutoffs) (int64, error)
 
 	// DayCounts tells, of one moment, how many raw events the UTC day that

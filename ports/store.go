@@ -24,6 +24,12 @@ type EventStore interface {
 	// same batches again is right in every case. domain.CodePoison says that a
 	// batch among them can never be stored, domain.CodeUnavailable that none
 	// can be stored now.
+	//
+	// The aggregates of a day tell apart no more values than the store's
+	// domain.Cardinality allows, however many workers store. Which these are is
+	// decided by domain.Cardinality.Admit, once and for ever: all calls of any
+	// other value count as domain.OtherName, on that day. Raw events keep what
+	// they said.
 	Store(ctx context.Context, batches []domain.Batch) (Stored, error)
 }
 

@@ -376,7 +376,7 @@ func TestADamagedAnswerIsNotGiven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			useCases := reading(app.NewStatistics(memory.NewStore(), clock, app.StatisticsConfig{}), clock, log, kept.answers)
 			useCases.Answers = app.NewAnswers(damagedCache{memory.NewCache(memory.CacheConfig{}), damaged}, clock, log, kept.answers)
-			s := service{Handler: newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{})}
+			s := service{checked: newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{})}
 			answer := s.do(t, http.MethodGet, long, "")
 			checkStatus(t, answer, http.StatusInternalServerError)
 			checkCaching(t, answer.Header(), "no-store", "", "")
@@ -401,7 +401,7 @@ func BenchmarkCached(b *testing.B) {
 		b.Fatal(err)
 	}
 	useCases := reading(app.NewStatistics(store, clock, app.StatisticsConfig{}), clock, log, kept.answers)
-	s := newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{}).(checked).Handler // checking takes longer
+	s := newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{}).Server // checking takes longer
 	for name, header := range map[string][2]string{
 		"gzip":         {"Accept-Encoding", "gzip"},
 		"identity":     {"Accept-Encoding", "identity"},

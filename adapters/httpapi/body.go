@@ -14,19 +14,24 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// bodies reads request bodies, at most limit bytes of each.
+// bodies reads request bodies, at most limit bytes of each, and has bounded
+// numbers of them used at once. A body that arrives slowly takes no place of
+// those: it is used when it is complete.
 type bodies struct {
 	limit   int64
+	gate    *app.Gate
 	buffers sync.Pool
 	gzips   sync.Pool
 }
 
-func newBodies(limit int64) *bodies {
+func newBodies(limit int64, gate *app.Gate) *bodies {
 	return &bodies{
 		limit:   limit,
+		gate:    gate,
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		gzips:   sync.Pool{New: func() any { return new(gzip.Reader) }},
 	}
@@ -46,19 +51,43 @@ func (b *bodies) with(c *gin.Context, use func(body []byte) error) error {
 	if c.Request.ContentLength > b.limit {
 		return b.tooLarge(nil)
 	}
+	if err := b.gate.Check(); err != nil {
+		return err
+	}
 	buffer, _ := b.buffers.Get().(*bytes.Buffer)
 	defer func() {
 		buffer.Reset()
 		b.buffers.Put(buffer)
 	}()
-	if err := b.read(buffer, http.MaxBytesReader(c.Writer, c.Request.Body, b.limit), compressed); err != nil {
+	ctx := c.Request.Context()
+	room := &roomReader{from: http.MaxBytesReader(c.Writer, c.Request.Body, b.limit), connection: connectionOf(ctx)}
+	if err := b.read(buffer, room, compressed); err != nil {
 		return err
 	}
-	return use(buffer.Bytes())
+	return b.gate.Do(ctx, func() error { return use(buffer.Bytes()) })
 }
 
-func (b *bodies) read(buffer *bytes.Buffer, from io.Reader, compressed bool) error {
+// roomReader reads as long as there is room for what it has read.
+type roomReader struct {
+	from       io.Reader
+	connection *connection
+}
+
+// Read fails with errNoRoom when there is none.
+func (r *roomReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if !r.connection.hold(bufferFactor * int64(n)) {
+		return 0, errNoRoom
+	}
+	return n, err
+}
+
+func (b *bodies) read(buffer *bytes.Buffer, room *roomReader, compressed bool) error {
+	var from io.Reader = room
 	if compressed {
+		if !room.connection.hold(gunzipBytes + bufferFactor*b.limit) {
+			return b.readError(errNoRoom)
+		}
 		unzip, _ := b.gzips.Get().(*gzip.Reader)
 		defer b.gzips.Put(unzip)
 		if err := unzip.Reset(from); err != nil {
@@ -76,10 +105,13 @@ func (b *bodies) read(buffer *bytes.Buffer, from io.Reader, compressed bool) err
 	return nil
 }
 
-// readError is the client's doing in every case.
+// readError is the client's doing, but for the want of room.
 func (b *bodies) readError(err error) error {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return b.tooLarge(tooLarge)
+	}
+	if errors.Is(err, errNoRoom) {
+		return domain.NewError(domain.CodeUnavailable, err, busySentence)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return domain.NewError(codeRequestTimeout, err, "the body did not arrive in time")

@@ -43,7 +43,7 @@ func batch(events ...string) string { return `{"events":[` + strings.Join(events
 
 // service is a server over memory adapters.
 type service struct {
-	http.Handler
+	checked
 
 	queue *memory.Queue
 	store *memory.Store
@@ -62,6 +62,7 @@ type setup struct {
 	checks   []ports.HealthCheck
 	maxQueue int
 	answers  app.AnswersConfig
+	limit    *app.Limit
 	config   httpapi.Config
 }
 
@@ -88,8 +89,9 @@ func newService(s setup) *service {
 	useCases.Ingest = app.NewIngest(validator, s.queue, system.BatchIDs{}, clock)
 	useCases.Explain = app.NewExplain(validator, domain.DefaultRetention(), clock)
 	useCases.Status = app.NewStatus(s.checks, s.meter, store, clock)
+	useCases.Limit = s.limit
 	server := newServer(useCases, catalogue, log, s.config)
-	return &service{Handler: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {
+	return &service{checked: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {
 		t.Helper()
 		if err := process.Step(t.Context(), t.Context()); err != nil {
 			t.Fatalf("worker: %v", err)

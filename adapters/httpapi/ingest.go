@@ -21,8 +21,10 @@ func newIngestHandler(i *app.Ingest, e *app.Explain, b *bodies) *ingestHandler {
 	return &ingestHandler{ingest: i, explain: e, bodies: b}
 }
 
+const eventsPath = "/v1/events"
+
 func (h *ingestHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
-	r.POST("/v1/events", wrap(h.postEvents))
+	r.POST(eventsPath, wrap(h.postEvents))
 	r.POST("/v1/events/explain", wrap(h.postExplain))
 }
 
@@ -39,12 +41,14 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 	if strict {
 		c.Header("Preference-Applied", "handling=strict")
 	}
-	return h.bodies.with(c, func(body []byte) error {
+	admission := admissionOf(c)
+	err := h.bodies.with(c, func(body []byte) error {
 		receipt, err := h.ingest.Submit(c.Request.Context(), app.Submission{
 			Body:   body,
 			Strict: strict,
 			// Two keys become one with a space in it, which no key may have.
 			IdempotencyKey: strings.Join(c.Request.Header.Values("Idempotency-Key"), ", "),
+			Admit:          admission.admit,
 		})
 		if err != nil {
 			return err
@@ -60,6 +64,7 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 		})
 		return nil
 	})
+	return admission.settle(c.Request.Context(), err)
 }
 
 func (h *ingestHandler) postExplain(c *gin.Context) error {

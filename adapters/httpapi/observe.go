@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -49,6 +47,7 @@ func (s *Server) observe(c *gin.Context) {
 	r := &record{id: requestID(c.GetHeader(requestIDHeader))}
 	c.Set(recordKey{}, r)
 	setHeaders(c.Writer.Header(), r.id)
+	secure(c.Writer.Header(), c.Request)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.RequestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
@@ -58,14 +57,6 @@ func (s *Server) observe(c *gin.Context) {
 	if abort {
 		panic(http.ErrAbortHandler) // net/http closes the connection, silently
 	}
-}
-
-func setHeaders(h http.Header, id string) {
-	h.Set(requestIDHeader, id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // wellFormedID knows the forms that machines make: 26 characters of base 32,
@@ -79,25 +70,6 @@ func requestID(given string) string {
 		return given
 	}
 	return rand.Text()
-}
-
-// protect runs the handlers and answers a panic. It reports whether the answer
-// had already begun, so that only breaking it off keeps it from looking whole.
-func protect(c *gin.Context) (abort bool) {
-	defer func() {
-		cause := recover()
-		if cause == nil {
-			return
-		}
-		abort = c.Writer.Written()
-		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			abort = true
-		}
-		c.Abort()
-		refuse(c, app.PanicError(cause))
-	}()
-	c.Next()
-	return false
 }
 
 // write logs the request.

@@ -58,8 +58,13 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 		header := s.do(t, http.MethodGet, path, "").Header()
 		checkHeader(t, header, "X-Content-Type-Options", "nosniff")
 		checkHeader(t, header, "Referrer-Policy", "no-referrer")
-		checkHeader(t, header, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		checkHeader(t, header, "Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		checkHeader(t, header, "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		checkHeader(t, header, "X-Frame-Options", "DENY")
+		checkHeader(t, header, "Strict-Transport-Security", "")
 	}
+	behindTLS := s.do(t, http.MethodGet, "/v1/catalogue", "", "X-Forwarded-Proto", "https").Header()
+	checkHeader(t, behindTLS, "Strict-Transport-Security", "max-age=31536000")
 }
 
 func TestAccessLog(t *testing.T) {

@@ -40,7 +40,7 @@ var document = sync.OnceValue(func() *openapi.Document {
 
 // newServer returns a server that is held against the document, request by
 // request. Tests make no other.
-func newServer(u httpapi.UseCases, c *domain.Catalogue, log *slog.Logger, config httpapi.Config) http.Handler {
+func newServer(u httpapi.UseCases, c *domain.Catalogue, log *slog.Logger, config httpapi.Config) checked {
 	return checked{httpapi.New(u, c, log, config)}
 }
 
@@ -76,7 +76,7 @@ func (l *departureList) list() []string {
 }
 
 // checked holds what goes through a handler against the document.
-type checked struct{ http.Handler }
+type checked struct{ *httpapi.Server }
 
 func (h checked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asked := r.Clone(r.Context())
@@ -86,7 +86,7 @@ func (h checked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.Closer
 	}{io.TeeReader(r.Body, &sent), r.Body}
 	answer := &answerRecorder{ResponseWriter: w}
-	h.Handler.ServeHTTP(answer, r)
+	h.Server.ServeHTTP(answer, r)
 	checkExchange(&openapi.Exchange{
 		Request: asked, Sent: sent.Bytes(),
 		Status: answer.status, Header: answer.header, Received: answer.body.Bytes(),
@@ -144,7 +144,7 @@ func (r *answerRecorder) Write(p []byte) (int, error) {
 func TestDocumentHasExactlyTheRoutes(t *testing.T) {
 	server := httpapi.New(httpapi.UseCases{}, domain.DefaultCatalogue(), slog.New(slog.DiscardHandler), httpapi.Config{})
 	var routes []string
-	for _, route := range httpapi.RoutesOf(server) {
+	for _, route := range server.Routes() {
 		if !strings.HasPrefix(route, http.MethodHead+" ") {
 			routes = append(routes, regexp.MustCompile(`:(\w+)`).ReplaceAllString(route, "{$1}"))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -17,8 +18,19 @@ const (
 	codeRequestTimeout   domain.Code = "request_timeout"
 	codePayloadTooLarge  domain.Code = "payload_too_large"
 	codeUnsupportedMedia domain.Code = "unsupported_media_type"
+	codeAddressTooLong   domain.Code = "uri_too_long"
+	codeRateLimited      domain.Code = "rate_limit_exceeded"
 	// codeClientGone is logged when nobody waits for the answer any more.
 	codeClientGone domain.Code = "client_closed_request"
+)
+
+// Codes for what cannot be read as a request, which no handler sees.
+const (
+	codeMalformed           domain.Code = "malformed_request"
+	codeHeaderTooLarge      domain.Code = "request_header_fields_too_large"
+	codeExpectationFailed   domain.Code = "expectation_failed"
+	codeNotImplemented      domain.Code = "not_implemented"
+	codeVersionNotSupported domain.Code = "http_version_not_supported"
 )
 
 // statusClientGone has no name in the standard; proxies use it in their logs.
@@ -27,6 +39,9 @@ const statusClientGone = 499
 // retrySeconds is how long a client should wait before it repeats a request
 // that came at a bad time.
 const retrySeconds = 5
+
+// busySentence tells the client that there was too much to do.
+const busySentence = "the server is busy: try again later"
 
 // refusal is how a code is answered.
 type refusal struct {
@@ -50,6 +65,8 @@ var refusals = map[domain.Code]refusal{
 	codeRequestTimeout:     {http.StatusRequestTimeout, codeRequestTimeout, 0},
 	codePayloadTooLarge:    {http.StatusRequestEntityTooLarge, codePayloadTooLarge, 0},
 	codeUnsupportedMedia:   {http.StatusUnsupportedMediaType, codeUnsupportedMedia, 0},
+	codeAddressTooLong:     {http.StatusRequestURITooLong, codeAddressTooLong, 0},
+	codeRateLimited:        {http.StatusTooManyRequests, codeRateLimited, retrySeconds},
 	codeClientGone:         {statusClientGone, codeClientGone, 0},
 }
 
@@ -91,6 +108,9 @@ func refuse(c *gin.Context, err error) {
 	answer, known := refusals[record.code]
 	if !known {
 		answer = internalRefusal
+	}
+	if wait, ok := errors.AsType[waitError](err); ok {
+		answer.retryAfter = wholeSeconds(time.Duration(wait))
 	}
 	if answer.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(answer.retryAfter))

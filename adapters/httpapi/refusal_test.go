@@ -137,6 +137,11 @@ func TestPanicIsAnswered(t *testing.T) {
 			var queue *domain.Batch
 			return errors.New(string(queue.ID))
 		}, "invalid memory address or nil pointer dereference at "},
+		// The number may be a client's.
+		"of the runtime, with a number": {func(ctx context.Context) error {
+			telephone := 555_123_4567
+			return []error{ctx.Err()}[telephone]
+		}, "index out of range [n] with length n at "},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +154,10 @@ func TestPanicIsAnswered(t *testing.T) {
 			if !strings.Contains(cause, test.logged) || !strings.Contains(cause, "httpapi_test.TestPanicIsAnswered") {
 				t.Errorf("logged %q, want %q and the function that panicked", cause, test.logged)
 			}
-			if strings.Contains(s.log.String(), "canary") {
+			if !strings.Contains(cause, " < github.com/weather-mcp/weather-mcp-analytics/app.(*Ingest).Submit:") {
+				t.Errorf("logged %q, want the callers too", cause)
+			}
+			if strings.Contains(s.log.String(), "canary") || strings.Contains(cause, "555") {
 				t.Errorf("the panic's value is in the log: %s", s.log)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -20,6 +21,8 @@ type UseCases struct {
 	Pages      *app.Pages
 	Answers    *app.Answers
 	Status     *app.Status
+	// Limit may be nil: then clients are not limited.
+	Limit *app.Limit
 }
 
 // Config tunes a [Server]. Zero values mean the defaults.
@@ -31,6 +34,14 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Origins are the web pages that may read the answers. Default none.
 	Origins Origins
+	// Bodies bounds how many request bodies are worked on at once. Default 64
+	// places, 1024 in line for 3 s.
+	Bodies app.GateConfig
+	// TrustedProxies are the networks of proxies whose word about the client's
+	// address is believed. Default none.
+	TrustedProxies []netip.Prefix
+	// Connections, if there are any, are told of by /v1/status.
+	Connections *Connections
 	// Version of the program and Store, the kind of store it uses, are told
 	// by /v1/status.
 	Version, Store string
@@ -46,15 +57,23 @@ type Server struct {
 	engine *gin.Engine
 	log    *slog.Logger
 	config Config
+	bodies *app.Gate
+	// answers is nil where none are given.
+	answers *app.Answers
 }
 
 // New returns a server of the use cases and the catalogue.
 func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Config) *Server {
 	s := newServer(log, config)
+	s.answers = u.Answers
+	if u.Limit != nil {
+		limiting := &limiting{limit: u.Limit, addresses: addresses{config.TrustedProxies}}
+		s.engine.Use(limiting.middleware)
+	}
 	read := readRoutes{s.engine}
-	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit)).routes(s.engine, s.handle)
+	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit, s.bodies)).routes(s.engine, s.handle)
 	newCatalogueHandler(catalogue).routes(read, s.handle)
-	newStatusHandler(u.Status, u.Answers, s.config).routes(read, s.handle)
+	newStatusHandler(u.Status, u.Answers, u.Limit, s.config, s.Load).routes(read, s.handle)
 	newStatsHandler(u).routes(read, s.handle)
 	newDocsHandler().routes(read, s.handle)
 	return s
@@ -64,15 +83,15 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 // /v1/health and /v1/status, and offers nothing else.
 func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server {
 	s := newServer(log, config)
-	newStatusHandler(status, nil, s.config).routes(readRoutes{s.engine}, s.handle)
+	newStatusHandler(status, nil, nil, s.config, s.Load).routes(readRoutes{s.engine}, s.handle)
 	return s
 }
 
 func newServer(log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
-	s := &Server{engine: newEngine(), log: log, config: config}
-	s.engine.Use(s.observe, s.cors)
+	s := &Server{engine: newEngine(), log: log, config: config, bodies: newBodyGate(config)}
+	s.engine.Use(s.observe, s.cors, checkAddress)
 	s.engine.NoRoute(s.handle(noRoute))
 	s.engine.NoMethod(s.handle(noMethod))
 	return s
@@ -85,13 +104,24 @@ func newEngine() *gin.Engine {
 	engine.RedirectTrailingSlash = false
 	// A name in the path may hold an encoded slash.
 	engine.UseRawPath = true
-	// Nobody's word about the client's address is believed; nil cannot fail.
+	// Whose word about the client's address is believed is decided elsewhere; nil
+	// cannot fail.
 	_ = engine.SetTrustedProxies(nil)
 	return engine
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// Routes lists what is answered, as method and path; a part of a path that
+// begins with a colon stands for any text.
+func (s *Server) Routes() []string {
+	var routes []string
+	for _, route := range s.engine.Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+	}
+	return routes
+}
 
 // handle makes a handler of h that answers its error.
 func (*Server) handle(h handlerFunc) gin.HandlerFunc {

@@ -16,18 +16,26 @@ import (
 
 type statusHandler struct {
 	status *app.Status
-	// answers is nil where none are given.
+	// answers and limit are nil where there are none.
 	answers        *app.Answers
+	limit          *app.Limit
+	load           func() Load
 	version, store string
 }
 
-func newStatusHandler(s *app.Status, a *app.Answers, config Config) *statusHandler {
-	return &statusHandler{status: s, answers: a, version: config.Version, store: config.Store}
+func newStatusHandler(s *app.Status, a *app.Answers, l *app.Limit, config Config, load func() Load) *statusHandler {
+	return &statusHandler{status: s, answers: a, limit: l, load: load, version: config.Version, store: config.Store}
 }
 
+// What asks for these does so without end.
+const (
+	livePath   = "/v1/live"
+	healthPath = "/v1/health"
+)
+
 func (h *statusHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
-	r.GET("/v1/live", wrap(getLive))
-	r.GET("/v1/health", wrap(h.getHealth))
+	r.GET(livePath, wrap(getLive))
+	r.GET(healthPath, wrap(h.getHealth))
 	r.GET("/v1/status", wrap(h.getStatus))
 }
 
@@ -94,6 +102,49 @@ type statusJSON struct {
 	Memory          memoryJSON `json:"memory"`
 	// Cache is there where statistics are answered.
 	Cache *cacheUseJSON `json:"cache,omitempty"`
+	Load            loadJSON   `json:"load"`
+	// RateLimit is nil where nothing is limited.
+	RateLimit *rateLimitJSON `json:"rate_limit,omitempty"`
+}
+
+// rateLimitJSON counts requests since the start.
+type rateLimitJSON struct {
+	Granted int64 `json:"granted"`
+	Refused int64 `json:"refused"`
+	// Unshared were judged without the other processes.
+	Unshared int64 `json:"unshared"`
+}
+
+func newRateLimitJSON(limit *app.Limit) *rateLimitJSON {
+	if limit == nil {
+		return nil
+	}
+	counts := rateLimitJSON(limit.Counts())
+	return &counts
+}
+
+// loadJSON counts what was too much since the start, but for the connections
+// that are open.
+type loadJSON struct {
+	Connections         int   `json:"connections"`
+	ConnectionBytes     int64 `json:"connection_bytes"`
+	ConnectionsClosed   int64 `json:"connections_closed_early"`
+	ConnectionsRefused  int64 `json:"connections_refused"`
+	Malformed           int64 `json:"malformed_requests"`
+	RefusedBodies       int64 `json:"refused_bodies"`
+	RefusedComputations int64 `json:"refused_computations"`
+}
+
+func newLoadJSON(l Load) loadJSON {
+	return loadJSON{
+		Connections:         l.Connections.Open,
+		ConnectionBytes:     l.Connections.Bytes,
+		ConnectionsClosed:   l.Connections.ClosedEarly,
+		ConnectionsRefused:  l.Connections.Refused,
+		Malformed:           l.Connections.Malformed,
+		RefusedBodies:       l.RefusedBodies,
+		RefusedComputations: l.RefusedComputations,
+	}
 }
 
 // queueJSON counts what is accepted and not yet in the statistics.
@@ -152,6 +203,8 @@ func (h *statusHandler) getStatus(c *gin.Context) error {
 		LastReceived:    instantOrNone(pipeline.Activity.LastReceived),
 		Memory:          readMemory(),
 		Cache:           h.cacheUse(),
+		Load:            newLoadJSON(h.load()),
+		RateLimit:       newRateLimitJSON(h.limit),
 	})
 	return nil
 }

@@ -27,7 +27,13 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 			events = append(events, e)
 		}
 	}
-	s.merge(domain.Aggregate(events).Kept(cutoffs))
+	finest, folded := s.vocabulary().Fold(domain.Finest(events))
+	s.merge(domain.RollUp(finest).Kept(cutoffs))
+	for o := range s.folded {
+		if o.Day.Equal(day) {
+			s.folded[o] = folded[o]
+		}
+	}
 	return int64(len(events)), nil
 }
 

@@ -20,11 +20,16 @@ var (
 
 // Store is an event store in memory.
 type Store struct {
+	limits   domain.Cardinality
 	mu       sync.RWMutex
 	received map[domain.BatchID]time.Time
 	events   []domain.Event
 	rollups  map[place]*domain.Rollup
 	errors   map[errorPlace]*domain.ErrorSummary
+	// values holds what is told apart on each open day, and folded how many
+	// calls found no place on those that are closed.
+	values map[domain.OpenDay][]string
+	folded domain.Folded
 }
 
 // place is where a rollup is kept. The bucket is in Unix seconds.
@@ -39,12 +44,18 @@ type errorPlace struct {
 	errorType string
 }
 
-// NewStore returns an empty store.
-func NewStore() *Store {
+// NewStore returns an empty store with the default limits.
+func NewStore() *Store { return NewBoundedStore(domain.Cardinality{}) }
+
+// NewBoundedStore returns an empty store.
+func NewBoundedStore(limits domain.Cardinality) *Store {
 	return &Store{
+		limits:   limits,
 		received: make(map[domain.BatchID]time.Time),
 		rollups:  make(map[place]*domain.Rollup),
 		errors:   make(map[errorPlace]*domain.ErrorSummary),
+		values:   make(map[domain.OpenDay][]string),
+		folded:   make(domain.Folded),
 	}
 }
 
@@ -71,7 +82,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 	}
 	maps.Copy(s.received, fresh)
 	s.events = append(s.events, events...)
-	s.merge(domain.Aggregate(events))
+	s.count(domain.Finest(events))
 	return ports.Stored{Batches: len(fresh), Events: len(events), Repeated: len(batches) - len(fresh)}, nil
 }
 
@@ -180,6 +191,13 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 			activity.LastReceived = at
 		}
 	}
+	for o, calls := range s.folded {
+		if o.Dimension == domain.OpenVersion {
+			activity.FoldedVersions += calls
+		} else {
+			activity.FoldedErrorTypes += calls
+		}
+	}
 	return activity, nil
 }
 
@@ -200,11 +218,19 @@ func (s *Store) Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, erro
 	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool {
 		return p.start().Before(errorCutoffs[p.resolution])
 	})
+	maps.DeleteFunc(s.values, func(o domain.OpenDay, _ []string) bool { return o.Day.Before(cutoffs.Days()) })
+	maps.DeleteFunc(s.folded, func(o domain.OpenDay, _ int64) bool { return o.Day.Before(cutoffs.Days()) })
 	maps.DeleteFunc(s.received, func(_ domain.BatchID, at time.Time) bool { return at.Before(cutoffs.Batches) })
 	return int64(before - s.rows()), nil
 }
 
-func (s *Store) rows() int { return len(s.events) + len(s.rollups) + len(s.errors) + len(s.received) }
+func (s *Store) rows() int {
+	rows := len(s.events) + len(s.rollups) + len(s.errors) + len(s.received) + len(s.folded)
+	for _, values := range s.values {
+		rows += len(values)
+	}
+	return rows
+}
 
 // Events lists the raw events in the order of storing.
 func (s *Store) Events() []domain.Event {

@@ -8,8 +8,14 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
 
-func openStore(*testing.T) contract.StoreHarness {
-	s := memory.NewStore()
+func openStore(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	return openBounded(t, domain.Cardinality{})
+}
+
+func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
+	t.Helper()
+	s := memory.NewBoundedStore(limits)
 	return contract.StoreHarness{
 		Store:  s,
 		Events: func(*testing.T) []domain.Event { return s.Events() },
@@ -19,3 +25,7 @@ func openStore(*testing.T) contract.StoreHarness {
 func TestStore(t *testing.T) { contract.Store(t, openStore) }
 
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
+
+func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
+
+func TestSameCardinality(t *testing.T) { contract.SameCardinality(t, openBounded) }

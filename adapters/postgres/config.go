@@ -13,6 +13,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
@@ -27,6 +28,9 @@ type Config struct {
 	// MaxConnections bounds the connections of this process. Maintenance,
 	// which is rare, takes up to two more. Default 10.
 	MaxConnections int
+	// Limits bounds how many values a day's aggregates tell apart. Default
+	// those of domain.Cardinality.
+	Limits domain.Cardinality
 	// Clock tells which partitions are made ahead, and dates health checks.
 	// Default the system's clock.
 	Clock ports.Clock
@@ -157,6 +161,8 @@ func (d durable) Connect(ctx context.Context) (driver.Conn, error) {
 func withTimeouts(server pq.Config, statement, lock, idle time.Duration) pq.Config {
 	server = server.Clone()
 	server.Runtime["timezone"] = "UTC"
+	// Who has waited for a lock must see what its holder did.
+	server.Runtime["default_transaction_isolation"] = "read committed"
 	server.Runtime["statement_timeout"] = strconv.FormatInt(statement.Milliseconds(), 10)
 	server.Runtime["lock_timeout"] = strconv.FormatInt(lock.Milliseconds(), 10)
 	// A process that was cut off in the middle of a transaction may hold a lock

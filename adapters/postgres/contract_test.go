@@ -42,8 +42,13 @@ func closeDB(tb testing.TB, db *postgres.DB) {
 // openStore opens a store whose journal is merged now and then.
 func openStore(t *testing.T) contract.StoreHarness {
 	t.Helper()
+	return openBounded(t, domain.Cardinality{})
+}
+
+func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
+	t.Helper()
 	server := servers.SharedPostgres(t)
-	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 100}
+	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 100, Limits: limits}
 	db := open(t, config)
 	return contract.StoreHarness{
 		Store: postgres.NewStore(db),
@@ -73,3 +78,7 @@ func TestStore(t *testing.T) { contract.Store(t, openStore) }
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 
 func TestRebuild(t *testing.T) { contract.Rebuild(t, openStore) }
+
+func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
+
+func TestSameCardinality(t *testing.T) { contract.SameCardinality(t, openBounded) }

@@ -40,7 +40,16 @@ func (s *Store) expirySteps(c domain.Cutoffs) []step {
 	for _, e := range expiries(c) {
 		steps = append(steps, func(ctx context.Context) (int64, error) { return s.expireDays(ctx, e) })
 	}
-	steps = append(steps, func(ctx context.Context) (int64, error) { return s.expireBatches(ctx, c.Batches) })
+	steps = append(steps,
+		func(ctx context.Context) (int64, error) {
+			return s.expireRows(ctx, `dimension_values WHERE day < $1`, c.Days())
+		},
+		func(ctx context.Context) (int64, error) {
+			return s.expireRows(ctx, `dimension_overflow WHERE day < $1`, c.Days())
+		},
+		func(ctx context.Context) (int64, error) {
+			return s.expireRows(ctx, `stored_batches WHERE received_at < $1`, c.Batches)
+		})
 	for _, p := range partitionedTables() {
 		steps = append(steps, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx, p) })
 	}
@@ -116,10 +125,10 @@ func (s *Store) expireDay(ctx context.Context, e expiry) (int64, error) {
 	return deleted, err
 }
 
-func (s *Store) expireBatches(ctx context.Context, cutoff time.Time) (int64, error) {
+func (s *Store) expireRows(ctx context.Context, due string, cutoff time.Time) (int64, error) {
 	var deleted int64
 	err := s.db.maintain(ctx, "store.expire", func(tx *transaction) (err error) {
-		deleted, err = affected(tx.ExecContext(ctx, `DELETE FROM stored_batches WHERE received_at < $1`, cutoff))
+		deleted, err = affected(tx.ExecContext(ctx, `DELETE FROM `+due, cutoff))
 		return err
 	})
 	return deleted, err

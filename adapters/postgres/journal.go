@@ -87,12 +87,16 @@ type journalRow struct {
 	Events  int64     `db:"events"`
 	Entries int       `db:"entries"`
 	Payload []byte    `db:"payload"`
+	// How many of the events count under another name than their own.
+	FoldedVersions   int64 `db:"folded_versions"`
+	FoldedErrorTypes int64 `db:"folded_error_types"`
 }
 
-// journalRows returns a row for each day of what domain.Finest gave, which is
-// sorted by time.
-func journalRows(finest domain.Aggregates) ([]journalRow, error) {
+// journalRows returns a row for each day of what was counted, which is sorted by
+// time.
+func journalRows(c counted) ([]journalRow, error) {
 	var rows []journalRow
+	finest := c.finest
 	for len(finest.Rollups) > 0 {
 		row := journalRow{Day: domain.Daily.Floor(finest.Rollups[0].Bucket)}
 		var day domain.Aggregates
@@ -100,6 +104,7 @@ func journalRows(finest domain.Aggregates) ([]journalRow, error) {
 		for i := range day.Rollups {
 			row.Events += day.Rollups[i].Rollup.Calls
 		}
+		row.FoldedVersions, row.FoldedErrorTypes = foldedOn(c.folded, row.Day)
 		row.Entries = len(day.Rollups) + len(day.Errors)
 		var err error
 		if row.Payload, err = encodePayload(row.Day, day); err != nil {
@@ -126,8 +131,10 @@ func cutDay(a domain.Aggregates, end time.Time) (day, rest domain.Aggregates) {
 func appendJournal(ctx context.Context, tx *transaction, rows []journalRow) (journalSize, error) {
 	var size journalSize
 	for _, row := range rows {
-		_, err := tx.ExecContext(ctx, `INSERT INTO aggregation_journal (day, events, entries, payload) VALUES ($1, $2, $3, $4)`,
-			row.Day, row.Events, row.Entries, row.Payload)
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO aggregation_journal (day, events, entries, payload, folded_versions, folded_error_types)
+			VALUES ($1, $2, $3, $4, $5, $6)`,
+			row.Day, row.Events, row.Entries, row.Payload, row.FoldedVersions, row.FoldedErrorTypes)
 		if err != nil {
 			return journalSize{}, err
 		}

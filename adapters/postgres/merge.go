@@ -129,8 +129,16 @@ func (s *Store) mergePiece(ctx context.Context, day time.Time, wait bool) (int, 
 				SELECT id FROM (
 					SELECT id, sum(entries) OVER (ORDER BY id) - entries AS before FROM aggregation_journal WHERE day = $1
 				) AS part WHERE before < $2)
-			RETURNING id, day, payload`, day, s.db.journal.limit.Entries)
+			RETURNING id, day, payload, folded_versions, folded_error_types`, day, s.db.journal.limit.Entries)
 		if err != nil {
+			return err
+		}
+		var versions, errorTypes int64
+		for i := range rows {
+			versions += rows[i].FoldedVersions
+			errorTypes += rows[i].FoldedErrorTypes
+		}
+		if err := addFolded(ctx, tx, day, versions, errorTypes); err != nil {
 			return err
 		}
 		parts, err := decodeJournal(rows, everything)
@@ -154,7 +162,7 @@ const dayLocks = 77_328_160
 // until the transaction ends. When somebody else does so it waits, or reports
 // that it has no lock.
 func lockDay(ctx context.Context, tx *transaction, day time.Time, wait bool) (bool, error) {
-	number := day.Unix() / int64(domain.Daily.Length()/time.Second)
+	number := dayNumber(day)
 	if wait {
 		_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, dayLocks, number)
 		return err == nil, err
@@ -163,3 +171,6 @@ func lockDay(ctx context.Context, tx *transaction, day time.Time, wait bool) (bo
 	err := tx.GetContext(ctx, &locked, `SELECT pg_try_advisory_xact_lock($1, $2)`, dayLocks, number)
 	return locked, err
 }
+
+// dayNumber is the second half of the number of a lock on a day.
+func dayNumber(day time.Time) int64 { return day.Unix() / int64(domain.Daily.Length()/time.Second) }

@@ -15,7 +15,7 @@ func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.
 		if _, err := lockDay(ctx, tx, start, true); err != nil {
 			return err
 		}
-		counted, n, err := takeDay(ctx, tx, start)
+		finest, n, err := countDay(ctx, tx, start)
 		if err != nil {
 			return err
 		}
@@ -23,7 +23,7 @@ func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.
 		if err := deleteDay(ctx, tx, start); err != nil {
 			return err
 		}
-		return mergeAggregates(ctx, tx, start, domain.RollUp(counted...).Kept(cutoffs))
+		return mergeAggregates(ctx, tx, start, domain.RollUp(finest).Kept(cutoffs))
 	})
 	if err != nil {
 		return 0, err
@@ -46,29 +46,61 @@ func (s *Store) DayCounts(ctx context.Context, start time.Time) (raw, counted in
 // rebuildChunk is how many events are added up at once.
 const rebuildChunk = 10_000
 
+// countDay adds up the raw events of a day, with those values folded that have
+// been folded, and corrects the count of these.
+func countDay(ctx context.Context, tx *transaction, start time.Time) (domain.Aggregates, int64, error) {
+	vocabulary, err := readDay(ctx, tx, start)
+	if err != nil {
+		return domain.Aggregates{}, 0, err
+	}
+	parts, folded, events, err := takeDay(ctx, tx, start, vocabulary)
+	if err != nil {
+		return domain.Aggregates{}, 0, err
+	}
+	// Workers may have closed the day since. Whatever was decided about any of
+	// these events is decided by now.
+	if vocabulary, err = readDay(ctx, tx, start); err != nil {
+		return domain.Aggregates{}, 0, err
+	}
+	finest, more := vocabulary.Fold(parts...)
+	folded.Add(more)
+	return finest, events, putFolded(ctx, tx, start, folded)
+}
+
 // takeDay adds up the raw events of a day and forgets its journal. Both are of
-// one moment: what a worker stores later will be in the journal.
-func takeDay(ctx context.Context, tx *transaction, start time.Time) (counted []domain.Aggregates, events int64, err error) {
+// one moment: what a worker stores later will be in the journal. Values are
+// folded as they come, as a day may have any number of them.
+func takeDay(
+	ctx context.Context, tx *transaction, start time.Time, v *domain.Vocabulary,
+) (parts []domain.Aggregates, folded domain.Folded, events int64, err error) {
 	rows, err := tx.QueryxContext(ctx, `
 		WITH forgotten AS (DELETE FROM aggregation_journal WHERE day = $1)
 		SELECT `+eventColumns+` FROM events WHERE hour >= $1 AND hour < $2`, start, start.Add(day))
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	defer rows.Close()
+	folded = make(domain.Folded)
+	add := func(chunk []domain.Event) {
+		part, more := v.Fold(domain.Finest(chunk))
+		parts = append(parts, part)
+		folded.Add(more)
+	}
 	chunk := make([]domain.Event, 0, rebuildChunk)
 	for rows.Next() {
 		var row eventRow
 		if err := rows.StructScan(&row); err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		chunk = append(chunk, row.event())
 		events++
 		if len(chunk) == rebuildChunk {
-			counted, chunk = append(counted, domain.Finest(chunk)), chunk[:0]
+			add(chunk)
+			chunk = chunk[:0]
 		}
 	}
-	return append(counted, domain.Finest(chunk)), events, rows.Err()
+	add(chunk)
+	return parts, folded, events, rows.Err()
 }
 
 func deleteDay(ctx context.Context, tx *transaction, start time.Time) error {

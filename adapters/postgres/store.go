@@ -38,6 +38,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 	}
 	var stored ports.Stored
 	var added journalSize
+	var closed []domain.OpenDay
 	err := s.db.write(ctx, "store.store", func(tx *transaction) error {
 		fresh, err := insertBatches(ctx, tx, batches)
 		if err != nil {
@@ -47,12 +48,13 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		for _, events := range fresh {
 			stored.Events += len(events)
 		}
-		added, err = insertEvents(ctx, tx, fresh)
+		added, closed, err = s.insertEvents(ctx, tx, fresh)
 		return err
 	})
 	if err != nil {
 		return ports.Stored{}, err
 	}
+	s.tellClosed(closed)
 	s.db.journal.append(added)
 	if s.db.journal.isLong() {
 		s.db.background.start(ctx, s.shortenJournal)
@@ -91,44 +93,59 @@ func insertBatches(ctx context.Context, tx *transaction, batches []domain.Batch)
 }
 
 // insertEvents stores raw events and appends to the journal what they add up
-// to, which is computed while the server takes the events.
-func insertEvents(ctx context.Context, tx *transaction, batches [][]domain.Event) (journalSize, error) {
+// to, which is computed while the server takes the events. It returns what was
+// appended and the days that were closed.
+func (s *Store) insertEvents(ctx context.Context, tx *transaction, batches [][]domain.Event) (journalSize, []domain.OpenDay, error) {
 	if !slices.ContainsFunc(batches, func(events []domain.Event) bool { return len(events) > 0 }) {
-		return journalSize{}, nil
+		return journalSize{}, nil, nil
 	}
 	type result struct {
-		rows []journalRow
-		err  error
+		counted counted
+		rows    []journalRow
+		err     error
 	}
-	counted := make(chan result, 1)
+	plain := make(chan result, 1)
 	go func() {
-		rows, err := journalRows(domain.Finest(batches...))
-		counted <- result{rows, err}
+		finest := domain.Finest(batches...)
+		rows, err := journalRows(counted{finest: finest})
+		plain <- result{counted{finest: finest}, rows, err}
 	}()
 	if err := copyEvents(ctx, tx, batches); err != nil {
-		return journalSize{}, err
+		return journalSize{}, nil, err
 	}
-	journal := <-counted
+	journal := <-plain
 	if journal.err != nil {
-		return journalSize{}, journal.err
+		return journalSize{}, nil, journal.err
 	}
-	return appendJournal(ctx, tx, journal.rows)
+	folded, err := s.fold(ctx, tx, journal.counted.finest)
+	if err == nil && len(folded.folded) > 0 {
+		journal.rows, err = journalRows(folded)
+	}
+	if err != nil {
+		return journalSize{}, nil, err
+	}
+	size, err := appendJournal(ctx, tx, journal.rows)
+	return size, folded.closed, err
 }
 
 // Activity tells how much there is, as ports.StatisticsReader promises.
 func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
-	var events int64
+	var activity domain.Activity
 	var received sql.NullTime
 	err := s.db.read(ctx, "store.activity", func(tx *transaction) error {
 		return tx.QueryRowxContext(ctx, `
 			SELECT coalesce((SELECT sum(calls) FROM daily_aggregations WHERE grain = 0), 0)
-					+ coalesce((SELECT sum(events) FROM aggregation_journal), 0),
-				(SELECT max(received_at) FROM stored_batches)`).Scan(&events, &received)
+					+ coalesce(sum(events), 0),
+				coalesce((SELECT sum(calls) FROM dimension_overflow WHERE dimension = 'version'), 0)
+					+ coalesce(sum(folded_versions), 0),
+				coalesce((SELECT sum(calls) FROM dimension_overflow WHERE dimension = 'error_type'), 0)
+					+ coalesce(sum(folded_error_types), 0),
+				(SELECT max(received_at) FROM stored_batches)
+			FROM aggregation_journal`).Scan(&activity.Events, &activity.FoldedVersions, &activity.FoldedErrorTypes, &received)
 	})
 	if err != nil {
 		return domain.Activity{}, err
 	}
-	activity := domain.Activity{Events: events}
 	if received.Valid {
 		activity.LastReceived = received.Time.UTC()
 	}

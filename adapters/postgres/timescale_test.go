@@ -15,7 +15,12 @@ import (
 
 func openTimescale(t *testing.T) contract.StoreHarness {
 	t.Helper()
-	config := postgres.Config{URL: timescaledb.Start(t).NewSchema(t), JournalEntries: 100}
+	return openBoundedTimescale(t, domain.Cardinality{})
+}
+
+func openBoundedTimescale(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
+	t.Helper()
+	config := postgres.Config{URL: timescaledb.Start(t).NewSchema(t), JournalEntries: 100, Limits: limits}
 	db := open(t, config)
 	if !db.Timescale() {
 		t.Fatal("the tables are no hypertables")
@@ -33,6 +38,8 @@ func openTimescale(t *testing.T) contract.StoreHarness {
 }
 
 func TestTimescaleStore(t *testing.T) { contract.Store(t, openTimescale) }
+
+func TestTimescaleCardinality(t *testing.T) { contract.Cardinality(t, openBoundedTimescale) }
 
 func TestTimescaleRebuild(t *testing.T) { contract.Rebuild(t, openTimescale) }
 

@@ -34,7 +34,7 @@ type refusal struct{ code, message, advice string }
 var refusals = []refusal{
 	{"NOAUTH", "the queue refuses the connection", "Redis wants a password: set it in REDIS_URL or REDIS_PASSWORD"},
 	{"WRONGPASS", "the queue refuses the connection", "Redis does not take the user or password: correct REDIS_URL or REDIS_PASSWORD"},
-	{"NOPERM", "the queue refuses the connection", "the Redis user may not do this: grant it all commands on the keys that begin with QUEUE_KEY"},
+	{"NOPERM", "the queue refuses the connection", "the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY"},
 	{"READONLY", "the queue is read-only", "this Redis is a replica that cannot be written: let REDIS_URL name the primary"},
 	{"LOADING", "the queue is starting", "Redis is reading its data and will answer soon"},
 	{"OOM", "the queue's memory is full", "Redis has reached maxmemory: raise it, or lower MAX_QUEUE_SIZE"},

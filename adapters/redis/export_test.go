@@ -1,5 +1,12 @@
 package redis
 
+import (
+	"strconv"
+	"strings"
+
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
 // What tests of the payload's format need to see.
 var (
 	EncodeEvents = encodeEvents
@@ -11,3 +18,33 @@ func (q *Queue) WorkerName() string { return q.worker }
 
 // ReturnScript is what Return runs.
 var ReturnScript = returnScript
+
+// With is the limiter with other limits, knowing nobody to be barred. Its clock
+// is the key of that name, which holds Unix microseconds, in place of the
+// server's.
+func (l *Limiter) With(limits ports.Limits, clock string) *Limiter {
+	source := strings.Replace(takeSource, "redis.call('TIME')", "{0, redis.call('GET', "+strconv.Quote(clock)+")}", 1)
+	return &Limiter{
+		pool: l.pool, limits: limits, most: l.most, keys: l.keys,
+		script: newScript(3, source), barred: make(map[string]bar),
+	}
+}
+
+// Secret is what clients' names are hashed with now; nil when there is none.
+func (l *Limiter) Secret() []byte {
+	l.keys.mu.Lock()
+	defer l.keys.mu.Unlock()
+	if l.keys.current == nil {
+		return nil
+	}
+	return append([]byte(nil), l.keys.current.secret[:]...)
+}
+
+// Seal encrypts a key for who asked with that public key.
+var Seal = seal
+
+// Account is under which name a client is known.
+func (l *Limiter) Account(client string) string {
+	_, account, _ := l.keys.hash(client)
+	return account
+}

@@ -36,6 +36,10 @@ var (
 	cacheSetSource string
 	//go:embed scripts/cache_release.lua
 	cacheReleaseSource string
+	//go:embed scripts/agree.lua
+	agreeSource string
+	//go:embed scripts/take.lua
+	takeSource string
 )
 
 // The scripts, each with the number of its keys.
@@ -53,6 +57,8 @@ var (
 	purgeScript        = newScript(2, purgeSource)
 	cacheSetScript     = newScript(2, cacheSetSource)
 	cacheReleaseScript = newScript(1, cacheReleaseSource)
+	agreeScript        = newScript(1, agreeSource)
+	takeScript         = newScript(3, takeSource)
 )
 
 func newScript(keys int, source string) *redigo.Script {
@@ -72,6 +78,10 @@ type keys struct {
 	cache    string // begins the key of each cached answer
 	ends     string // when each cached answer ends
 	claims   string // begins the key of each claim to compute an answer
+	agreed   string // the id of the key that clients' names are hashed with
+	asking   string // the channel on which this key is asked for
+	accounts string // begins the key of each client's account
+	clients  string // when each account was used last
 	health   string // proves that writing works
 }
 
@@ -88,6 +98,10 @@ func newKeys(prefix string) keys {
 		cache:    prefix + ":cache:",
 		ends:     prefix + ":cache",
 		claims:   prefix + ":claim:",
+		agreed:   prefix + ":limit:key",
+		asking:   prefix + ":limit:asking",
+		accounts: prefix + ":limit:",
+		clients:  prefix + ":limits",
 		health:   prefix + ":health",
 	}
 }

@@ -85,7 +85,12 @@ func filesIn(t *testing.T, dir string) []byte {
 
 func openStore(t *testing.T) contract.StoreHarness {
 	t.Helper()
-	config := sqlite.Config{Dir: t.TempDir()}
+	return openBounded(t, domain.Cardinality{})
+}
+
+func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
+	t.Helper()
+	config := sqlite.Config{Dir: t.TempDir(), Limits: limits}
 	db := open(t, config)
 	return contract.StoreHarness{
 		Store: sqlite.NewStore(db),
@@ -108,3 +113,7 @@ func openStore(t *testing.T) contract.StoreHarness {
 func TestStore(t *testing.T) { contract.Store(t, openStore) }
 
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
+
+func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
+
+func TestSameCardinality(t *testing.T) { contract.SameCardinality(t, openBounded) }

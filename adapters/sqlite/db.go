@@ -15,6 +15,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
@@ -29,6 +30,9 @@ const (
 type Config struct {
 	// Dir is the data directory, made when it is missing. Required.
 	Dir string
+	// Limits bounds how many values a day's aggregates tell apart. Default
+	// those of domain.Cardinality.
+	Limits domain.Cardinality
 	// Clock dates dead letters, idempotency keys and health checks. Default
 	// the system's clock.
 	Clock ports.Clock

@@ -26,6 +26,8 @@ func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
 		bucketBefore(ctx, `daily_aggregations WHERE`, domain.RollupGrains(), c.Daily),
 		bucketBefore(ctx, `error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains(), c.HourlyErrors),
 		bucketBefore(ctx, `error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains(), c.DailyErrors),
+		daysBefore(ctx, `dimension_values`, c.Days()),
+		daysBefore(ctx, `dimension_overflow`, c.Days()),
 	} {
 		n, err := s.repeat(ctx, step)
 		deleted += n
@@ -85,5 +87,17 @@ func bucketBefore(ctx context.Context, from string, grains []domain.Grain, cutof
 			deleted += n
 		}
 		return deleted, nil
+	}
+}
+
+// daysBefore deletes the oldest day that is due.
+func daysBefore(ctx context.Context, table string, cutoff time.Time) func(tx *sqlx.Tx) (int64, error) {
+	return func(tx *sqlx.Tx) (int64, error) {
+		result, err := tx.ExecContext(ctx, `
+			DELETE FROM `+table+` WHERE day = (SELECT min(day) FROM `+table+` WHERE day < ?)`, cutoff.Unix())
+		if err != nil {
+			return 0, err
+		}
+		return result.RowsAffected()
 	}
 }

@@ -24,11 +24,14 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 		if err := deleteAggregates(ctx, tx, day); err != nil {
 			return err
 		}
-		aggregates, n, err := aggregateDay(ctx, tx, day)
+		aggregates, folded, n, err := aggregateDay(ctx, tx, day)
 		if err != nil {
 			return err
 		}
 		events = n
+		if err := putFolded(ctx, tx, day, folded); err != nil {
+			return err
+		}
 		return mergeAggregates(ctx, tx, kept(aggregates, cutoffs))
 	})
 	if err != nil {
@@ -59,25 +62,33 @@ func deleteAggregates(ctx context.Context, tx *sqlx.Tx, day time.Time) error {
 	return nil
 }
 
-// aggregateDay adds up the day's raw events and counts them.
-func aggregateDay(ctx context.Context, tx *sqlx.Tx, day time.Time) (domain.Aggregates, int64, error) {
+// aggregateDay adds up the day's raw events, folds what has been folded, and
+// counts both.
+func aggregateDay(ctx context.Context, tx *sqlx.Tx, day time.Time) (domain.Aggregates, domain.Folded, int64, error) {
+	vocabulary, err := readDay(ctx, tx, day)
+	if err != nil {
+		return domain.Aggregates{}, nil, 0, err
+	}
 	var parts []domain.Aggregates
+	folded := make(domain.Folded)
 	var count int64
 	for hour := day; hour.Before(day.Add(domain.Daily.Length())); hour = hour.Add(domain.Hourly.Length()) {
 		for after := int64(0); ; {
 			events, last, err := eventsOf(ctx, tx, hour, after)
 			if err != nil {
-				return domain.Aggregates{}, 0, err
+				return domain.Aggregates{}, nil, 0, err
 			}
 			if len(events) == 0 {
 				break
 			}
-			parts = append(parts, domain.Finest(events))
+			part, more := vocabulary.Fold(domain.Finest(events))
+			parts = append(parts, part)
+			folded.Add(more)
 			count += int64(len(events))
 			after = last
 		}
 	}
-	return domain.RollUp(parts...), count, nil
+	return domain.RollUp(parts...), folded, count, nil
 }
 
 // rebuildChunk is how many raw events are in memory at a time.

@@ -28,6 +28,7 @@ func NewStore(db *DB) *Store { return &Store{db: db} }
 // Store stores batches, as ports.EventStore promises.
 func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
 	var stored ports.Stored
+	var closed []domain.OpenDay
 	err := s.db.write(ctx, "store.store", func(tx *sqlx.Tx) error {
 		// Watching a context costs more than most of these statements; the
 		// transaction itself watches it.
@@ -43,11 +44,17 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		if err := insertEvents(ctx, tx, fresh); err != nil {
 			return err
 		}
-		return mergeAggregates(ctx, tx, domain.Aggregate(fresh...))
+		finest, days, err := s.fold(ctx, tx, domain.Finest(fresh...))
+		if err != nil {
+			return err
+		}
+		closed = days
+		return mergeAggregates(ctx, tx, domain.RollUp(finest))
 	})
 	if err != nil {
 		return ports.Stored{}, err
 	}
+	s.tellClosed(closed)
 	return stored, nil
 }
 
@@ -115,18 +122,22 @@ func nullable[T any](o domain.Optional[T]) sql.Null[T] {
 // Activity tells how much there is, as ports.StatisticsReader promises.
 func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 	var row struct {
-		Events       int64         `db:"events"`
-		LastReceived sql.NullInt64 `db:"last_received"`
+		Events           int64         `db:"events"`
+		FoldedVersions   int64         `db:"folded_versions"`
+		FoldedErrorTypes int64         `db:"folded_error_types"`
+		LastReceived     sql.NullInt64 `db:"last_received"`
 	}
 	err := s.db.read(ctx, "store.activity", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
-			SELECT coalesce(sum(calls), 0) AS events, (SELECT max(received_at) FROM stored_batches) AS last_received
+			SELECT coalesce(sum(calls), 0) AS events, (SELECT max(received_at) FROM stored_batches) AS last_received,
+				(SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'version') AS folded_versions,
+				(SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'error_type') AS folded_error_types
 			FROM daily_aggregations WHERE grain = 0`)
 	})
 	if err != nil {
 		return domain.Activity{}, err
 	}
-	activity := domain.Activity{Events: row.Events}
+	activity := domain.Activity{Events: row.Events, FoldedVersions: row.FoldedVersions, FoldedErrorTypes: row.FoldedErrorTypes}
 	if row.LastReceived.Valid {
 		activity.LastReceived = time.UnixMicro(row.LastReceived.Int64).UTC()
 	}

@@ -238,9 +238,6 @@ func TestMigrateTheFile(t *testing.T) {
 		if got := try(t, "", environ, "migrate", verb); !taken(got) {
 			t.Errorf("%s: %+v", verb, got)
 		}
-		if verb == "redo" {
-			events = 0 // with the step goes what is in it
-		}
 		withFile(t, dir, func(db *sqlite.DB) {
 			activity, err := sqlite.NewStore(db).Activity(t.Context())
 			must(t, err)

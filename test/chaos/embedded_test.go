@@ -17,13 +17,13 @@ func TestKilledServerCountsEveryAcceptedBatchOnce(t *testing.T) {
 	t.Parallel()
 	random := newRandom(t)
 	files := t.TempDir()
-	server := &server{binary: build(t), dir: files, random: random}
+	server := &server{dir: files, random: random}
 	load := drawLoad(random, shape{batches: *batchCount, events: 12})
 	outcomes := bombard(t, server, load, *killCount)
 
 	drain(t, server.address, patience)
 	counted := totalCalls(t, server.address)
-	server.process.stop(t)
+	server.process.Stop(t)
 	db := openFiles(t, files)
 	if problem := read[string](t, db, `PRAGMA integrity_check`); problem != "ok" {
 		t.Fatalf("the file is damaged: %s", problem)

@@ -12,6 +12,7 @@ import (
 	redigo "github.com/gomodule/redigo/redis"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -30,12 +31,12 @@ type fleet struct {
 
 // member is one process of the fleet, through all its lives.
 type member struct {
-	binary, role, dir string
-	env               []string
-	random            *rand.Rand
+	role, dir string
+	env       []string
+	random    *rand.Rand
 
 	mu      sync.Mutex
-	process *process
+	process *program.Process
 	// address is where the process listens, or did before it was killed.
 	address string
 	ready   bool
@@ -55,16 +56,16 @@ func newFleet(t *testing.T, random *rand.Rand, apis, workers int, env ...string)
 		}
 	})
 	f.database = f.postgres.NewDatabase(t)
-	binary := build(t)
 	for i := range apis + workers {
-		m := &member{binary: binary, role: "api", dir: t.TempDir(), random: derive(random)}
+		m := &member{role: "api", dir: t.TempDir(), random: derive(random)}
 		if i < apis {
 			f.apis = append(f.apis, m)
 		} else {
 			m.role = "worker"
 			f.workers = append(f.workers, m)
 		}
-		m.env = append(f.linkUp(t, m), env...)
+		// The ledger tells batches by their version.
+		m.env = append(append(f.linkUp(t, m), "MAX_VERSIONS_PER_DAY=1000000"), env...)
 		m.launch(t)
 	}
 	for _, m := range f.members() {
@@ -98,13 +99,13 @@ func (f *fleet) linkUp(t *testing.T, m *member) []string {
 func (m *member) launch(t *testing.T) {
 	t.Helper()
 	env := append([]string{fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(m.random, []int{10, 100, 5000}))}, m.env...)
-	p := launch(t, m.binary, m.role, m.dir, env...)
+	p := program.Launch(t, m.role, m.dir, env...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.process, m.ready = p, false
 }
 
-func (m *member) current() *process {
+func (m *member) current() *program.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.process
@@ -118,16 +119,16 @@ func (m *member) await(t *testing.T) {
 	for {
 		p := m.current()
 		select {
-		case address := <-p.log.ready:
+		case address := <-p.Ready:
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.address, m.ready = address, true
 			return
-		case <-p.exited:
-			t.Logf("%s ended while starting: %s", m.role, p.log.lastLine())
+		case <-p.Exited:
+			t.Logf("%s ended while starting: %s", m.role, p.Log.LastLine())
 			m.launch(t)
 		case <-time.After(time.Until(deadline)):
-			t.Fatalf("%s is not ready after %v\n%s", m.role, patience, p.log)
+			t.Fatalf("%s is not ready after %v\n%s", m.role, patience, p.Log)
 		}
 	}
 }
@@ -210,15 +211,15 @@ func (m *member) faults(t *testing.T) []fault {
 // kill kills the process under whoever talks to it.
 func (m *member) kill() {
 	p := m.current()
-	p.kill()
+	p.Kill()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ready = false
 }
 
 func (m *member) signal(t *testing.T, signal syscall.Signal) {
-	if err := m.current().command.Process.Signal(signal); err != nil {
-		t.Errorf("%s has ended by itself: %v\n%s", m.role, err, m.current().log)
+	if err := m.current().Signal(signal); err != nil {
+		t.Errorf("%s has ended by itself: %v\n%s", m.role, err, m.current().Log)
 	}
 }
 
@@ -277,14 +278,14 @@ func (r syncedRedis) Kill() {
 // between, and returns its output and how it ended.
 func (f *fleet) run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
-	return runProgram(t, []string{"DATABASE_URL=" + f.database, "REDIS_URL=" + f.redis.URL()}, args...)
+	return program.Run(t, []string{"DATABASE_URL=" + f.database, "REDIS_URL=" + f.redis.URL()}, args...)
 }
 
 // stop ends all processes as an operator does.
 func (f *fleet) stop(t *testing.T) {
 	t.Helper()
 	for _, m := range f.members() {
-		m.current().stop(t)
+		m.current().Stop(t)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	redigo "github.com/gomodule/redigo/redis"
 
+	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -49,7 +50,7 @@ func TestServersThatCannotBeUsed(t *testing.T) {
 			t.Run(role+" "+tt.name, func(t *testing.T) {
 				t.Parallel()
 				env := []string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "DATABASE_URL=" + tt.database, "REDIS_URL=" + tt.redis}
-				_, err := runProgram(t, env, role)
+				_, err := program.Run(t, env, role)
 				if err == nil {
 					t.Fatal("the program has ended well")
 				}
@@ -127,11 +128,11 @@ func TestDamagedAggregateIsTold(t *testing.T) {
 }
 
 // awaitLog waits until the log says all of that: it may come after the answer.
-func awaitLog(t *testing.T, p *process, texts ...string) {
+func awaitLog(t *testing.T, p *program.Process, texts ...string) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for tick := time.Tick(10 * time.Millisecond); ; <-tick {
-		log := p.log.String()
+		log := p.Log.String()
 		lacks := slices.IndexFunc(texts, func(text string) bool { return !strings.Contains(log, text) })
 		if lacks < 0 {
 			return

@@ -72,7 +72,9 @@ func (f *fleet) bombard(t *testing.T, random *rand.Rand, load []batch, faults in
 // merging.
 func (f *fleet) mergeJournal(t *testing.T) int64 {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: f.database, JournalEntries: 1})
+	db, err := postgres.Open(t.Context(), postgres.Config{
+		URL: f.database, JournalEntries: 1, Limits: domain.Cardinality{Versions: 1_000_000},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,18 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 )
 
 // server is the real program on one folder of files. It is started, killed
 // and started again.
 type server struct {
-	binary, dir string
-	random      *rand.Rand
+	dir    string
+	random *rand.Rand
 	// address is where the running server listens.
 	address string
-	process *process
+	process *program.Process
 }
 
 // launch starts the program and does not wait for it to be ready. Each run
@@ -22,7 +24,7 @@ type server struct {
 // time between commit and acknowledgement, large ones inside the transaction.
 func (s *server) launch(t *testing.T) {
 	t.Helper()
-	s.process = launch(t, s.binary, "serve", s.dir, "DATA_DIR="+s.dir, "MAX_QUEUE_SIZE=1000",
+	s.process = program.Launch(t, "serve", s.dir, "DATA_DIR="+s.dir, "MAX_QUEUE_SIZE=1000", "MAX_VERSIONS_PER_DAY=1000000",
 		fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(s.random, []int{1, 10, 5000})))
 }
 
@@ -30,18 +32,18 @@ func (s *server) launch(t *testing.T) {
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	s.launch(t)
-	s.address = s.process.await(t)
+	s.address = s.process.Await(t)
 }
 
 // restart starts the program again once it is dead; now and then another kill
 // strikes while it is starting.
 func (s *server) restart(t *testing.T) {
 	t.Helper()
-	<-s.process.exited
+	<-s.process.Exited
 	if s.random.IntN(3) == 0 {
 		s.launch(t)
 		s.killSoon()
-		<-s.process.exited
+		<-s.process.Exited
 	}
 	s.start(t)
 }
@@ -52,7 +54,7 @@ func (s *server) killSoon() <-chan struct{} {
 	p, struck := s.process, make(chan struct{})
 	time.AfterFunc(time.Duration(s.random.Int64N(int64(50*time.Millisecond))), func() {
 		close(struck)
-		p.kill()
+		p.Kill()
 	})
 	return struck
 }

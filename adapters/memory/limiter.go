@@ -1,0 +1,310 @@
+package memory
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var _ ports.Limiter = (*Limiter)(nil)
+
+// LimiterConfig tunes a limiter. Zero values mean the defaults.
+type LimiterConfig struct {
+	// Limits must be given; Burst counts as 1 at least.
+	Limits ports.Limits
+	// MaxClients is how many clients are remembered. When there are more, the
+	// one that was judged least recently is forgotten and has its whole
+	// allowance again. Default 50,000.
+	MaxClients int
+	// Clock tells the time. Default the system's clock.
+	Clock ports.Clock
+}
+
+// Limiter is a limiter for one process.
+type Limiter struct {
+	rules      rules
+	maxClients int
+	clock      ports.Clock
+
+	mu       sync.Mutex
+	secret   [sha256.Size]byte // of the hashes of names
+	accounts map[clientHash]*list.Element
+	order    *list.List // of *account, judged least recently first
+}
+
+type clientHash [16]byte
+
+// secretLifetime is how long names are hashed with the same key.
+const secretLifetime = 24 * time.Hour
+
+// NewLimiter returns a limiter that knows no client yet.
+func NewLimiter(config LimiterConfig) *Limiter {
+	l := &Limiter{rules: newRules(config.Limits), maxClients: cmp.Or(config.MaxClients, 50_000), clock: config.Clock}
+	if l.clock == nil {
+		l.clock = systemClock{}
+	}
+	l.renew()
+	return l
+}
+
+// renew changes the key of the hashes, now and whenever its time is over, and
+// with it forgets everybody.
+func (l *Limiter) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = rand.Read(l.secret[:]) // documented never to fail
+	l.accounts, l.order = make(map[clientHash]*list.Element), list.New()
+	time.AfterFunc(secretLifetime, l.renew)
+}
+
+// Take judges a request, as ports.Limiter promises.
+func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
+	if err := alive(ctx); err != nil {
+		return ports.Allowance{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now().UnixMicro()
+	a := l.account(client)
+	if a.barred(now) {
+		return a.refusal(now, l.rules, a.until-now), nil
+	}
+	l.order.MoveToBack(l.accounts[a.client])
+	allowance := a.take(now, events, l.rules)
+	l.forget(now)
+	return allowance, nil
+}
+
+// account returns what is remembered of a client.
+func (l *Limiter) account(client string) *account {
+	hash := l.hash(client)
+	e := l.accounts[hash]
+	if e == nil {
+		e = l.order.PushBack(&account{client: hash})
+		l.accounts[hash] = e
+	}
+	return e.Value.(*account)
+}
+
+// forget forgets clients whose time is over, and those for whom there is no
+// room.
+func (l *Limiter) forget(now int64) {
+	for first := l.order.Front(); first != nil; first = l.order.Front() {
+		a := first.Value.(*account)
+		if l.order.Len() <= l.maxClients && now < a.end() {
+			return
+		}
+		l.order.Remove(first)
+		delete(l.accounts, a.client)
+	}
+}
+
+func (l *Limiter) hash(client string) clientHash {
+	mac := hmac.New(sha256.New, l.secret[:])
+	mac.Write([]byte(client))
+	return clientHash(mac.Sum(nil))
+}
+
+// Barred looks whether a client is barred, as ports.Limiter promises.
+func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now().UnixMicro()
+	e := l.accounts[l.hash(client)]
+	if e == nil || !e.Value.(*account).barred(now) {
+		return ports.Allowance{}, false
+	}
+	a := e.Value.(*account)
+	return a.refusal(now, l.rules, a.until-now), true
+}
+
+// rules are ports.Limits in microseconds.
+type rules struct {
+	requests, events int
+	burst, interval  int64
+}
+
+const (
+	window      = int64(ports.LimitWindow / time.Microsecond)
+	longestBar  = int64(ports.LongestBar / time.Microsecond)
+	forgiveness = int64(ports.LimitForgiveness / time.Microsecond)
+	// grain is the time within which what was granted is remembered as one,
+	// and forgotten together with the last of it. It bounds the memory that a
+	// client takes.
+	grain = window / 120
+)
+
+func newRules(l ports.Limits) rules {
+	return rules{requests: l.Requests, events: l.Events, burst: int64(max(l.Burst, 1)), interval: window / int64(max(l.Requests, 1))}
+}
+
+// account is what is remembered of a client. Times are Unix microseconds.
+type account struct {
+	client  clientHash
+	seen    int64   // when it asked last and was not barred
+	granted []grant // in the last window, oldest first
+	whole   int64   // when all of the burst is there again
+	until   int64   // till when it is barred
+	strikes int     // windows violated
+	struck  int64   // when the last of these began
+}
+
+type grant struct {
+	at               int64
+	requests, events int32
+}
+
+func (a *account) barred(now int64) bool { return a.seen <= now && now < a.until }
+
+// take judges a request of a client that is not barred.
+func (a *account) take(now int64, events int, r rules) ports.Allowance {
+	a.forget(now)
+	if wait := a.waitForRequests(now, 1, r); wait > 0 {
+		return a.bar(now, wait, r)
+	}
+	a.whole = max(a.whole, now) + r.interval
+	if a.waitForEvents(now, events, r) > 0 {
+		a.add(now, 0)
+		wait := max(a.waitForEvents(now, events, r), a.waitForRequests(now, 1, r))
+		if penalty := a.strike(now); penalty > 0 {
+			return a.bar(now, max(wait, penalty), r)
+		}
+		return a.refusal(now, r, wait)
+	}
+	a.add(now, events)
+	return a.allowance(now, r)
+}
+
+// forget drops what is too long ago. A clock that was set back makes everything
+// worthless.
+func (a *account) forget(now int64) {
+	if now < a.seen {
+		*a = account{client: a.client}
+	}
+	a.seen = now
+	first := 0
+	for first < len(a.granted) && a.granted[first].at+window <= now {
+		first++
+	}
+	a.granted = a.granted[first:]
+	if now >= a.forgiven() {
+		a.strikes = 0
+	}
+}
+
+// forgiven is from when on violations do not matter any more.
+func (a *account) forgiven() int64 { return max(a.struck+window, a.until) + forgiveness }
+
+// end is from when on the account is as good as none.
+func (a *account) end() int64 {
+	end := max(a.whole, a.seen+1)
+	if len(a.granted) > 0 {
+		end = max(end, a.granted[len(a.granted)-1].at+window)
+	}
+	if a.strikes > 0 {
+		end = max(end, a.forgiven())
+	}
+	return end
+}
+
+// waitForRequests is how long it takes until n requests can be granted at once.
+func (a *account) waitForRequests(now, n int64, r rules) int64 {
+	wait := max(a.whole-now-(r.burst-n)*r.interval, 0)
+	over := a.requests() + n - int64(r.requests)
+	for _, g := range a.granted {
+		if over <= 0 {
+			break
+		}
+		over -= int64(g.requests)
+		wait = max(wait, g.at+window-now)
+	}
+	return wait
+}
+
+func (a *account) waitForEvents(now int64, events int, r rules) int64 {
+	over := events - r.events
+	for _, g := range a.granted {
+		over += int(g.events)
+	}
+	if events == 0 || over <= 0 {
+		return 0
+	}
+	for _, g := range a.granted {
+		if over -= int(g.events); over <= 0 {
+			return g.at + window - now
+		}
+	}
+	return window
+}
+
+func (a *account) requests() int64 {
+	sum := int64(0)
+	for _, g := range a.granted {
+		sum += int64(g.requests)
+	}
+	return sum
+}
+
+// add remembers a request.
+func (a *account) add(now int64, events int) {
+	last := len(a.granted) - 1
+	if last < 0 || a.granted[last].at/grain != now/grain {
+		a.granted = append(a.granted, grant{})
+		last++
+	}
+	g := &a.granted[last]
+	g.at = now
+	g.requests++
+	g.events += int32(events) //nolint:gosec // at most what the limit is
+}
+
+// strike counts a violated window, once. It returns for how long the client is
+// barred for it.
+func (a *account) strike(now int64) int64 {
+	if a.strikes > 0 && now < a.struck+window {
+		return 0
+	}
+	a.strikes++
+	a.struck = now
+	if a.strikes < ports.StrikesToBar {
+		return 0
+	}
+	penalty := window
+	for i := ports.StrikesToBar; i < a.strikes && penalty < longestBar; i++ {
+		penalty *= 2
+	}
+	return min(penalty, longestBar)
+}
+
+// bar refuses everything for a while, at least for the wait.
+func (a *account) bar(now, wait int64, r rules) ports.Allowance {
+	a.until = now + max(wait, a.strike(now))
+	return a.refusal(now, r, a.until-now)
+}
+
+func (a *account) allowance(now int64, r rules) ports.Allowance {
+	free := (r.burst*r.interval - max(a.whole-now, 0)) / r.interval
+	return ports.Allowance{
+		Granted:   true,
+		Remaining: int(max(0, min(free, int64(r.requests)-a.requests()))),
+		Reset:     microseconds(a.waitForRequests(now, r.burst, r)),
+	}
+}
+
+func (a *account) refusal(now int64, r rules, wait int64) ports.Allowance {
+	allowance := a.allowance(now, r)
+	allowance.Granted, allowance.Barred, allowance.Wait = false, a.barred(now), microseconds(wait)
+	if allowance.Barred {
+		allowance.Remaining, allowance.Reset = 0, max(allowance.Reset, microseconds(a.until-now))
+	}
+	return allowance
+}
+
+func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

@@ -1,0 +1,220 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// counted is what events add up to, with those values folded that have no
+// place.
+type counted struct {
+	finest domain.Aggregates
+	folded domain.Folded
+	// closed are the days that take no other values from now on.
+	closed []domain.OpenDay
+}
+
+// fold decides about the values that are new. Nearly always there are none,
+// and then it takes no lock; who has some is alone with their days until the
+// transaction ends.
+func (s *Store) fold(ctx context.Context, tx *transaction, finest domain.Aggregates) (counted, error) {
+	census := domain.TakeCensus(finest)
+	vocabulary, err := readVocabulary(ctx, tx, census)
+	if err != nil {
+		return counted{}, err
+	}
+	var closed []domain.OpenDay
+	if undecided := vocabulary.Undecided(census); len(undecided) > 0 {
+		if err := lockValues(ctx, tx, undecided); err != nil {
+			return counted{}, err
+		}
+		if vocabulary, err = readVocabulary(ctx, tx, census); err != nil {
+			return counted{}, err
+		}
+		for _, values := range vocabulary.Undecided(census) {
+			admission, err := s.admit(ctx, tx, values)
+			if err != nil {
+				return counted{}, err
+			}
+			vocabulary.Learn(admission)
+			if admission.Overflows {
+				closed = append(closed, admission.OpenDay)
+			}
+		}
+	}
+	finest, folded := vocabulary.Fold(finest)
+	return counted{finest, folded, closed}, nil
+}
+
+// tellClosed warns once a day and dimension.
+func (s *Store) tellClosed(closed []domain.OpenDay) {
+	for _, o := range closed {
+		s.db.config.Log.Warn("a day has more values than are told apart: further ones count as other",
+			"dimension", o.Dimension, "day", o.Day.Format(time.DateOnly), "limit", s.db.config.Limits.Limit(o.Dimension))
+	}
+}
+
+// valueLocks is the first half of the number of every lock on a day's values.
+const valueLocks = dayLocks + 1
+
+// lockValues waits until nobody else decides about values of these days, which
+// are in order.
+func lockValues(ctx context.Context, tx *transaction, values []domain.OpenValues) error {
+	var locked time.Time
+	for i, v := range values {
+		if i > 0 && v.Day.Equal(locked) {
+			continue
+		}
+		locked = v.Day
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, valueLocks, dayNumber(v.Day)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readVocabulary reads which of the values are known, and which of their days
+// are closed.
+func readVocabulary(ctx context.Context, tx *transaction, census []domain.OpenValues) (*domain.Vocabulary, error) {
+	var days, dimensions, values pq.StringArray
+	for _, o := range census {
+		for _, name := range o.Names() {
+			days = append(days, o.Day.Format(time.RFC3339))
+			dimensions = append(dimensions, string(o.Dimension))
+			values = append(values, name)
+		}
+	}
+	v := domain.NewVocabulary()
+	if len(values) == 0 {
+		return v, nil
+	}
+	return v, addDecided(ctx, tx, v, `
+		SELECT day, dimension, value, false AS closed FROM dimension_values
+		JOIN unnest($1::timestamptz[], $2::text[], $3::text[]) AS wanted (day, dimension, value) USING (day, dimension, value)
+		UNION ALL
+		SELECT day, dimension, '', true FROM dimension_overflow WHERE day = ANY($1::timestamptz[])`, days, dimensions, values)
+}
+
+// readDay reads all that is decided about a day.
+func readDay(ctx context.Context, tx *transaction, day time.Time) (*domain.Vocabulary, error) {
+	v := domain.NewVocabulary()
+	return v, addDecided(ctx, tx, v, `
+		SELECT day, dimension, value, false AS closed FROM dimension_values WHERE day = $1
+		UNION ALL
+		SELECT day, dimension, '', true FROM dimension_overflow WHERE day = $1`, day)
+}
+
+func addDecided(ctx context.Context, tx *transaction, v *domain.Vocabulary, query string, args ...any) error {
+	var rows []struct {
+		Day       time.Time            `db:"day"`
+		Dimension domain.OpenDimension `db:"dimension"`
+		Value     string               `db:"value"`
+		Closed    bool                 `db:"closed"`
+	}
+	err := tx.SelectContext(ctx, &rows, query, args...)
+	for _, row := range rows {
+		o := domain.OpenDay{Day: row.Day.UTC(), Dimension: row.Dimension}
+		if row.Closed {
+			v.Close(o)
+		} else {
+			v.Know(o, row.Value)
+		}
+	}
+	return err
+}
+
+// admit decides about values of a day that is locked.
+func (s *Store) admit(ctx context.Context, tx *transaction, undecided domain.OpenValues) (domain.Admission, error) {
+	o := undecided.OpenDay
+	var known int
+	err := tx.GetContext(ctx, &known, `SELECT count(*) FROM dimension_values WHERE day = $1 AND dimension = $2`, o.Day, string(o.Dimension))
+	if err != nil {
+		return domain.Admission{}, err
+	}
+	var before []domain.GroupCount
+	if known == 0 {
+		if before, err = callsOn(ctx, tx, o.Before()); err != nil {
+			return domain.Admission{}, err
+		}
+	}
+	admission := s.db.config.Limits.Admit(undecided, known, before)
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO dimension_values (day, dimension, value) SELECT $1, $2, unnest($3::text[])
+		ON CONFLICT DO NOTHING`,
+		o.Day, string(o.Dimension), pq.StringArray(admission.Values))
+	if err == nil && admission.Overflows {
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO dimension_overflow (day, dimension, calls) VALUES ($1, $2, 0)
+			ON CONFLICT DO NOTHING`, o.Day, string(o.Dimension))
+	}
+	return admission, err
+}
+
+// callsOn counts the calls of each value on an open day. A merge meanwhile may
+// have some of them counted twice, which only weighs.
+func callsOn(ctx context.Context, tx *transaction, o domain.OpenDay) ([]domain.GroupCount, error) {
+	var journal []journalRow
+	err := tx.SelectContext(ctx, &journal, `SELECT id, day, payload FROM aggregation_journal WHERE day = $1`, o.Day)
+	if err != nil {
+		return nil, err
+	}
+	query := `SELECT version AS value, calls FROM daily_aggregations WHERE grain = 2 AND bucket = $1`
+	if o.Dimension == domain.OpenErrorType {
+		query = `SELECT error_type AS value, count AS calls FROM error_summary WHERE resolution = 'day' AND grain = 0 AND bucket = $1`
+	}
+	var counts []domain.GroupCount
+	if err := tx.SelectContext(ctx, &counts, query, o.Day); err != nil {
+		return nil, err
+	}
+	calls := make(map[string]int64)
+	for _, c := range counts {
+		calls[c.Value] = c.Calls
+	}
+	for i := range journal {
+		part, err := journal[i].decode(everything)
+		if err != nil {
+			continue // the merge tells of the damage; it is no reason to store nothing today
+		}
+		for _, values := range domain.TakeCensus(part) {
+			if values.Dimension != o.Dimension {
+				continue
+			}
+			for _, c := range values.Values {
+				calls[c.Value] += c.Calls
+			}
+		}
+	}
+	counts = counts[:0]
+	for value, n := range calls {
+		counts = append(counts, domain.GroupCount{Value: value, Calls: n})
+	}
+	return counts, nil
+}
+
+// addFolded counts folded calls that were in the journal. The day is locked.
+func addFolded(ctx context.Context, tx *transaction, day time.Time, versions, errorTypes int64) error {
+	if versions == 0 && errorTypes == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		UPDATE dimension_overflow SET calls = calls + CASE dimension WHEN 'version' THEN $2::bigint ELSE $3::bigint END
+		WHERE day = $1`, day, versions, errorTypes)
+	return err
+}
+
+// putFolded replaces the counts of a day that is locked.
+func putFolded(ctx context.Context, tx *transaction, day time.Time, folded domain.Folded) error {
+	versions, errorTypes := foldedOn(folded, day)
+	_, err := tx.ExecContext(ctx, `
+		UPDATE dimension_overflow SET calls = CASE dimension WHEN 'version' THEN $2::bigint ELSE $3::bigint END
+		WHERE day = $1`, day, versions, errorTypes)
+	return err
+}
+
+func foldedOn(folded domain.Folded, day time.Time) (versions, errorTypes int64) {
+	return folded[domain.OpenDay{Day: day, Dimension: domain.OpenVersion}], folded[domain.OpenDay{Day: day, Dimension: domain.OpenErrorType}]
+}

@@ -1,0 +1,120 @@
+package bootstrap
+
+import (
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/fx"
+)
+
+// memoryModule stands before all that takes memory: it starts first.
+func memoryModule() fx.Option {
+	return fx.Module("memory", fx.Provide(newMemory), fx.Invoke((*memoryBudget).keep))
+}
+
+// memoryBudget is what the process may take. A quarter is left to what Go does not
+// manage, such as the caches of the embedded store.
+type memoryBudget struct {
+	limit int64
+
+	mu      sync.Mutex
+	sampled time.Time
+	pressed bool
+}
+
+func newMemory(c Config, log *slog.Logger) *memoryBudget {
+	return &memoryBudget{limit: memoryLimit(c.MemoryLimitMB, containerLimit(os.DirFS("/")), log)}
+}
+
+// memoryLimit is what is configured, or less where the process lives in a
+// container that has less: there the kernel kills, and counts files too.
+func memoryLimit(megabytes int, container int64, log *slog.Logger) int64 {
+	limit := int64(megabytes) << 20
+	if most := container / 10 * 9; most < limit {
+		log.Warn("the container has less memory than MEMORY_LIMIT_MB", "limit_mb", most>>20)
+		return most
+	}
+	return limit
+}
+
+func (m *memoryBudget) forGo() int64 { return m.limit / 4 * 3 }
+
+// forConnections is what clients may hold of it with headers and bodies.
+func (m *memoryBudget) forConnections() int64 { return m.limit / 4 }
+
+// keep has the garbage collector work harder near the limit, until stop.
+func (m *memoryBudget) keep(lc fx.Lifecycle) {
+	var before int64
+	lc.Append(fx.StartStopHook(
+		func() { before = debug.SetMemoryLimit(m.forGo()) },
+		func() { debug.SetMemoryLimit(before) },
+	))
+}
+
+const (
+	// sampleEvery bounds what looking costs.
+	sampleEvery = 50 * time.Millisecond
+	// pressedAt is the part of Go's memory, in per cent, above which the
+	// collector is about to do nothing else.
+	pressedAt = 80
+)
+
+// Pressed reports that what the last collection has found in use leaves no room
+// for more work.
+func (m *memoryBudget) Pressed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); now.Sub(m.sampled) >= sampleEvery {
+		m.sampled, m.pressed = now, inUse() > m.forGo()/100*pressedAt
+	}
+	return m.pressed
+}
+
+// inUse is the live heap and the stacks, in bytes.
+func inUse() int64 {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64() + samples[1].Value.Uint64()) //nolint:gosec // far below 2⁶³
+}
+
+// containerLimit is the least of the memory limits that the kernel has set for
+// the process and for what it is in, in bytes; math.MaxInt64 for none.
+func containerLimit(root fs.FS) int64 {
+	limit := int64(math.MaxInt64)
+	text, _ := fs.ReadFile(root, "proc/self/cgroup")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		switch {
+		case len(fields) < 3:
+		case fields[0] == "0":
+			limit = min(limit, leastLimit(root, "sys/fs/cgroup", fields[2], "memory.max"))
+		case fields[1] == "memory":
+			limit = min(limit, leastLimit(root, "sys/fs/cgroup/memory", fields[2], "memory.limit_in_bytes"))
+		}
+	}
+	return limit
+}
+
+// leastLimit looks at a group and all that it is in. Inside a container the
+// group's own folder may be mounted in the place of the outermost.
+func leastLimit(root fs.FS, mount, group, file string) int64 {
+	limit := int64(math.MaxInt64)
+	for ; ; group = path.Dir(group) {
+		text, _ := fs.ReadFile(root, path.Join(mount, group, file))
+		if value, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && value > 0 {
+			limit = min(limit, value)
+		}
+		if group == "/" || group == "." {
+			return limit
+		}
+	}
+}

@@ -1,0 +1,456 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+// LimiterHarness lends the suite what it cannot reach through the port.
+type LimiterHarness struct {
+	Limiter ports.Limiter
+	// Advance moves the limiter's clock. It starts at [Now].
+	Advance func(d time.Duration)
+	// Break takes away what the limiter judges by. Nil for one that needs
+	// nothing.
+	Break func(t *testing.T)
+}
+
+// OpenLimiter returns a limiter that knows nobody and cleans up after the test.
+type OpenLimiter func(t *testing.T, limits ports.Limits) LimiterHarness
+
+// usual are the limits that most tests of the suite are about.
+var usual = ports.Limits{Requests: 60, Burst: 10, Events: 1000}
+
+// Limiter tests an adapter against the promises of ports.Limiter.
+func Limiter(t *testing.T, open OpenLimiter) {
+	for name, test := range map[string]func(*testing.T, OpenLimiter){
+		"a burst is granted, and no more":           testLimiterBurst,
+		"a steady client is never refused":          testLimiterSteady,
+		"a greedy client gets what the limit is":    testLimiterGreedy,
+		"no window has more than the limit":         testLimiterWindow,
+		"events are counted by the batch":           testLimiterEvents,
+		"a batch over the limit is never granted":   testLimiterTooManyEvents,
+		"batches refused for events are requests":   testLimiterRefusedEvents,
+		"waiting helps":                             testLimiterWaiting,
+		"clients do not share":                      testLimiterClients,
+		"repeated violation lengthens the wait":     testLimiterStrikes,
+		"violations by events lengthen it as well":  testLimiterEventStrikes,
+		"violations are forgotten":                  testLimiterForgives,
+		"who is barred is known":                    testLimiterBarred,
+		"a clock that is set back harms nobody":     testLimiterClockSetBack,
+		"concurrent requests get no more":           testLimiterConcurrent,
+		"a cancelled call ends":                     testLimiterCancelled,
+		"a broken limiter says so":                  testBrokenLimiter,
+		"the verdict is that of the one in memory":  testSameVerdicts,
+		"a limit that is no part of a minute works": testLimiterOddLimits,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+const alice, bob = "192.0.2.1/32", "2001:db8::/64"
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+func take(t fataler, l ports.Limiter, client string, events int) ports.Allowance {
+	t.Helper()
+	a, err := l.Take(t.Context(), client, events)
+	if err != nil {
+		t.Fatalf("take: %v", err)
+	}
+	return a
+}
+
+// granted asks n times at once and returns how often that was granted.
+func granted(t fataler, l ports.Limiter, client string, n int) int {
+	t.Helper()
+	sum := 0
+	for range n {
+		if take(t, l, client, 0).Granted {
+			sum++
+		}
+	}
+	return sum
+}
+
+func checkAllowance(t *testing.T, got, want ports.Allowance) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("allowance is\n%+v, want\n%+v", got, want)
+	}
+}
+
+func testLimiterBurst(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for i := range 10 {
+		checkAllowance(t, take(t, h.Limiter, alice, 0),
+			ports.Allowance{Granted: true, Remaining: 9 - i, Reset: time.Duration(i+1) * time.Second})
+	}
+	checkAllowance(t, take(t, h.Limiter, alice, 0), ports.Allowance{Barred: true, Wait: time.Second, Reset: 10 * time.Second})
+	h.Advance(time.Second)
+	if n := granted(t, h.Limiter, alice, 3); n != 1 {
+		t.Errorf("%d granted a second later, want 1", n)
+	}
+	h.Advance(10 * time.Second)
+	if n := granted(t, h.Limiter, alice, 20); n != 10 {
+		t.Errorf("%d granted of the next burst, want 10", n)
+	}
+}
+
+func testLimiterSteady(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for i := range 150 {
+		if a := take(t, h.Limiter, alice, 16); !a.Granted {
+			t.Fatalf("second %d: %+v", i, a)
+		}
+		h.Advance(time.Second)
+	}
+}
+
+func testLimiterGreedy(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	sum := 0
+	for range 240 {
+		sum += granted(t, h.Limiter, alice, 2)
+		h.Advance(250 * time.Millisecond)
+	}
+	if sum != 60 {
+		t.Errorf("%d granted in a minute, want 60", sum)
+	}
+}
+
+func testLimiterWindow(t *testing.T, open OpenLimiter) {
+	rapid.Check(t, func(r *rapid.T) {
+		limits := ports.Limits{Requests: rapid.IntRange(1, 12).Draw(r, "requests"), Events: rapid.IntRange(1, 50).Draw(r, "events")}
+		limits.Burst = rapid.IntRange(1, limits.Requests).Draw(r, "burst")
+		h := open(t, limits)
+		var times []time.Duration
+		var events []int
+		now := time.Duration(0)
+		for range 60 {
+			n := rapid.IntRange(0, 20).Draw(r, "n")
+			if take(r, h.Limiter, alice, n).Granted {
+				times, events = append(times, now), append(events, n)
+			}
+			step := time.Duration(rapid.Int64Range(0, 10_000_000).Draw(r, "step")) * time.Microsecond
+			now += step
+			h.Advance(step)
+		}
+		for i := range times {
+			count, sum := 0, 0
+			for j := i; j < len(times) && times[j] < times[i]+ports.LimitWindow; j++ {
+				count++
+				sum += events[j]
+			}
+			if count > limits.Requests || sum > limits.Events {
+				r.Fatalf("%d requests and %d events in a minute from %v on, with %+v", count, sum, times[i], limits)
+			}
+		}
+	})
+}
+
+func testLimiterEvents(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 9 {
+		if a := take(t, h.Limiter, alice, 100); !a.Granted {
+			t.Fatalf("refused: %+v", a)
+		}
+	}
+	h.Advance(10 * time.Second)
+	checkAllowance(t, take(t, h.Limiter, alice, 101), ports.Allowance{Wait: 50 * time.Second, Remaining: 9, Reset: time.Second})
+	if a := take(t, h.Limiter, alice, 100); !a.Granted {
+		t.Fatalf("a batch that fits is refused: %+v", a)
+	}
+	if a := take(t, h.Limiter, alice, 0); !a.Granted {
+		t.Fatalf("a request without events is refused: %+v", a)
+	}
+	h.Advance(50 * time.Second)
+	if a := take(t, h.Limiter, alice, 900); !a.Granted {
+		t.Fatalf("what is a minute ago counts: %+v", a)
+	}
+	if a := take(t, h.Limiter, alice, 1); a.Granted || a.Wait != 10*time.Second {
+		t.Fatalf("what is less than a minute ago does not count: %+v", a)
+	}
+}
+
+func testLimiterTooManyEvents(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 2 {
+		if a := take(t, h.Limiter, alice, 1001); a.Granted || a.Wait != time.Minute {
+			t.Fatalf("allowance is %+v", a)
+		}
+		h.Advance(time.Minute)
+	}
+	if a := take(t, h.Limiter, alice, 1000); !a.Granted {
+		t.Errorf("what is just within the limit is refused: %+v", a)
+	}
+}
+
+func testLimiterRefusedEvents(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 10 {
+		if a := take(t, h.Limiter, alice, 2000); a.Granted || a.Barred {
+			t.Fatalf("allowance is %+v", a)
+		}
+	}
+	if a := take(t, h.Limiter, alice, 0); a.Granted || !a.Barred || a.Wait != time.Second {
+		t.Errorf("refused batches are for free: %+v", a)
+	}
+	h.Advance(time.Second)
+	if a := take(t, h.Limiter, alice, 1000); !a.Granted {
+		t.Errorf("refused events count: %+v", a)
+	}
+}
+
+// testLimiterWaiting asks again when the time told is over, and just before.
+func testLimiterWaiting(t *testing.T, open OpenLimiter) {
+	rapid.Check(t, func(r *rapid.T) {
+		h := open(t, ports.Limits{Requests: 12, Burst: 5, Events: 50})
+		for range 40 {
+			events := rapid.IntRange(0, 30).Draw(r, "events")
+			refused := take(r, h.Limiter, alice, events)
+			if refused.Granted {
+				h.Advance(time.Duration(rapid.Int64Range(0, 3_000_000).Draw(r, "step")) * time.Microsecond)
+				continue
+			}
+			h.Advance(refused.Wait - time.Microsecond)
+			if early := refused.Barred && rapid.Bool().Draw(r, "early"); early {
+				if a := take(r, h.Limiter, alice, events); a.Granted || a.Wait != time.Microsecond {
+					r.Fatalf("told to wait %v, and before that: %+v", refused.Wait, a)
+				}
+			}
+			h.Advance(time.Microsecond)
+			// Barred for its requests, a client was not told about its events.
+			a := take(r, h.Limiter, alice, map[bool]int{true: 0, false: events}[refused.Barred])
+			if !a.Granted {
+				r.Fatalf("told to wait %v, and after that: %+v", refused.Wait, a)
+			}
+		}
+	})
+}
+
+func testLimiterClients(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for _, client := range []string{alice, bob, "", "192.0.2.1", "192.0.2.1/32 ", "\x00", "é"} {
+		if n := granted(t, h.Limiter, client, 12); n != 10 {
+			t.Errorf("%d granted to %q, want 10", n, client)
+		}
+	}
+}
+
+// violate makes the client be refused now.
+func violate(t *testing.T, l ports.Limiter) ports.Allowance {
+	t.Helper()
+	for range 11 {
+		if a := take(t, l, alice, 0); !a.Granted {
+			return a
+		}
+	}
+	t.Fatal("nothing is refused")
+	return ports.Allowance{}
+}
+
+func testLimiterStrikes(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	// However often it is refused, a window is violated once.
+	for range 5 {
+		if a := violate(t, h.Limiter); a.Wait > 2*time.Second {
+			t.Fatalf("the first window: %+v", a)
+		}
+		h.Advance(2 * time.Second)
+	}
+	h.Advance(time.Minute)
+	if a := violate(t, h.Limiter); a.Wait != time.Second {
+		t.Fatalf("the second window: %+v", a)
+	}
+	h.Advance(time.Minute)
+	for i, minutes := range []int{1, 2, 4, 8, 10, 10} {
+		a, wait := violate(t, h.Limiter), time.Duration(minutes)*time.Minute
+		checkAllowance(t, a, ports.Allowance{Barred: true, Wait: wait, Reset: wait})
+		// Asking meanwhile neither helps nor harms.
+		h.Advance(a.Wait - time.Second)
+		checkAllowance(t, take(t, h.Limiter, alice, 0), ports.Allowance{Barred: true, Wait: time.Second, Reset: time.Second})
+		checkAllowance(t, take(t, h.Limiter, alice, 2000), ports.Allowance{Barred: true, Wait: time.Second, Reset: time.Second})
+		h.Advance(time.Second)
+		if n := granted(t, h.Limiter, alice, 10); n != 10 {
+			t.Fatalf("%d granted after wait %d", n, i)
+		}
+	}
+}
+
+func testLimiterEventStrikes(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 2 {
+		if a := take(t, h.Limiter, alice, 1001); a.Granted || a.Barred {
+			t.Fatalf("allowance is %+v", a)
+		}
+		h.Advance(time.Minute)
+	}
+	checkAllowance(t, take(t, h.Limiter, alice, 1001), ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
+	checkAllowance(t, take(t, h.Limiter, alice, 0), ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
+}
+
+func testLimiterForgives(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 2 {
+		violate(t, h.Limiter)
+		h.Advance(ports.LimitWindow + ports.LimitForgiveness - time.Microsecond)
+	}
+	a := violate(t, h.Limiter)
+	if a.Wait != time.Minute {
+		t.Fatalf("forgotten too early: %+v", a)
+	}
+	h.Advance(a.Wait + ports.LimitForgiveness)
+	for range 2 {
+		if a := violate(t, h.Limiter); a.Wait != time.Second {
+			t.Fatalf("not forgotten: %+v", a)
+		}
+		h.Advance(ports.LimitWindow)
+	}
+}
+
+func testLimiterBarred(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	checkNotBarred := func(client string) {
+		t.Helper()
+		if a, ok := h.Limiter.Barred(client); ok || a != (ports.Allowance{}) {
+			t.Fatalf("%s is barred: %+v", client, a)
+		}
+	}
+	checkNotBarred(alice)
+	granted(t, h.Limiter, alice, 10)
+	take(t, h.Limiter, bob, 1001) // its events alone are refused
+	checkNotBarred(alice)
+	take(t, h.Limiter, alice, 0)
+	h.Advance(time.Second - time.Microsecond)
+	for range 3 {
+		a, ok := h.Limiter.Barred(alice)
+		if !ok {
+			t.Fatal("it is not barred")
+		}
+		checkAllowance(t, a, take(t, h.Limiter, alice, 0))
+	}
+	checkNotBarred(bob)
+	h.Advance(time.Microsecond)
+	checkNotBarred(alice)
+	if n := granted(t, h.Limiter, alice, 2); n != 1 {
+		t.Errorf("%d granted, want 1", n)
+	}
+}
+
+func testLimiterClockSetBack(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	granted(t, h.Limiter, alice, 11)
+	h.Advance(-time.Hour)
+	if n := granted(t, h.Limiter, alice, 11); n != 10 {
+		t.Errorf("%d granted, want 10", n)
+	}
+}
+
+func testLimiterConcurrent(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	var requests, events atomic.Int64
+	inParallel(8, func(int) {
+		for range 10 {
+			a, err := h.Limiter.Take(t.Context(), alice, 0)
+			must(t, err)
+			h.Limiter.Barred(alice)
+			if a.Granted {
+				requests.Add(1)
+			}
+			a, err = h.Limiter.Take(t.Context(), bob, 300)
+			must(t, err)
+			if a.Granted {
+				events.Add(300)
+			}
+		}
+	})
+	if requests.Load() != 10 || events.Load() != 900 {
+		t.Errorf("%d requests and %d events granted, want 10 and 900", requests.Load(), events.Load())
+	}
+}
+
+func testLimiterCancelled(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 11 {
+		if _, err := h.Limiter.Take(cancelled, alice, 0); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v, want one of context.Canceled", err)
+		}
+	}
+	if a := take(t, h.Limiter, alice, 0); !a.Granted || a.Remaining != 9 {
+		t.Errorf("it was counted: %+v", a)
+	}
+}
+
+func testBrokenLimiter(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	if h.Break == nil {
+		t.Skip("cannot break")
+	}
+	granted(t, h.Limiter, alice, 11)
+	h.Break(t)
+	if _, err := h.Limiter.Take(t.Context(), bob, 0); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("error %v, want one with %q", err, domain.CodeUnavailable)
+	}
+	if _, ok := h.Limiter.Barred(alice); !ok {
+		t.Error("who is barred is forgotten")
+	}
+}
+
+func testLimiterOddLimits(t *testing.T, open OpenLimiter) {
+	for _, limits := range []ports.Limits{{Requests: 7, Burst: 7, Events: 1}, {Requests: 1, Burst: 1, Events: 1}, {Requests: 100_000, Burst: 50, Events: 1}} {
+		h := open(t, limits)
+		if n := granted(t, h.Limiter, alice, limits.Burst+1); n != limits.Burst {
+			t.Errorf("%+v: %d granted", limits, n)
+		}
+		h.Advance(time.Minute)
+		if n := granted(t, h.Limiter, alice, limits.Burst+1); n != limits.Burst {
+			t.Errorf("%+v: %d granted a minute later", limits, n)
+		}
+	}
+}
+
+// testSameVerdicts holds a limiter to the one in memory.
+func testSameVerdicts(t *testing.T, open OpenLimiter) {
+	rapid.Check(t, func(r *rapid.T) {
+		limits := ports.Limits{
+			Requests: rapid.SampledFrom([]int{1, 3, 7, 60, 1000}).Draw(r, "requests"),
+			Events:   rapid.IntRange(1, 300).Draw(r, "events"),
+		}
+		limits.Burst = rapid.IntRange(1, min(limits.Requests, 15)).Draw(r, "burst")
+		h := open(t, limits)
+		clock := memory.NewClock(Now)
+		reference := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: clock})
+		for range rapid.IntRange(1, 80).Draw(r, "takes") {
+			client := strconv.Itoa(rapid.IntRange(1, 2).Draw(r, "client"))
+			events := rapid.SampledFrom([]int{0, 1, 10, 100, 400}).Draw(r, "batch")
+			got, want := take(r, h.Limiter, client, events), take(r, reference, client, events)
+			if got != want {
+				r.Fatalf("allowance of %s is\n%+v, want\n%+v", client, got, want)
+			}
+			step := rapid.SampledFrom([]time.Duration{
+				0, 1, time.Microsecond, time.Millisecond, time.Second, 10 * time.Second, time.Minute, 11 * time.Minute, want.Wait, want.Reset,
+			}).Draw(r, "step")
+			step *= time.Duration(rapid.IntRange(1, 2).Draw(r, "times"))
+			step = step.Truncate(time.Microsecond)
+			h.Advance(step)
+			clock.Advance(step)
+		}
+	})
+}
