@@ -72,7 +72,7 @@ const (
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 8 << 10
+	maxHeaderBytes    = 12 << 10
 )
 
 func newHTTPServer(handler *httpapi.Server, log *slog.Logger) *http.Server {

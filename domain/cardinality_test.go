@@ -17,7 +17,7 @@ var openVersions = domain.OpenDay{Day: domain.Daily.Floor(contract.Now), Dimensi
 
 func counts(values string) []domain.GroupCount {
 	var list []domain.GroupCount
-	for _, value := range strings.Fields(values) {
+	for value := range strings.FieldsSeq(values) {
 		list = append(list, domain.GroupCount{Value: value[1:], Calls: int64(value[0] - '0')})
 	}
 	return list

@@ -98,7 +98,7 @@ func foldName(dst, name []byte) []byte {
 // seen.
 func appendFolded(dst []byte, r rune) []byte {
 	if isFullWidth(r) {
-		return foldName(dst, []byte{byte(r - fullWidth)})
+		return foldName(dst, []byte{byte(r - fullWidth)}) //nolint:gosec // it is ASCII
 	}
 	if !unicode.IsLetter(r) && !unicode.IsNumber(r) || isFiller(r) {
 		return dst

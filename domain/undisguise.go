@@ -21,7 +21,7 @@ func (c *characters) mayBeDisguised(text []byte) bool {
 // dashes and spaces of their likes, and drops what only formats.
 func unwrap(text []byte) []byte {
 	text = percentPattern.ReplaceAllFunc(text, func(escape []byte) []byte {
-		return []byte{byte(codePoint(escape[1:], 16))} // of a UTF-8 sequence, perhaps
+		return []byte{byte(codePoint(escape[1:], 16))} //nolint:gosec // two digits; of a UTF-8 sequence, perhaps
 	})
 	return bytes.Map(func(r rune) rune {
 		switch {
@@ -76,7 +76,7 @@ var entities = map[string]string{
 // codePoint reads digits of which there are few enough.
 func codePoint(digits []byte, base int) rune {
 	n, _ := strconv.ParseInt(string(digits), base, 32)
-	return rune(n) //nolint:gosec // it fits 32 bits
+	return rune(n)
 }
 
 // fullWidth is how far the full-width characters are from the plain ones.

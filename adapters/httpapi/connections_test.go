@@ -44,7 +44,7 @@ func serveBounded(t *testing.T, handler http.Handler, connections *httpapi.Conne
 
 func serveOn(t *testing.T, handler http.Handler, connections *httpapi.Connections, listener net.Listener) (address string) {
 	t.Helper()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 12 << 10}
 	served := make(chan error, 1)
 	go func() { served <- connections.Serve(server, listener) }()
 	t.Cleanup(func() {
@@ -470,7 +470,7 @@ func TestRefusedConnectionsMakeRoom(t *testing.T) {
 	answerOn(t, kept)
 	for i := range 40 {
 		c := dial(t, fmt.Sprintf("127.0.66.%d", i+1), b.address)
-		say(t, c, "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 13<<10)+"\r\n")
+		say(t, c, "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 17<<10)+"\r\n")
 		if status := answerOn(t, c).StatusCode; status != http.StatusRequestHeaderFieldsTooLarge {
 			t.Fatalf("status %d", status)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 const (
@@ -148,6 +149,30 @@ func TestPreflightOfOthers(t *testing.T) {
 			checkHeader(t, answer.Header(), name, "")
 		}
 	}
+}
+
+// A page learns that it has to wait, and may ask whether it may ask for as long
+// as it likes.
+func TestLimitsBesideOrigins(t *testing.T) {
+	s, _ := limited(ports.Limits{Requests: 60, Burst: 1, Events: 100}, httpapi.Config{Origins: origins(t, website)})
+	preflights := func() {
+		t.Helper()
+		for range 20 {
+			answer := s.do(t, http.MethodOptions, "/v1/events", "", "Origin", website, "Access-Control-Request-Method", "POST")
+			checkStatus(t, answer, http.StatusNoContent)
+			checkExposed(t, answer.Header(), website)
+			checkLimit(t, answer, "", "", "")
+		}
+	}
+	preflights()
+	checkStatus(t, s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Origin", website), http.StatusOK)
+	for _, request := range [][2]string{{"POST", "/v1/events"}, {"GET", "/v1/catalogue"}, {"GET", "/v2"}, {"OPTIONS", "/v1/events"}} {
+		answer := s.do(t, request[0], request[1], batch(goodEvent), "Origin", website)
+		checkStatus(t, answer, http.StatusTooManyRequests)
+		checkExposed(t, answer.Header(), website)
+		checkLimit(t, answer, "60", "0", "1")
+	}
+	preflights()
 }
 
 func TestPreflightIsLoggedQuietly(t *testing.T) {

@@ -38,9 +38,6 @@ type receiptJSON struct {
 
 func (h *ingestHandler) postEvents(c *gin.Context) error {
 	strict := preference(c.Request.Header.Values("Prefer"), "handling") == "strict"
-	if strict {
-		c.Header("Preference-Applied", "handling=strict")
-	}
 	admission := admissionOf(c)
 	err := h.bodies.with(c, func(body []byte) error {
 		receipt, err := h.ingest.Submit(c.Request.Context(), app.Submission{
@@ -50,6 +47,9 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 			IdempotencyKey: strings.Join(c.Request.Header.Values("Idempotency-Key"), ", "),
 			Admit:          admission.admit,
 		})
+		if strict && (err == nil || domain.CodeOf(err) == domain.CodeInvalid) {
+			c.Header("Preference-Applied", "handling=strict")
+		}
 		if err != nil {
 			return err
 		}

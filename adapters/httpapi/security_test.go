@@ -12,16 +12,18 @@ import (
 
 func TestLongAddress(t *testing.T) {
 	s := newService(setup{})
-	for _, path := range []string{"/v1/stats/tool/", "/v1/stats/all?period="} {
-		answer := s.do(t, http.MethodGet, path+strings.Repeat("x", 5000), "")
-		checkStatus(t, answer, http.StatusRequestURITooLong)
-		var refusal struct{ Error string }
-		decode(t, answer.Body.Bytes(), &refusal)
-		if refusal.Error != "uri_too_long" {
-			t.Errorf("refused with %q", refusal.Error)
+	const limit = 12 << 10
+	for path, names := range map[string]string{"/v1/stats/tool/": "name", "/v1/stats/all?period=": "period", "/v1/nothing/": ""} {
+		fits := strings.Repeat("x", limit-len(path))
+		if answer := s.do(t, http.MethodGet, path+fits, ""); names == "" {
+			checkStatus(t, answer, http.StatusNotFound)
+		} else {
+			checkInvalid(t, answer, names+" must be")
 		}
+		answer := s.do(t, http.MethodGet, path+fits+"x", "")
+		checkStatus(t, answer, http.StatusRequestURITooLong)
+		checkGolden(t, "refusal-uri-too-long", answer.Body.Bytes())
 	}
-	checkStatus(t, s.do(t, http.MethodGet, "/v1/stats/tool/"+strings.Repeat("x", 4000), ""), http.StatusNotFound)
 }
 
 // Where two servers may disagree on the end of a request, what follows is read

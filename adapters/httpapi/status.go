@@ -102,7 +102,7 @@ type statusJSON struct {
 	Memory          memoryJSON `json:"memory"`
 	// Cache is there where statistics are answered.
 	Cache *cacheUseJSON `json:"cache,omitempty"`
-	Load            loadJSON   `json:"load"`
+	Load  loadJSON      `json:"load"`
 	// RateLimit is nil where nothing is limited.
 	RateLimit *rateLimitJSON `json:"rate_limit,omitempty"`
 }

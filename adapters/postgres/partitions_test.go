@@ -152,13 +152,13 @@ func TestMovingRowsLosesNone(t *testing.T) {
 		others.Go(func() {
 			for working.Err() == nil {
 				least := stored.Load()
-				checkCounts(t, selected(t, store), least)
-				checkCounts(t, selectedHours(t, store), least)
+				checkCounts(t, selected(t, store), least)      //nolint:contextcheck // working only ends the loop
+				checkCounts(t, selectedHours(t, store), least) //nolint:contextcheck // working only ends the loop
 			}
 		})
 		others.Go(func() {
 			for working.Err() == nil {
-				mustExpire(t, store, domain.Cutoffs{})
+				mustExpire(t, store, domain.Cutoffs{}) //nolint:contextcheck // working only ends the loop
 			}
 		})
 	}

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
-	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/api"
+	"github.com/weather-mcp/weather-mcp-analytics/test/openapi"
 )
 
 // newRandom returns the source of all that is drawn, and tells the seed.
@@ -145,52 +145,61 @@ func damage(random *rand.Rand, body []byte, others [][]byte) []byte {
 	return body
 }
 
-// TestEveryRouteUnderFuzz asks every route with paths, parameters, methods and
-// headers that nobody means well with.
-func TestEveryRouteUnderFuzz(t *testing.T) {
+// TestEveryOperationUnderFuzz asks for everything that is described, with paths,
+// parameters, methods and headers that nobody means well with.
+func TestEveryOperationUnderFuzz(t *testing.T) {
 	random := newRandom(t)
-	routes := routes(t)
+	document, err := openapi.Load(api.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations := document.Operations()
 	g := start(t)
 	requests := make([]*http.Request, full(100_000, 6000))
 	for i := range requests {
-		requests[i] = drawRequest(random, g.address, routes[i%len(routes)])
+		requests[i] = drawRequest(random, g.address, operations[i%len(operations)])
 	}
 	g.endure(t, func(ctx context.Context) {
 		client := clientFrom(attackerAt(0))
 		client.Transport.(*http.Transport).MaxIdleConnsPerHost = 16
 		defer client.CloseIdleConnections()
 		parallel(ctx, 16, len(requests), func(i int) {
-			request := requests[i].WithContext(ctx)
-			status, body := g.send(client, request)
-			g.judge(t, request, status, body)
+			judge(t, document, g.exchange(client, requests[i].WithContext(ctx)))
 		})
 	})
 }
 
-// routes are what the program answers, as method and path.
-func routes(t *testing.T) []string {
-	t.Helper()
-	routes := httpapi.New(httpapi.UseCases{}, domain.DefaultCatalogue(), nil, httpapi.Config{}).Routes()
-	if len(routes) < 10 {
-		t.Fatalf("only %d routes: %q", len(routes), routes)
-	}
-	return routes
-}
-
-// judge wants a status that fits, and JSON.
-func (g *target) judge(t *testing.T, request *http.Request, status int, body []byte) {
+// judge wants a status that fits, and the answer as it is described.
+func judge(t *testing.T, document *openapi.Document, e *openapi.Exchange) {
+	asked := fmt.Sprintf("%s %.200s", e.Request.Method, e.Request.URL)
 	expected := []int{200, 304, 400, 404, 405, 413, 414, 415, 431, 503}
-	if !slices.Contains(expected, status) {
-		t.Errorf("%s %.200s is answered %d", request.Method, request.URL, status)
+	if !slices.Contains(expected, e.Status) {
+		t.Errorf("%s is answered %d", asked, e.Status)
+		return
 	}
-	if len(body) > 0 && !json.Valid(body) {
-		t.Errorf("%s %.200s is answered %.200q, which is no JSON", request.Method, request.URL, body)
+	e.Request = asReceived(e.Request)
+	if err := document.CheckAnswer(e); err != nil {
+		t.Errorf("%s is answered %d %.200q: %v", asked, e.Status, e.Received, err)
+	}
+	if strings.HasPrefix(e.Request.URL.Path, "/api-docs/") || e.Request.URL.Path == "/openapi.yaml" {
+		return // no failure tells anything there, and the texts are long
 	}
 	for _, told := range []string{"SQLITE_", "SQL logic", "sql: ", "no such table", "goroutine ", ".go:", "dial tcp", "panic"} {
-		if bytes.Contains(body, []byte(told)) {
-			t.Errorf("%s %.200s is answered %.200q, which tells of %q", request.Method, request.URL, body, told)
+		if bytes.Contains(e.Received, []byte(told)) {
+			t.Errorf("%s is answered %.200q, which tells of %q", asked, e.Received, told)
 		}
 	}
+}
+
+// asReceived is the request with the path that the server reads out of its
+// address, which is none where it cannot.
+func asReceived(request *http.Request) *http.Request {
+	received := request.Clone(request.Context())
+	var err error
+	if received.URL, err = url.ParseRequestURI(request.URL.RequestURI()); err != nil {
+		received.URL = &url.URL{}
+	}
+	return received
 }
 
 // nasty are values that programs stumble over.
@@ -202,14 +211,14 @@ var nasty = []string{
 	strings.Repeat("%41", 500), strings.Repeat("x", 5000), "a&b=c", "a;b", "a=b=c", "[]", "a[]", "+", "#",
 }
 
-func drawRequest(random *rand.Rand, address, route string) *http.Request {
-	method, path, _ := strings.Cut(route, " ")
+func drawRequest(random *rand.Rand, address, operation string) *http.Request {
+	method, path, _ := strings.Cut(operation, " ")
 	if random.IntN(5) == 0 {
 		method = oneOf(random, []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get", "X"})
 	}
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
-		if strings.HasPrefix(segment, ":") || random.IntN(12) == 0 && i > 0 {
+		if strings.HasPrefix(segment, "{") || random.IntN(12) == 0 && i > 0 {
 			segments[i] = escape(random, oneOf(random, nasty))
 		}
 	}

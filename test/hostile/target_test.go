@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/test/openapi"
 	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
@@ -290,15 +291,20 @@ func (a *tally) String() string {
 
 // send sends a request and counts the answer.
 func (g *target) send(client *http.Client, request *http.Request) (status int, body []byte) {
-	response, err := client.Do(request)
-	if err != nil {
-		g.answers.add(0)
-		return 0, nil
+	e := g.exchange(client, request)
+	return e.Status, e.Received
+}
+
+// exchange is send for those who want to know the header, too.
+func (g *target) exchange(client *http.Client, request *http.Request) *openapi.Exchange {
+	e := &openapi.Exchange{Request: request}
+	if response, err := client.Do(request); err == nil {
+		defer response.Body.Close()
+		e.Status, e.Header = response.StatusCode, response.Header
+		e.Received, _ = io.ReadAll(response.Body) // the status is what counts
 	}
-	defer response.Body.Close()
-	body, _ = io.ReadAll(response.Body) // the status is what counts
-	g.answers.add(response.StatusCode)
-	return response.StatusCode, body
+	g.answers.add(e.Status)
+	return e
 }
 
 // post sends a body to the events and counts the answer.

@@ -27,66 +27,88 @@ type Exchange struct {
 	Received []byte
 }
 
-// everywhere are headers that the document describes once for all answers, and
-// those that belong to HTTP itself.
-var everywhere = []string{
-	"Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Origin",
-	"Access-Control-Expose-Headers", "Access-Control-Max-Age", "Connection", "Content-Encoding", "Content-Length",
-	"Content-Security-Policy", "Content-Type", "Date", "Referrer-Policy", "Vary", "X-Content-Type-Options",
+// ofHTTP are the headers that belong to HTTP itself, which no document needs to
+// describe.
+var ofHTTP = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date"}
+
+// everyAnswer is where the document describes what it does not repeat for each
+// operation: headers of all answers, and answers that any request may get.
+const everyAnswer = "x-every-answer"
+
+// elsewhere names the components that describe the answers to what is no
+// operation.
+var elsewhere = map[int]string{
+	http.StatusNotFound:         "NotFound",
+	http.StatusMethodNotAllowed: "MethodNotAllowed",
+	http.StatusTooManyRequests:  "RateLimitExceeded",
 }
 
 // CheckAnswer holds an answer against the document. A request that is not
-// described must be answered 404 or 405 as the components of the document say.
+// described must be answered 404, 405 or 429 as the components of the document
+// say, or as any request may be.
 func (d *Document) CheckAnswer(e *Exchange) error {
 	if e.Request.Method == http.MethodOptions && e.Status == http.StatusNoContent {
 		return nil // a preflight, which is no request of the interface
 	}
-	at, err := d.answerFor(e)
-	if err != nil {
-		return err
+	var errs []error
+	for _, at := range d.answersFor(e) {
+		if response, _ := d.at(at); response == nil {
+			continue
+		}
+		err := errors.Join(d.checkAnswerHeader(at, e), d.checkAnswerBody(at, e))
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
 	}
-	return errors.Join(d.checkAnswerHeader(at, e), d.checkAnswerBody(at, e))
+	if errs == nil {
+		return fmt.Errorf("status %d of %s %s is not described", e.Status, e.Request.Method, e.Request.URL.Path)
+	}
+	return errs[0] // the operation knows best
 }
 
-// answerFor returns the place of what describes the answer.
-func (d *Document) answerFor(e *Exchange) (pointer, error) {
+// answersFor returns the places that may describe the answer.
+func (d *Document) answersFor(e *Exchange) []pointer {
+	status := strconv.Itoa(e.Status)
+	places := []pointer{{everyAnswer, "responses", status}}
 	o, known := d.find(e.Request)
 	switch {
 	case o != nil:
-		at := o.node.to("responses", strconv.Itoa(e.Status))
-		if response, _ := d.at(at); response == nil {
-			return nil, fmt.Errorf("status %d of %s is not described", e.Status, o.name())
-		}
-		return at, nil
-	case known && e.Status == http.StatusMethodNotAllowed:
-		return pointer{"components", "responses", "MethodNotAllowed"}, nil
-	case !known && e.Status == http.StatusNotFound:
-		return pointer{"components", "responses", "NotFound"}, nil
+		return slices.Insert(places, 0, o.node.to("responses", status))
+	case known && e.Status == http.StatusNotFound, !known && e.Status == http.StatusMethodNotAllowed:
+		return places
 	default:
-		return nil, fmt.Errorf("status %d of %s %s, which is not described", e.Status, e.Request.Method, e.Request.URL.Path)
+		return append(places, pointer{"components", "responses", elsewhere[e.Status]})
 	}
 }
 
 func (d *Document) checkAnswerHeader(at pointer, e *Exchange) error {
-	var errs []error
-	described := slices.Clone(everywhere)
-	for _, name := range d.names(at.to("headers")) {
-		described = append(described, http.CanonicalHeaderKey(name))
-		header, place := d.at(at.to("headers", name))
-		values := e.Header.Values(name)
-		switch {
-		case len(values) > 0:
-			errs = append(errs, d.checkTexts(place.to("schema"), "header "+name, values))
-		case header["required"] == true:
-			errs = append(errs, fmt.Errorf("header %s is missing", name))
+	described := make(map[string]pointer)
+	for _, headers := range []pointer{{everyAnswer, "headers"}, at.to("headers")} {
+		for _, name := range d.names(headers) {
+			described[http.CanonicalHeaderKey(name)] = headers.to(name)
 		}
 	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		errs = append(errs, d.checkHeader(described[name], e.Header))
+	}
 	for _, name := range slices.Sorted(maps.Keys(e.Header)) {
-		if !slices.Contains(described, name) {
+		if described[name] == nil && !slices.Contains(ofHTTP, name) {
 			errs = append(errs, fmt.Errorf("header %s is not described", name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (d *Document) checkHeader(at pointer, header http.Header) error {
+	name := at[len(at)-1]
+	values := header.Values(name)
+	node, at := d.at(at)
+	if len(values) == 0 && node["required"] == true {
+		return fmt.Errorf("header %s is missing", name)
+	}
+	return d.checkTexts(at.to("schema"), "header "+name, values)
 }
 
 // checkTexts holds each of the texts against the schema.

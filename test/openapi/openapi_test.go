@@ -12,6 +12,14 @@ import (
 
 const text = `
 openapi: 3.1.0
+x-every-answer:
+  headers:
+    Server: { required: true, schema: { enum: [here, there] }, example: here }
+    Age: { schema: { const: 0 }, example: 0 }
+  responses:
+    "503":
+      headers: { Retry-After: { required: true, schema: { type: integer }, example: 5 } }
+      content: { application/json: { schema: { $ref: "#/components/schemas/Named" }, example: { name: busy } } }
 paths:
   /things/{name}:
     get:
@@ -48,6 +56,7 @@ components:
       content: { text/plain: { schema: { const: nothing }, example: nothing } }
     MethodNotAllowed:
       headers: { Allow: { required: true, schema: { type: string }, example: GET } }
+    RateLimitExceeded: { description: wait }
   schemas:
     Named: { type: object, required: [name], properties: { name: { type: string } } }
     Part: { type: object, properties: { n: { type: integer } } }
@@ -77,9 +86,18 @@ func answered() *openapi.Exchange {
 	return &openapi.Exchange{
 		Request:  httptest.NewRequest(http.MethodGet, "/things/a", http.NoBody),
 		Status:   http.StatusOK,
-		Header:   http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Etag": {`"1"`}},
+		Header:   http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Etag": {`"1"`}, "Server": {"here"}},
 		Received: []byte(`{"name":"a","part":{"n":1}}`),
 	}
+}
+
+// fromHere is a header, of pairs of name and value, with what every answer has.
+func fromHere(pairs ...string) http.Header {
+	h := http.Header{"Server": {"here"}}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
 }
 
 func TestCheckAnswer(t *testing.T) {
@@ -88,7 +106,7 @@ func TestCheckAnswer(t *testing.T) {
 		says   string
 	}{
 		"as described":         {func(*openapi.Exchange) {}, ""},
-		"unknown status":       {func(e *openapi.Exchange) { e.Status = 202 }, "status 202 of GET /things/{name} is not described"},
+		"unknown status":       {func(e *openapi.Exchange) { e.Status = 202 }, "status 202 of GET /things/a is not described"},
 		"missing header":       {func(e *openapi.Exchange) { e.Header.Del("ETag") }, "header ETag is missing"},
 		"wrong header":         {func(e *openapi.Exchange) { e.Header.Set("ETag", "1") }, "header ETag: "},
 		"number in a header":   {func(e *openapi.Exchange) { e.Header.Set("Age", "12") }, ""},
@@ -104,20 +122,45 @@ func TestCheckAnswer(t *testing.T) {
 		"HEAD": {func(e *openapi.Exchange) {
 			e.Request.Method, e.Received = http.MethodHead, nil
 		}, ""},
-		"304": {func(e *openapi.Exchange) { e.Status, e.Header, e.Received = 304, http.Header{}, nil }, ""},
+		"304": {func(e *openapi.Exchange) { e.Status, e.Header, e.Received = 304, fromHere(), nil }, ""},
 		"304 with a body": {func(e *openapi.Exchange) {
-			e.Status, e.Header = 304, http.Header{}
+			e.Status, e.Header = 304, fromHere()
 		}, "a body of 27 bytes is not described"},
 		"unknown path": {func(e *openapi.Exchange) {
 			e.Request.URL.Path, e.Status, e.Received = "/", 404, []byte("nothing")
-			e.Header = http.Header{"Content-Type": {"text/plain"}}
+			e.Header = fromHere("Content-Type", "text/plain")
 		}, ""},
-		"unknown path that is there": {func(e *openapi.Exchange) { e.Request.URL.Path = "/" }, "which is not described"},
+		"unknown path that is there": {func(e *openapi.Exchange) { e.Request.URL.Path = "/" }, "status 200 of GET / is not described"},
+		"unknown path, unknown method": {func(e *openapi.Exchange) {
+			e.Request.URL.Path, e.Status, e.Received, e.Header = "/", 405, nil, fromHere("Allow", "GET")
+		}, "status 405 of GET / is not described"},
+		"known path, not found": {func(e *openapi.Exchange) {
+			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 404, nil, fromHere()
+		}, "status 404 of PUT /things/a is not described"},
+		"unknown path, too often": {func(e *openapi.Exchange) {
+			e.Request.URL.Path, e.Status, e.Received, e.Header = "/", 429, nil, fromHere()
+		}, ""},
+		"unknown method, too often": {func(e *openapi.Exchange) {
+			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 429, nil, fromHere()
+		}, ""},
+		"known, too often": {func(e *openapi.Exchange) { e.Status = 429 }, "status 429 of GET /things/a is not described"},
+		"busy": {func(e *openapi.Exchange) {
+			e.Status, e.Received, e.Header = 503, []byte(`{"name":"busy"}`), fromHere("Retry-After", "5", "Content-Type", "application/json")
+		}, ""},
+		"busy without advice": {func(e *openapi.Exchange) {
+			e.Status, e.Received, e.Header = 503, []byte(`{"name":"busy"}`), fromHere("Content-Type", "application/json")
+		}, "header Retry-After is missing"},
+		"busy at an unknown path": {func(e *openapi.Exchange) {
+			e.Request.URL.Path, e.Status, e.Received = "/", 503, []byte(`{"name":"busy"}`)
+			e.Header = fromHere("Retry-After", "5", "Content-Type", "application/json")
+		}, ""},
+		"missing general header": {func(e *openapi.Exchange) { e.Header.Del("Server") }, "header Server is missing"},
+		"wrong general header":   {func(e *openapi.Exchange) { e.Header.Set("Server", "nowhere") }, "header Server: "},
 		"unknown method": {func(e *openapi.Exchange) {
-			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 405, nil, http.Header{"Allow": {"GET"}}
+			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 405, nil, fromHere("Allow", "GET")
 		}, ""},
 		"unknown method without advice": {func(e *openapi.Exchange) {
-			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 405, nil, http.Header{}
+			e.Request.Method, e.Status, e.Received, e.Header = "PUT", 405, nil, fromHere()
 		}, "header Allow is missing"},
 		"not gzip": {func(e *openapi.Exchange) { e.Header.Set("Content-Encoding", "gzip") }, "gzip: invalid header"},
 		"strange":  {func(e *openapi.Exchange) { e.Header.Set("Content-Encoding", "br") }, `coding "br"`},

@@ -64,7 +64,8 @@ type Process struct {
 
 // Launch starts the program in a role, with a folder of its own, and does not
 // wait for it to be ready. It is killed at the end of the test. As all clients of
-// a test have one address, they are not limited unless env says so.
+// a test have one address, they are not limited, and statistics are always new,
+// unless env says otherwise.
 func Launch(tb testing.TB, role, dir string, env ...string) *Process {
 	tb.Helper()
 	ready, exited := make(chan string, 1), make(chan struct{})
@@ -74,7 +75,7 @@ func Launch(tb testing.TB, role, dir string, env ...string) *Process {
 	p.command.Stderr = p.Log
 	p.command.SysProcAttr = servers.EndWithTests(syscall.SIGKILL)
 	p.command.Env = append([]string{
-		"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "RATE_LIMIT_PER_MINUTE=0",
+		"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "RATE_LIMIT_PER_MINUTE=0", "CACHE_TTL_SECONDS=0",
 	}, env...)
 	if err := p.command.Start(); err != nil {
 		tb.Fatalf("start: %v", err)

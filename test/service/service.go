@@ -13,7 +13,8 @@ import (
 )
 
 // Start runs the service until the end of the test and returns the URL of its
-// root. environ adds to the configuration, such as CACHE_TTL_SECONDS=0.
+// root. environ adds to the configuration, such as CACHE_TTL_SECONDS=0. Clients
+// are not limited unless it says so.
 func Start(tb testing.TB, environ ...string) string {
 	tb.Helper()
 	return StartWith(tb, bootstrap.Options{}, environ...)
@@ -22,7 +23,7 @@ func Start(tb testing.TB, environ ...string) string {
 // StartWith is Start with options, of which log, version and ready are its own.
 func StartWith(tb testing.TB, options bootstrap.Options, environ ...string) string {
 	tb.Helper()
-	environ = append([]string{"BIND_ADDRESS=127.0.0.1", "PORT=0", "DATA_DIR=" + tb.TempDir()}, environ...)
+	environ = append([]string{"BIND_ADDRESS=127.0.0.1", "PORT=0", "DATA_DIR=" + tb.TempDir(), "RATE_LIMIT_PER_MINUTE=0"}, environ...)
 	config, _, err := bootstrap.Load(environ, "no-such-file", bootstrap.RoleServe)
 	if err != nil {
 		tb.Fatal(err)

@@ -482,7 +482,7 @@ export interface components {
          *     help with `request_timeout` and `internal_error`.
          * @enum {string}
          */
-        RefusalCode: "validation_failed" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "rate_limit_exceeded" | "internal_error" | "service_unavailable";
+        RefusalCode: "validation_failed" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "rate_limit_exceeded" | "internal_error" | "service_unavailable" | "malformed_request" | "expectation_failed" | "request_header_fields_too_large" | "not_implemented" | "http_version_not_supported";
         /** @description How every error is answered. It never repeats a submitted value. */
         Refusal: {
             error: components["schemas"]["RefusalCode"];
@@ -857,6 +857,32 @@ export interface components {
             last_event_received: components["schemas"]["InstantOrNone"];
             memory: components["schemas"]["Memory"];
             cache?: components["schemas"]["AnswerCache"];
+            load: components["schemas"]["Load"];
+            rate_limit?: components["schemas"]["RateLimit"];
+        };
+        /** @description What clients hold of the process now, and what it refused since it started because it was too much. */
+        Load: {
+            /** @description Connections that are open. */
+            connections: components["schemas"]["Count"];
+            /** @description The memory that they, headers and bodies take, estimated. */
+            connection_bytes: components["schemas"]["Count"];
+            /** @description Connections that were closed to make room for others. */
+            connections_closed_early: components["schemas"]["Count"];
+            /** @description Connections for which no room could be made. */
+            connections_refused: components["schemas"]["Count"];
+            /** @description What could not be read as a request. */
+            malformed_requests: components["schemas"]["Count"];
+            /** @description Requests whose body found no place among those that are worked on. */
+            refused_bodies: components["schemas"]["Count"];
+            /** @description Requests for statistics that found no place among those that are computed. */
+            refused_computations: components["schemas"]["Count"];
+        };
+        /** @description How requests were judged since the process started; only where they are limited. */
+        RateLimit: {
+            granted: components["schemas"]["Count"];
+            refused: components["schemas"]["Count"];
+            /** @description Requests that the process judged without the others. */
+            unshared: components["schemas"]["Count"];
         };
         /**
          * @description How readers of statistics were served since the process started; only where statistics
@@ -894,7 +920,6 @@ export interface components {
         /** @description What `If-None-Match` names still holds. No body. */
         NotModified: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Public"];
                 ETag: components["headers"]["ETag"];
                 Age: components["headers"]["Age"];
@@ -914,7 +939,6 @@ export interface components {
          */
         BadQuery: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
             };
@@ -925,7 +949,6 @@ export interface components {
         /** @description Nothing goes by this name. That may change with the next event, so it is never kept. */
         NotFound: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
             };
@@ -936,7 +959,6 @@ export interface components {
         /** @description The path does not know the method. */
         MethodNotAllowed: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 Allow: components["headers"]["Allow"];
                 [name: string]: unknown;
@@ -948,7 +970,6 @@ export interface components {
         /** @description The body did not arrive in time. */
         RequestTimeout: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
             };
@@ -959,7 +980,6 @@ export interface components {
         /** @description The body is longer than 100 KB. Send the events in parts. */
         PayloadTooLarge: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
             };
@@ -970,7 +990,6 @@ export interface components {
         /** @description The body is not JSON in UTF-8, or compressed by something else than gzip. */
         UnsupportedMediaType: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 "Accept-Encoding": components["headers"]["Accept-Encoding"];
                 [name: string]: unknown;
@@ -982,7 +1001,6 @@ export interface components {
         /** @description Too many requests or events from this network address. Nothing was done; repeat it after `Retry-After`. */
         RateLimitExceeded: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 "Retry-After": components["headers"]["Retry-After"];
                 "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -994,10 +1012,33 @@ export interface components {
                 "application/json": components["schemas"]["Refusal"];
             };
         };
+        /** @description The path with its query is longer than 12 KB. */
+        UriTooLong: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control-Never"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Refusal"];
+            };
+        };
+        /**
+         * @description This is no HTTP/1.1 request that can be read (400), expects something else than `100-continue`
+         *     (417), has a header longer than 16 KB (431), a `Transfer-Encoding` other than `chunked` (501) or
+         *     another version of HTTP (505). The connection is closed.
+         */
+        Unreadable: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control-Never"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Refusal"];
+            };
+        };
         /** @description A defect of the server. Nothing was stored. */
         InternalError: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
             };
@@ -1008,7 +1049,6 @@ export interface components {
         /** @description Something needed is away or full for now. Nothing was done; repeat it after `Retry-After`. */
         ServiceUnavailable: {
             headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 "Retry-After": components["headers"]["Retry-After"];
                 [name: string]: unknown;
@@ -1135,11 +1175,6 @@ export interface components {
     };
     headers: {
         /**
-         * @description The id under which the request is logged; name it when you report a fault.
-         * @example VGFJ2XH7N4QQZK5TYC3MWB6DAE
-         */
-        "X-Request-Id": components["schemas"]["RequestIdText"];
-        /**
          * @description No cache may keep the answer.
          * @example no-store
          */
@@ -1191,17 +1226,18 @@ export interface components {
          */
         "Accept-Encoding": "gzip";
         /**
-         * @description Requests that the address may make in a minute.
+         * @description Requests that the address may make in a minute. This and its fellows stand on the answers to all requests that
+         *     count, errors included, where anything is limited.
          * @example 60
          */
         "X-RateLimit-Limit": number;
         /**
-         * @description How many of these are left.
+         * @description How many requests would be answered if they came now, at most the burst.
          * @example 0
          */
         "X-RateLimit-Remaining": number;
         /**
-         * @description Seconds until all are there again.
+         * @description Seconds until that is the whole burst again.
          * @example 42
          */
         "X-RateLimit-Reset": number;
@@ -1245,7 +1281,6 @@ export interface operations {
             /** @description At least one event was accepted. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     [name: string]: unknown;
@@ -1260,7 +1295,6 @@ export interface operations {
              */
             400: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     [name: string]: unknown;
@@ -1301,7 +1335,6 @@ export interface operations {
             /** @description One explanation for each event, in the batch's order. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -1312,7 +1345,6 @@ export interface operations {
             /** @description The body is no batch. */
             400: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -1326,6 +1358,7 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimitExceeded"];
             500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     getCatalogue: {
@@ -1351,7 +1384,6 @@ export interface operations {
             /** @description The catalogue. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
@@ -1425,7 +1457,6 @@ export interface operations {
             /** @description The figures of the window. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1503,7 +1534,6 @@ export interface operations {
             /** @description The figures of the window. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1604,7 +1634,6 @@ export interface operations {
             /** @description A page of the list. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1684,7 +1713,6 @@ export interface operations {
             /** @description The tool's figures of the window. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1786,7 +1814,6 @@ export interface operations {
             /** @description A page of the list, with the totals of the window. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1866,7 +1893,6 @@ export interface operations {
             /** @description The figures of the window. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
@@ -1902,7 +1928,6 @@ export interface operations {
             /** @description The condition of the pipeline. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -1933,7 +1958,6 @@ export interface operations {
             /** @description All checks passed. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -1945,7 +1969,6 @@ export interface operations {
             /** @description A check failed. */
             503: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -1973,7 +1996,6 @@ export interface operations {
             /** @description It does. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -2002,7 +2024,6 @@ export interface operations {
             /** @description The state of the process and its queue. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
                     [name: string]: unknown;
                 };
@@ -2038,7 +2059,6 @@ export interface operations {
             /** @description OpenAPI 3.1 in YAML. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
@@ -2075,7 +2095,6 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
@@ -2118,7 +2137,6 @@ export interface operations {
             /** @description The file. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
