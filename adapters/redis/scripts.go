@@ -32,6 +32,8 @@ var (
 	replaySource string
 	//go:embed scripts/purge.lua
 	purgeSource string
+	//go:embed scripts/kinds.lua
+	kindsSource string
 	//go:embed scripts/cache_set.lua
 	cacheSetSource string
 )
@@ -49,6 +51,7 @@ var (
 	depthScript       = newScript(3, depthSource)
 	replayScript      = newScript(5, replaySource)
 	purgeScript       = newScript(2, purgeSource)
+	kindsScript       = newScript(8, kindsSource)
 	cacheSetScript    = newScript(2, cacheSetSource)
 )
 
