@@ -53,7 +53,7 @@ func connectError(err error) error {
 	if !ok {
 		return err
 	}
-	problem := ""
+	var problem string
 	switch e.Code {
 	case pqerror.UndefinedObject:
 		problem = "DATABASE_URL has a parameter that PostgreSQL does not know: correct or remove it"

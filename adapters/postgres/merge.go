@@ -34,9 +34,9 @@ func (h thoroughness) suffices(m *journalMeter, length journalSize) bool {
 		return !length.times(2).exceeds(m.limit)
 	case room:
 		return !length.exceeds(m.limit.times(fullFactor / 2))
-	default:
-		return length.Rows == 0
+	case untaken, all:
 	}
+	return length.Rows == 0
 }
 
 // shortenJournal merges in the background of storing, as the journal is long.
