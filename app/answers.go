@@ -137,10 +137,11 @@ func (u *Answers) Get(ctx context.Context, question string, compute Compute) (An
 	if err != nil {
 		return Answer{}, err
 	}
+	answer := u.answer(found) // before the refresh, which may fail at once
 	if found.outcome == outcomeStale {
 		u.refresh(ctx, key, compute)
 	}
-	return u.answer(found), nil
+	return answer, nil
 }
 
 // key hides what clients send from whoever reads the cache's keys.
