@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,15 +206,46 @@ func TestAPoisonBatchIsBuriedAlone(t *testing.T) {
 		}
 		return domain.NewError(domain.CodePoison, nil, "a date beyond all dates")
 	}
-	if err := newProcess(queue, store, app.ProcessConfig{MaxTries: 4}).Step(t.Context(), t.Context()); err != nil {
-		t.Fatal(err)
+	process := newProcess(queue, store, app.ProcessConfig{MaxTries: 4})
+	for range 4 {
+		if letters := queue.DeadLetters(); len(letters) > 0 {
+			t.Fatalf("too early: %+v", letters)
+		}
+		if err := process.Step(t.Context(), t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	letters := queue.DeadLetters()
-	if len(letters) != 1 || letters[0].Batch.ID != "batch-0002" || !strings.Contains(letters[0].Reason, "beyond all dates") {
+	if len(letters) != 1 || letters[0].Batch.ID != "batch-0002" || letters[0].Attempts != 4 ||
+		!strings.Contains(letters[0].Reason, "beyond all dates") {
 		t.Errorf("dead letters %+v", letters)
 	}
 	if store.events != 5 || alone != 4 || depth(t, queue).Batches != 0 {
 		t.Errorf("%d events stored, %d tries alone, %+v left", store.events, alone, depth(t, queue))
+	}
+}
+
+// A burial that fails is none, and no log says otherwise.
+func TestABurialThatFailsIsNotLogged(t *testing.T) {
+	control := gomock.NewController(t)
+	deliveries, store := mocks.NewMockDeliveries(control), mocks.NewMockEventStore(control)
+	delivery := ports.Delivery{Batch: domain.Batch{ID: "one"}, Attempt: 3}
+	poison := domain.NewError(domain.CodePoison, nil, "no")
+	deliveries.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).Return([]ports.Delivery{delivery}, nil).Times(2)
+	store.EXPECT().Store(gomock.Any(), gomock.Any()).Return(ports.Stored{}, poison).Times(2)
+	gomock.InOrder(
+		deliveries.EXPECT().Bury(gomock.Any(), domain.BatchID("one"), gomock.Any()).
+			Return(domain.NewError(domain.CodeUnavailable, nil, "away")),
+		deliveries.EXPECT().Return(gomock.Any(), domain.BatchID("one")).Return(nil),
+		deliveries.EXPECT().Bury(gomock.Any(), domain.BatchID("one"), gomock.Any()).Return(nil),
+	)
+	var log bytes.Buffer
+	process := app.NewProcess(deliveries, store, slog.New(slog.NewTextHandler(&log, nil)), app.ProcessConfig{})
+	if err := process.Step(t.Context(), t.Context()); domain.CodeOf(err) != domain.CodeUnavailable || strings.Contains(log.String(), "buried") {
+		t.Errorf("%v, logged %s", err, log.String())
+	}
+	if err := process.Step(t.Context(), t.Context()); err != nil || !strings.Contains(log.String(), "batch buried") {
+		t.Errorf("%v, logged %s", err, log.String())
 	}
 }
 

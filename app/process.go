@@ -19,7 +19,7 @@ type ProcessConfig struct {
 	// PollInterval is how long one look at an empty queue waits. Default 1 s.
 	PollInterval time.Duration
 	// MaxTries is how often a batch that the store refuses for its own sake is
-	// tried before it is buried. Default 3.
+	// handed out before it is buried. Default 3.
 	MaxTries int
 	// BackoffMin and BackoffMax bound the wait while queue or store are away.
 	// Defaults 100 ms and 30 s.
@@ -89,7 +89,7 @@ func (u *Process) Step(ctx, work context.Context) error {
 	}
 	err = u.settle(work, deliveries)
 	if domain.CodeOf(err) == domain.CodePoison {
-		err = u.settleEach(work, deliveries)
+		err = u.settleEach(work, deliveries, err)
 	}
 	if err != nil {
 		// What is settled is held no more, and returning it changes nothing. A
@@ -113,13 +113,16 @@ func (u *Process) settle(ctx context.Context, deliveries []ports.Delivery) error
 	return u.queue.Acknowledge(ctx, idsOf(deliveries)...)
 }
 
-// settleEach separates what can never be stored from its neighbours.
-func (u *Process) settleEach(ctx context.Context, deliveries []ports.Delivery) error {
+// settleEach separates what can never be stored from its neighbours. refusal is
+// why they cannot be stored together.
+func (u *Process) settleEach(ctx context.Context, deliveries []ports.Delivery, refusal error) error {
 	for _, d := range deliveries {
-		err := u.settleOne(ctx, d)
+		err := refusal
+		if len(deliveries) > 1 {
+			err = u.settle(ctx, []ports.Delivery{d})
+		}
 		if domain.CodeOf(err) == domain.CodePoison {
-			u.log.Error("batch buried", "batch", d.Batch.ID, "events", len(d.Batch.Events), "error", err)
-			err = u.queue.Bury(ctx, d.Batch.ID, err.Error())
+			err = u.refuse(ctx, d, err)
 		}
 		if err != nil {
 			return err
@@ -128,14 +131,18 @@ func (u *Process) settleEach(ctx context.Context, deliveries []ports.Delivery) e
 	return nil
 }
 
-func (u *Process) settleOne(ctx context.Context, d ports.Delivery) error {
-	var err error
-	for range u.config.MaxTries {
-		if err = u.settle(ctx, []ports.Delivery{d}); domain.CodeOf(err) != domain.CodePoison {
-			return err
-		}
+// refuse gives back a batch that cannot be stored, and buries it when that was
+// its last try.
+func (u *Process) refuse(ctx context.Context, d ports.Delivery, reason error) error {
+	if d.Attempt < u.config.MaxTries {
+		u.log.Warn("batch refused", "batch", d.Batch.ID, "attempt", d.Attempt, "error", reason)
+		return u.queue.Return(ctx, d.Batch.ID)
 	}
-	return err
+	if err := u.queue.Bury(ctx, d.Batch.ID, reason.Error()); err != nil {
+		return err
+	}
+	u.log.Error("batch buried", "batch", d.Batch.ID, "events", len(d.Batch.Events), "attempt", d.Attempt, "error", reason)
+	return nil
 }
 
 func idsOf(deliveries []ports.Delivery) []domain.BatchID {

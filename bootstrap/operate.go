@@ -9,6 +9,7 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 )
@@ -46,6 +47,9 @@ func WithSchema(ctx context.Context, config Config, options Options, do func(*go
 	steps, err := openSchema(ctx, config, options)
 	if err == nil {
 		err = do(steps)
+		if config.usesServers() {
+			err = postgres.Explain(ctx, "migrate", err)
+		}
 	}
 	return errors.Join(err, options.opened.close())
 }

@@ -79,7 +79,7 @@ func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres
 		return nil, err
 	}
 	if !c.MigrateOnStart {
-		err = requireCurrent(ctx, plain)
+		err = postgres.Explain(ctx, "read the schema", requireCurrent(ctx, plain))
 	}
 	if err := errors.Join(err, plain.Close()); err != nil {
 		return nil, err
@@ -148,6 +148,13 @@ func await[T any](ctx context.Context, until time.Time, o Options, reach func(co
 
 // requireCurrent refuses a schema that lacks a step.
 func requireCurrent(ctx context.Context, db *sql.DB) error {
+	has, err := migrations.HasPostgreSQL(ctx, db)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return errors.New("the database has no schema yet: run analytics migrate up")
+	}
 	provider, err := migrations.PostgreSQL(db)
 	if err != nil {
 		return err

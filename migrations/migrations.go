@@ -61,7 +61,7 @@ func provider(dialect goose.Dialect, db *sql.DB, dir string, options ...goose.Pr
 // Up takes the steps that the database has not taken. It refuses, changing
 // nothing, a database that has taken steps which this program does not know.
 func Up(ctx context.Context, p *goose.Provider) error {
-	if err := refuseNewer(ctx, p); err != nil {
+	if err := RefuseNewer(ctx, p); err != nil {
 		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
@@ -73,7 +73,7 @@ func Up(ctx context.Context, p *goose.Provider) error {
 // Down takes the last step back, and with it what is stored in what the step
 // made. It refuses what [Up] refuses, and a database that has taken none.
 func Down(ctx context.Context, p *goose.Provider) error {
-	if err := refuseNewer(ctx, p); err != nil {
+	if err := RefuseNewer(ctx, p); err != nil {
 		return err
 	}
 	_, err := p.Down(ctx)
@@ -103,6 +103,17 @@ type Step struct {
 	TakenAt time.Time
 }
 
+// HasPostgreSQL reports whether a PostgreSQL database has taken steps. It
+// changes nothing, whereas a look with [Status] prepares an empty database.
+func HasPostgreSQL(ctx context.Context, db *sql.DB) (bool, error) {
+	var has bool
+	err := db.QueryRowContext(ctx, `SELECT to_regclass('schema_versions') IS NOT NULL`).Scan(&has)
+	if err != nil {
+		return false, fmt.Errorf("migrations: %w", err)
+	}
+	return has, nil
+}
+
 // Status lists the steps that this program knows, first to last.
 func Status(ctx context.Context, p *goose.Provider) ([]Step, error) {
 	known, err := p.Status(ctx)
@@ -116,7 +127,9 @@ func Status(ctx context.Context, p *goose.Provider) ([]Step, error) {
 	return steps, nil
 }
 
-func refuseNewer(ctx context.Context, p *goose.Provider) error {
+// RefuseNewer is an error for a database that has taken steps which this
+// program does not know.
+func RefuseNewer(ctx context.Context, p *goose.Provider) error {
 	current, newest, err := p.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)

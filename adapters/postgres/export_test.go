@@ -39,6 +39,11 @@ func (db *DB) Get(ctx context.Context, into any, query string, args ...any) erro
 	return db.read(ctx, "test.get", func(tx *transaction) error { return tx.GetContext(ctx, into, query, args...) })
 }
 
+// Maintain reads one row as maintenance does.
+func (db *DB) Maintain(ctx context.Context, into any, query string, args ...any) error {
+	return db.maintain(ctx, "test.maintain", func(tx *transaction) error { return tx.GetContext(ctx, into, query, args...) })
+}
+
 // List reads many rows of one column.
 func (db *DB) List(ctx context.Context, into any, query string, args ...any) error {
 	return db.read(ctx, "test.list", func(tx *transaction) error { return tx.SelectContext(ctx, into, query, args...) })

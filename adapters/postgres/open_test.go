@@ -78,6 +78,11 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	closeDB(t, open(t, postgres.Config{URL: newer}))
 	server.Exec(t, newer, `INSERT INTO schema_versions (version_id, is_applied) VALUES (4711, true)`)
 	server.Exec(t, address, `CREATE ROLE reader LOGIN PASSWORD 'private'`)
+	server.Exec(t, server.URL("postgres"), `CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
+	elsewhere := server.NewDatabase(t)
+	closeDB(t, open(t, postgres.Config{URL: elsewhere}))
+	server.Exec(t, elsewhere, `CREATE SCHEMA postgres`)
+	with := func(parameter string) string { return address + "&" + parameter }
 	nobody := servers.FreePort(t)
 	tests := map[string]struct {
 		url, want string
@@ -93,7 +98,19 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		"nobody listens": {
 			server.URLAt("127.0.0.1:"+itoa(nobody), "x"), "the database cannot be reached",
 		},
-		"a newer schema": {newer, "the database has schema version 4711 and this program knows only up to"},
+		"another encoding": {
+			server.URL("latin"), "the database has the encoding LATIN1 and cannot hold every event: create it with ENCODING 'UTF8' TEMPLATE template0",
+		},
+		"tables in another schema": {
+			elsewhere, `the tables are in the schema "public", and new ones would go to the schema "postgres": let search_path begin with "public"`,
+		},
+		"no schema":            {with("search_path=nowhere"), "create the one that search_path names, or correct search_path"},
+		"a misspelt parameter": {with("sslmod=require"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
+		"a strange parameter":  {with("schema=public"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
+		"a pool's parameter":   {with("pool_max_conns=10"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
+		"a server's parameter": {with("ssl=true"), "DATABASE_URL has a parameter that a connection cannot set"},
+		"a bad value":          {with("work_mem=much"), "DATABASE_URL gives a parameter a value that PostgreSQL does not take"},
+		"a newer schema":       {newer, "the database has schema version 4711 and this program knows only up to"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -238,5 +255,37 @@ func TestCheckWrites(t *testing.T) {
 	server.Exec(t, address, `ALTER TABLE heartbeat DROP CONSTRAINT heartbeat_check`)
 	if err := db.Check(t.Context()); err != nil {
 		t.Errorf("a check that was given up counts: %v", err)
+	}
+}
+
+func TestSearchPathInTheAddress(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	address := server.NewDatabase(t)
+	closeDB(t, open(t, postgres.Config{URL: address}))
+	server.Exec(t, address, `CREATE SCHEMA postgres`)
+	open(t, postgres.Config{URL: address + "&search_path=public"})
+}
+
+// A batch that was acknowledged is nowhere else, so no setting may put off the
+// writing of commits. Stricter settings stay.
+func TestCommitsAreDurable(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	for set, want := range map[string]string{
+		"off": "on", "on": "on", "local": "local", "remote_write": "remote_write", "remote_apply": "remote_apply",
+	} {
+		t.Run(set, func(t *testing.T) {
+			address := server.NewDatabase(t)
+			server.Exec(t, address, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = `+set+`', current_database()); END $$`)
+			for _, suffix := range []string{"", "&synchronous_commit=" + set} {
+				db := open(t, postgres.Config{URL: address + suffix})
+				var got string
+				if err := db.Get(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {
+					t.Errorf("%q: synchronous_commit is %q, %v; want %q", suffix, got, err, want)
+				}
+				if err := db.Maintain(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {
+					t.Errorf("%q: of maintenance synchronous_commit is %q, %v; want %q", suffix, got, err, want)
+				}
+			}
+		})
 	}
 }

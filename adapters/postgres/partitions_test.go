@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -133,7 +132,7 @@ func TestEventsWithoutAPartitionAreNotLost(t *testing.T) {
 func TestMovingRowsLosesNone(t *testing.T) {
 	url := servers.SharedPostgres(t).NewDatabase(t)
 	var stored atomic.Int64
-	working, done := context.WithCancel(t.Context())
+	var done atomic.Bool
 	var workers, others sync.WaitGroup
 	const processes, batches, size = 3, 60, 20
 	for process := range processes {
@@ -150,20 +149,20 @@ func TestMovingRowsLosesNone(t *testing.T) {
 			}
 		})
 		others.Go(func() {
-			for working.Err() == nil {
+			for !done.Load() {
 				least := stored.Load()
-				checkCounts(t, selected(t, store), least)      //nolint:contextcheck // working only ends the loop
-				checkCounts(t, selectedHours(t, store), least) //nolint:contextcheck // working only ends the loop
+				checkCounts(t, selected(t, store), least)
+				checkCounts(t, selectedHours(t, store), least)
 			}
 		})
 		others.Go(func() {
-			for working.Err() == nil {
-				mustExpire(t, store, domain.Cutoffs{}) //nolint:contextcheck // working only ends the loop
+			for !done.Load() {
+				mustExpire(t, store, domain.Cutoffs{})
 			}
 		})
 	}
 	workers.Wait()
-	done()
+	done.Store(true)
 	others.Wait()
 	db := open(t, postgres.Config{URL: url})
 	store := postgres.NewStore(db)

@@ -62,17 +62,36 @@ func (q *Queue) claim(ctx context.Context, maxEvents int) ([]ports.Delivery, []e
 		return nil, nil, translate(ctx, "queue.receive", ctx.Err())
 	}
 	k := &q.pool.keys
-	args := []any{k.stream, k.size, k.workers, k.arrivals, q.worker, q.config.Heartbeat.Milliseconds(), max(maxEvents, 1)}
+	args := []any{
+		k.stream, k.size, k.workers, k.arrivals,
+		q.worker, q.config.Heartbeat.Milliseconds(), max(maxEvents, 1), payloadFormat,
+	}
 	answer, err := redigo.Values(q.pool.run(ctx, "queue.receive", receiveScript, append(args, q.heldEntries()...)...))
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, err := parseEntries(answer)
+	var newest int
+	var handed []any
+	if _, err := redigo.Scan(answer, &newest, &handed); err != nil {
+		return nil, nil, fmt.Errorf("queue.receive: %w", err)
+	}
+	if newest > 0 {
+		q.logNewer(newest)
+	}
+	entries, err := parseEntries(handed)
 	if err != nil {
 		return nil, nil, fmt.Errorf("queue.receive: %w", err)
 	}
 	deliveries, unreadable := q.hold(entries)
 	return deliveries, unreadable, nil
+}
+
+// logNewer says once that there are batches which this program cannot read.
+func (q *Queue) logNewer(format int) {
+	q.newer.Do(func() {
+		q.pool.config.Log.Warn("a newer version has queued batches that this one cannot read: they wait for a worker of that version",
+			"format", format, "known", payloadFormat)
+	})
 }
 
 func (q *Queue) heldEntries() []any {

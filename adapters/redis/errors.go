@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,8 @@ var refusals = []refusal{
 	{"WRONGPASS", "the queue refuses the connection", "Redis does not take the user or password: correct REDIS_URL or REDIS_PASSWORD"},
 	{"NOPERM", "the queue refuses the connection", "the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY"},
 	{"READONLY", "the queue is read-only", "this Redis is a replica that cannot be written: let REDIS_URL name the primary"},
+	{"DBINDEX", "the queue refuses the connection", "Redis has no database of this number: correct it in REDIS_URL or REDIS_DB"},
+	{"MAXCLIENTS", "the queue has no connection left", "Redis has as many clients as it may have: raise maxclients"},
 	{"LOADING", "the queue is starting", "Redis is reading its data and will answer soon"},
 	{"OOM", "the queue's memory is full", "Redis has reached maxmemory: raise it, or lower MAX_QUEUE_SIZE"},
 	{"MISCONF", "the queue cannot be written", "Redis cannot write to its disk: make room there, or see its log"},
@@ -45,6 +48,14 @@ var refusals = []refusal{
 	{"CLUSTERDOWN", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"BUSY", "the queue is busy", "another script keeps Redis busy"},
 	{"WRONGTYPE", "the queue is not available", "a key that begins with QUEUE_KEY holds something else: choose another QUEUE_KEY"},
+}
+
+// namelessAnswers are those that have no code of their own.
+var namelessAnswers = []struct{ start, code string }{
+	{"ERR AUTH ", "WRONGPASS"}, // AUTH without a password configured
+	{"ERR DB index", "DBINDEX"},
+	{"ERR invalid DB index", "DBINDEX"},
+	{"ERR max number of clients", "MAXCLIENTS"},
 }
 
 // scriptFailure finds the answer that stopped a script, which older servers
@@ -61,8 +72,10 @@ func refusalOf(err error) (refusal, bool) {
 	if found := scriptFailure.FindStringSubmatch(string(answer)); found != nil {
 		code = found[1]
 	}
-	if strings.HasPrefix(string(answer), "ERR AUTH ") { // AUTH without a password configured
-		code = "WRONGPASS"
+	for _, a := range namelessAnswers {
+		if strings.HasPrefix(string(answer), a.start) {
+			code = a.code
+		}
 	}
 	for _, r := range refusals {
 		if r.code == code {
@@ -87,6 +100,9 @@ func translate(ctx context.Context, name string, err error) error {
 	}
 	if r, ok := refusalOf(err); ok {
 		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, r.advice, err), r.message)
+	}
+	if advice := tlsAdvice(err); advice != "" {
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, advice, err), "the queue cannot be reached")
 	}
 	if message := connectionMessage(err); message != "" {
 		return domain.NewError(domain.CodeUnavailable, wrapped, message)
@@ -117,6 +133,30 @@ func connectionMessage(err error) string {
 	}
 	if _, ok := errors.AsType[*connectionError](err); ok {
 		return "the queue cannot be reached"
+	}
+	return ""
+}
+
+// errPlain is a server that was to speak TLS and answers without.
+var errPlain = errors.New("the server does not speak TLS")
+
+// tlsAdvice says what to do when the two sides cannot agree on TLS, or nothing
+// when that is not it.
+func tlsAdvice(err error) string {
+	_, noRecord := errors.AsType[tls.RecordHeaderError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	refused, _ := errors.AsType[*net.OpError](err)
+	switch {
+	case noRecord || errors.Is(err, errPlain):
+		return "Redis does not speak TLS at this port: let REDIS_URL begin with redis://, or name the port for TLS"
+	case untrusted:
+		return "the certificate of Redis is not trusted: let REDIS_URL name the host that it is for, " +
+			"and add who signed it to the system's certificates"
+	case refused != nil && (refused.Op == "remote error" || refused.Op == "local error"):
+		return "Redis and this program cannot agree on TLS: let REDIS_URL name a port that wants no certificate of clients, " +
+			"or begin with redis://"
+	case strings.HasPrefix(err.Error(), "redigo: "): // what was answered is no protocol of Redis
+		return "what answers is not Redis: correct host and port in REDIS_URL, which begins with rediss:// for TLS"
 	}
 	return ""
 }

@@ -1,8 +1,12 @@
 package redis
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"testing"
+
+	redigo "github.com/gomodule/redigo/redis"
 
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
@@ -47,4 +51,15 @@ var Seal = seal
 func (l *Limiter) Account(client string) string {
 	_, account, _ := l.keys.hash(client)
 	return account
+}
+
+// ReceiveAs shows what a worker receives that knows payloads up to a format.
+func ReceiveAs(tb testing.TB, c redigo.Conn, prefix string, format int) string {
+	tb.Helper()
+	k := newKeys(prefix)
+	answer, err := receiveScript.Do(c, k.stream, k.size, k.workers, k.arrivals, "worker-of-a-test", 60_000, 1000, format)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("%s", answer)
 }

@@ -42,7 +42,10 @@ func (p *Pool) awaitServer(ctx context.Context) error {
 // isPassing reports whether waiting may help.
 func isPassing(err error) bool {
 	if r, ok := refusalOf(err); ok {
-		return r.code == "LOADING" || r.code == "BUSY"
+		return r.code == "LOADING" || r.code == "BUSY" || r.code == "MAXCLIENTS"
+	}
+	if _, ok := errors.AsType[redigo.Error](err); ok || tlsAdvice(err) != "" {
+		return false
 	}
 	_, ok := errors.AsType[*connectionError](err)
 	return ok
@@ -65,7 +68,7 @@ func (p *Pool) inspect(ctx context.Context) error {
 			return err
 		}
 		// A server that still loads its data cannot tell its settings yet.
-		if err = p.checkKey(ctx, c); err == nil {
+		if err = p.checkKeys(ctx, c); err == nil {
 			p.warn(info, settingOf(ctx, c, "appendfsync"), settingOf(ctx, c, "save"))
 		}
 	}
@@ -75,14 +78,34 @@ func (p *Pool) inspect(ctx context.Context) error {
 	return err
 }
 
-// checkKey refuses a stream's name under which something else stands, such as
-// the list of another program.
-func (p *Pool) checkKey(ctx context.Context, c redigo.Conn) error {
-	kind, err := redigo.String(redigo.DoContext(c, ctx, "TYPE", p.keys.stream))
-	if err == nil && kind != "none" && kind != "stream" {
-		err = redigo.Error("WRONGTYPE " + p.keys.stream + " is a " + kind)
+// checkKeys refuses keys under which something else stands, such as the list of
+// another program.
+func (p *Pool) checkKeys(ctx context.Context, c redigo.Conn) error {
+	k := &p.keys
+	wanted := []struct{ key, kind string }{
+		{k.stream, "stream"},
+		{k.size, "string"},
+		{k.arrivals, "list"},
+		{k.workers, "zset"},
+		{k.dead, "stream"},
+		{k.names, "hash"},
+		{k.secret, "string"},
+		{k.ends, "zset"},
 	}
-	return err
+	names := make([]any, len(wanted))
+	for i, w := range wanted {
+		names[i] = w.key
+	}
+	kinds, err := redigo.Strings(kindsScript.DoContext(ctx, c, names...))
+	if err != nil {
+		return err
+	}
+	for i, w := range wanted {
+		if kinds[i] != "none" && kinds[i] != w.kind {
+			return redigo.Error("WRONGTYPE " + w.key + " is a " + kinds[i])
+		}
+	}
+	return nil
 }
 
 // serverInfo is what INFO tells.

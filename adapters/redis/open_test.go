@@ -247,3 +247,75 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the check is called %q", pool.Name())
 	}
 }
+
+// What no waiting can cure ends the start at once.
+func TestMistakesAreNotWaitedFor(t *testing.T) {
+	server := servers.SharedRedis(t)
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	config := &tls.Config{Certificates: certified.TLS.Certificates}
+	demanding := config.Clone()
+	demanding.ClientAuth = tls.RequireAnyClientCert
+	roots := x509.NewCertPool()
+	roots.AddCert(certified.Certificate())
+	trusting := &tls.Config{RootCAs: roots}
+	relayed := func(config *tls.Config) string {
+		listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "rediss://" + relayAt(t, listener, server.Address()).Address()
+	}
+	talker := newRelay(t, server.Address())
+	talker.Answer("HTTP/1.1 400 Bad Request\r\n\r\n")
+	plain := httptest.NewServer(nil)
+	defer plain.Close()
+	for name, c := range map[string]struct {
+		config redis.Config
+		want   string
+	}{
+		"database":     {redis.Config{URL: server.URL() + "/99"}, "has no database of this number: correct it in REDIS_URL"},
+		"TLS":          {redis.Config{URL: "rediss://" + server.Address()}, "let REDIS_URL begin with redis://"},
+		"TLS answered": {redis.Config{URL: "rediss://" + strings.TrimPrefix(plain.URL, "http://")}, "let REDIS_URL begin with redis://"},
+		"certificate":  {redis.Config{URL: relayed(config)}, "the certificate of Redis is not trusted: let REDIS_URL"},
+		"refused":      {redis.Config{URL: relayed(demanding), TLS: trusting}, "cannot agree on TLS: let REDIS_URL"},
+		"no Redis":     {redis.Config{URL: "redis://" + talker.Address()}, "what answers is not Redis: correct host and port in REDIS_URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			start := time.Now()
+			pool, err := redis.Open(ctx, c.config)
+			if err == nil {
+				_ = pool.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			checkCode(t, err, domain.CodeUnavailable)
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// No key of ours may hold something of another program.
+func TestEveryKeyIsLookedAt(t *testing.T) {
+	server := servers.SharedRedis(t)
+	console := newConsole(t, server.URL())
+	for _, key := range []string{"", ":size", ":arrivals", ":workers", ":dead", ":dead:names", ":secret", ":cache"} {
+		prefix := newPrefix()
+		config := redis.Config{URL: server.URL(), Prefix: prefix}
+		pool := open(t, config)
+		must(t, pool.Check(t.Context()))
+		console.do("GEOADD", prefix+":other", 1, 1, "x")
+		if key == ":workers" || key == ":cache" {
+			console.do("SET", prefix+key, "x")
+		} else {
+			console.do("RENAME", prefix+":other", prefix+key)
+		}
+		checkNotOpen(t, config, "QUEUE_KEY", prefix+key+" is a ")
+		checkCode(t, pool.Check(t.Context()), domain.CodeUnavailable)
+	}
+}

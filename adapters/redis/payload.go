@@ -11,8 +11,9 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// payloadFormat is the first byte of a payload. It changes with the meaning of
-// the rest:
+// payloadFormat is the first byte of a payload. It grows when the meaning of the
+// rest changes; workers that know only lower ones leave the payload to others.
+// It stays below 32, so that no text looks like one:
 //
 //	number of events
 //	per event: version, tool, status, level, error type, service, country,

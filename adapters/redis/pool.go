@@ -134,6 +134,8 @@ func checkURL(text string) error {
 	return nil
 }
 
+func isTLS(text string) bool { return strings.HasPrefix(text, "rediss:") }
+
 // hostOf is the part of a URL that may be shown.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
@@ -156,10 +158,32 @@ func (p *Pool) newPool(limit int) *redigo.Pool {
 
 func (p *Pool) dial(ctx context.Context) (redigo.Conn, error) {
 	c, err := redigo.DialURLContext(ctx, p.config.URL, p.options...)
-	if err != nil {
-		return nil, &connectionError{err: err}
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	if isTLS(p.config.URL) && isTimeout(err) && ctx.Err() == nil && p.speaksPlainly(ctx) {
+		err = fmt.Errorf("%w: %w", errPlain, err)
+	}
+	return nil, &connectionError{err: err}
+}
+
+// speaksPlainly tells whether the server answers without TLS. Such a one may
+// wait for ever for the end of what it takes for a command.
+func (p *Pool) speaksPlainly(ctx context.Context) bool {
+	address := hostOf(p.config.URL)
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		address = net.JoinHostPort(strings.Trim(address, "[]"), "6379")
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.config.DialTimeout)
+	defer cancel()
+	c, err := redigo.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_, err = redigo.DoContext(c, ctx, "PING")
+	_, refused := errors.AsType[redigo.Error](err)
+	return err == nil || refused
 }
 
 // idleTest is how long an idle connection is trusted unseen.
@@ -307,10 +331,13 @@ func (p *Pool) try(ctx context.Context) error {
 // Name is "queue".
 func (p *Pool) Name() string { return "queue" }
 
-// Check proves that the server can be written.
+// Check proves that the server can be written, and that no key of ours holds
+// something else.
 func (p *Pool) Check(ctx context.Context) error {
 	return p.call(ctx, "queue.check", func(ctx context.Context, c redigo.Conn) error {
-		_, err := redigo.DoContext(c, ctx, "SET", p.keys.health, "1", "PX", 1000)
-		return err
+		if _, err := redigo.DoContext(c, ctx, "SET", p.keys.health, "1", "PX", 1000); err != nil {
+			return err
+		}
+		return p.checkKeys(ctx, c)
 	})
 }

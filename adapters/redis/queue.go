@@ -50,6 +50,7 @@ type Queue struct {
 	config QueueConfig
 	worker string // our name, unique for ever
 	join   sync.Once
+	newer  sync.Once     // logs batches of a newer version
 	turn   chan struct{} // taken by the one who claims entries
 
 	mu     sync.Mutex

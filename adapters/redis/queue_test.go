@@ -141,7 +141,9 @@ var foreign = map[string][]any{
 	"empty id":          {"id", "", "n", "1", "t", "1", "b", "x"},
 	"no payload":        {"id", "a", "n", "1", "t", "1"},
 	"text for payload":  {"id", "b", "n", "1", "t", "1", "b", `{"events":[]}`},
-	"future format":     {"id", "c", "n", "1", "t", "1", "b", "\x02\x00\x00\x00\x00\x00"},
+	"no format":         {"id", "c", "n", "1", "t", "1", "b", "\x00\x00\x00\x00\x00\x00"},
+	"beyond formats":    {"id", "c", "n", "1", "t", "1", "b", "\x20\x00\x00\x00\x00\x00"},
+	"a number too long": {"id", "f", "n", "99999999999999999999", "t", "1", "b", "x"},
 	"time is no number": {"id", "d", "n", "1", "t", "yesterday", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
 	"wrong number":      {"id", "e", "n", "2", "t", "1", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
 	"many fields":       manyFields(),
@@ -342,4 +344,105 @@ func TestEverythingIsDeleted(t *testing.T) {
 		t.Errorf("received %v", got)
 	}
 	checkHeld(t, q, 1, 1)
+}
+
+// A script that fails in the middle is not undone: burying must not.
+func TestNothingIsLostInABurial(t *testing.T) {
+	for name, meddle := range map[string]func(c console, prefix string){
+		"a size that is no integer": func(c console, p string) { c.do("SET", p+":size", "12.5") },
+		"a negative size":           func(c console, p string) { c.do("SET", p+":size", "-7") },
+		"a size beyond all":         func(c console, p string) { c.do("SET", p+":size", "9223372036854775807") },
+		"a size that is a list":     func(c console, p string) { c.do("DEL", p+":size"); c.do("LPUSH", p+":size", "x") },
+		"a size that is lost":       func(c console, p string) { c.do("DEL", p+":size") },
+		"a size too small":          func(c console, p string) { c.do("SET", p+":size", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, console, prefix := bench(t, 20)
+			for i := range 3 {
+				must(t, q.Enqueue(t.Context(), batchOf(i+1, 3)))
+			}
+			receive(t, q, 0)
+			meddle(console, prefix)
+			if depth, err := q.Depth(t.Context()); err != nil || depth.Batches != 3 {
+				t.Errorf("%+v, %v", depth, err)
+			}
+			must(t, q.Bury(t.Context(), batchOf(2, 3).ID, "refused"))
+			checkHeld(t, q, 2, 6)
+			letter, err := q.Get(t.Context(), batchOf(2, 3).ID)
+			if err != nil || len(letter.Batch.Events) != 3 {
+				t.Errorf("%+v, %v", letter, err)
+			}
+			meddle(console, prefix)
+			must(t, q.Acknowledge(t.Context(), batchOf(1, 3).ID))
+			checkHeld(t, q, 1, 3)
+			meddle(console, prefix)
+			must(t, q.Replay(t.Context(), batchOf(2, 3).ID))
+			must(t, q.Enqueue(t.Context(), batchOf(4, 14)))
+			if name == "a size too small" {
+				return // nobody can tell
+			}
+			checkHeld(t, q, 3, 20)
+			checkCode(t, q.Enqueue(t.Context(), batchOf(5, 1)), domain.CodeQueueFull)
+		})
+	}
+}
+
+// What cannot be moved stays in the queue.
+func TestABurialThatFailsMovesNothing(t *testing.T) {
+	for _, spoiled := range []string{":dead", ":dead:names"} {
+		t.Run(spoiled, func(t *testing.T) {
+			q, console, prefix := bench(t, 20)
+			must(t, q.Enqueue(t.Context(), batchOf(1, 3)))
+			receive(t, q, 0)
+			console.do("SET", prefix+spoiled, "of another program")
+			checkCode(t, q.Bury(t.Context(), batchOf(1, 3).ID, "refused"), domain.CodeUnavailable)
+			console.do("DEL", prefix+spoiled)
+			checkHeld(t, q, 1, 3)
+			receive(t, q, 0)
+			must(t, q.Bury(t.Context(), batchOf(1, 3).ID, "refused"))
+
+			console.do("RENAME", prefix, prefix+":aside")
+			console.do("SET", prefix, "of another program")
+			checkCode(t, q.Replay(t.Context(), batchOf(1, 3).ID), domain.CodeUnavailable)
+			console.do("RENAME", prefix+":aside", prefix)
+			must(t, q.Replay(t.Context(), batchOf(1, 3).ID))
+			checkHeld(t, q, 1, 3)
+		})
+	}
+}
+
+// In a rolling upgrade an old worker meets what a newer version has queued.
+func TestNewerPayloadsWaitForNewerWorkers(t *testing.T) {
+	logs := new(logs)
+	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
+	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix, Log: logs.Logger()}), redis.QueueConfig{Heartbeat: time.Hour})
+	console := newConsole(t, url)
+	newer := func(id string) {
+		console.do("XADD", prefix, "*", "id", id, "n", "1", "t", "1", "b", "\x02of the future")
+	}
+	newer("newer-1")
+	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	newer("newer-2")
+	must(t, q.Enqueue(t.Context(), batchOf(2, 1)))
+	if got := receive(t, q, 0); len(got) != 2 {
+		t.Errorf("received %v, want what is ours", got)
+	}
+	must(t, q.Return(t.Context(), batchOf(1, 1).ID))
+	if got := receive(t, q, 0); len(got) != 1 || got[batchOf(1, 1).ID] != 2 {
+		t.Errorf("received %v", got)
+	}
+	depth, err := q.Depth(t.Context())
+	if err != nil || depth.Batches != 4 || depth.DeadLetters != 0 {
+		t.Errorf("%+v, %v", depth, err)
+	}
+	if n := strings.Count(logs.String(), "a newer version has queued batches"); n != 1 {
+		t.Errorf("said %d times that there are newer batches:\n%s", n, logs)
+	}
+	if n := console.number("LLEN", prefix+":arrivals"); n != 1 {
+		t.Error("newer workers are not woken")
+	}
+	answer := redis.ReceiveAs(t, console.conn, prefix, 2)
+	if !strings.Contains(answer, "newer-1") || !strings.Contains(answer, "newer-2") || strings.Contains(answer, string(batchOf(1, 1).ID)) {
+		t.Errorf("a newer worker receives %q", answer)
+	}
 }

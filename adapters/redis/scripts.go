@@ -32,6 +32,8 @@ var (
 	replaySource string
 	//go:embed scripts/purge.lua
 	purgeSource string
+	//go:embed scripts/kinds.lua
+	kindsSource string
 	//go:embed scripts/cache_set.lua
 	cacheSetSource string
 	//go:embed scripts/cache_release.lua
@@ -55,6 +57,7 @@ var (
 	depthScript        = newScript(3, depthSource)
 	replayScript       = newScript(5, replaySource)
 	purgeScript        = newScript(2, purgeSource)
+	kindsScript        = newScript(8, kindsSource)
 	cacheSetScript     = newScript(2, cacheSetSource)
 	cacheReleaseScript = newScript(1, cacheReleaseSource)
 	agreeScript        = newScript(1, agreeSource)

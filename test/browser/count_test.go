@@ -103,8 +103,14 @@ func (n counted) services(calls []call) {
 	openMeteo := where(calls, func(c call) bool { return c.Service == "openmeteo" })
 	for key, of := range map[string][]call{"noaa": noaa, "openMeteo": openMeteo} {
 		n.set(strconv.Itoa(len(of)), "services", key, "calls")
-		n.set(share(len(of), len(noaa)+len(openMeteo)), "services", key, "share")
 		n.set(success(of), "services", key, "success")
+	}
+	// Of a tie only one may be rounded up, as the shares add up to 100.
+	both := len(noaa) + len(openMeteo)
+	n.set(share(len(noaa), both), "services", "noaa", "share")
+	n.set("0%", "services", "openMeteo", "share")
+	if both > 0 {
+		n.set(number(100-rounded(100*float64(len(noaa))/float64(both), 4), 4)+"%", "services", "openMeteo", "share")
 	}
 }
 
@@ -192,8 +198,12 @@ func share(part, whole int) string {
 
 // number rounds and writes as JavaScript does.
 func number(x float64, decimals int) string {
+	return strconv.FormatFloat(rounded(x, decimals), 'f', -1, 64)
+}
+
+func rounded(x float64, decimals int) float64 {
 	unit := math.Pow10(decimals)
-	return strconv.FormatFloat(math.Round(x*unit)/unit, 'f', -1, 64)
+	return math.Round(x*unit) / unit
 }
 
 // differences lists what is shown otherwise than counted. Percentiles may be

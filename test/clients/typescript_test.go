@@ -2,12 +2,14 @@
 package clients_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 	"github.com/weather-mcp/weather-mcp-analytics/test/service"
@@ -62,10 +64,15 @@ func needNode(t *testing.T) {
 	}
 }
 
+// patience is how long a command may take.
+const patience = 2 * time.Minute
+
 // run returns what the command writes, and fails the test if it fails.
 func run(t *testing.T, dir string, environ []string, name string, arguments ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), name, arguments...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, arguments...)
 	command.Dir = dir
 	// What an outer make wants is not meant for an inner one.
 	command.Env = append(slices.DeleteFunc(os.Environ(), func(variable string) bool {

@@ -4,7 +4,7 @@
 local stream, size = KEYS[1], KEYS[2]
 local pairs_end = 1 + 2 * ARGV[1]
 for i = 2, pairs_end, 2 do
-  remove(stream, size, ARGV[i], ARGV[i + 1])
+  remove(stream, size, ARGV[i], tonumber(ARGV[i + 1]))
 end
 if #ARGV > pairs_end then
   local wanted = {}

@@ -4,6 +4,7 @@
 local stream, size, dead, names = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local entry, name, reason, time = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+redis.call('HDEL', names, '')
 if entry == '' then
   search(stream, {[name] = true}, function(found) entry = found end)
   if entry == '' then
@@ -16,7 +17,7 @@ if not found then
 end
 local fields = found[2]
 local _, attempts = holding(stream, entry)
-remove(stream, size, entry, count(fields))
+local events = count(fields)
 if #fields > 100 then
   fields = {'raw', cmsgpack.pack(fields)} -- a command cannot have any number of arguments
 end
@@ -26,4 +27,5 @@ end
 local letter = redis.call('XADD', dead, '*',
   'name', name, 'reason', reason, 'attempts', attempts, 'buried', time, unpack(fields))
 redis.call('HSET', names, name, letter)
+remove(stream, size, entry, events)
 return 1

@@ -4,7 +4,7 @@ local stream, size, dead = KEYS[1], KEYS[2], KEYS[3]
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 return {
   redis.call('XLEN', stream),
-  tonumber(redis.call('GET', size) or 0),
+  counted(stream, size),
   redis.call('XLEN', dead),
   oldest and field(oldest[2], 't') or '',
 }

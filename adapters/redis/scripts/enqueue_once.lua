@@ -17,7 +17,7 @@ if known then
     return {'known', earlier}
   end
 end
-if not fits(size, n, most) then
+if not fits(stream, size, n, most) then
   return {'full'}
 end
 append(stream, size, arrivals, id, n, t, b)

@@ -1,5 +1,9 @@
 -- What the scripts share; each is preceded by it.
 --
+-- Redis takes nothing back that a script did before it failed. A script that
+-- moves a batch therefore writes it in its new place before it deletes the old
+-- one, and nothing that others may have written makes it fail in between.
+--
 -- A full memory stops commands that may need more of it, but only until a
 -- script has written once. Those that empty the queue therefore begin with a
 -- write that is always allowed: a full Redis can be drained.
@@ -22,31 +26,63 @@ local function field(fields, name)
   end
 end
 
+-- natural returns the number that a text of at most so many digits is, or nil.
+local function natural(text, digits)
+  if type(text) == 'string' and #text <= digits and string.match(text, '^%d+$') then
+    return tonumber(text)
+  end
+end
+
 -- count returns how many events an entry counts as. One that is not ours was
 -- never counted.
 local function count(fields)
-  if #fields ~= 8 or fields[3] ~= 'n' or not string.match(fields[4], '^%d+$') then
+  if #fields ~= 8 or fields[3] ~= 'n' then
     return 0
   end
-  return tonumber(fields[4])
+  return natural(fields[4], 9) or 0
+end
+
+-- recount adds up the events of the whole queue.
+local function recount(stream)
+  local from, events, entries = '-', 0, nil
+  repeat
+    entries = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+    for _, e in ipairs(entries) do
+      from = '(' .. e[1]
+      events = events + count(e[2])
+    end
+  until #entries == 0
+  return events
+end
+
+-- counted returns how many events the queue has. A counter that tells no such
+-- number is not believed; the next one to write it puts it right.
+local function counted(stream, size)
+  return natural(redis.pcall('GET', size), 15) or recount(stream)
 end
 
 -- announce wakes one waiting worker, now or when it begins to wait.
 local function announce(arrivals)
-  if redis.call('LLEN', arrivals) == 0 then
+  local waiting = redis.pcall('LLEN', arrivals)
+  if type(waiting) ~= 'number' then
+    redis.call('DEL', arrivals) -- no list
+    waiting = 0
+  end
+  if waiting == 0 then
     redis.call('LPUSH', arrivals, '1')
   end
 end
 
 -- fits tells whether so many events more are within the bound.
-local function fits(size, events, most)
-  return (redis.call('GET', size) or 0) + events <= tonumber(most)
+local function fits(stream, size, events, most)
+  return counted(stream, size) + events <= tonumber(most)
 end
 
 -- append puts a batch at the end of the queue.
 local function append(stream, size, arrivals, id, n, t, b)
+  local before = counted(stream, size)
   redis.call('XADD', stream, '*', 'id', id, 'n', n, 't', t, 'b', b)
-  redis.call('INCRBY', size, n)
+  redis.call('SET', size, before + n)
   announce(arrivals)
 end
 
@@ -54,13 +90,16 @@ end
 -- events, whatever was counted.
 local function remove(stream, size, entry, n)
   redis.call('XACK', stream, GROUP, entry)
+  local before = counted(stream, size)
   if redis.call('XDEL', stream, entry) == 0 then
     return
   end
   if redis.call('XLEN', stream) == 0 then
     redis.call('DEL', size)
-  elseif redis.call('DECRBY', size, n) < 0 then
-    redis.call('SET', size, 0)
+  elseif before < n then
+    redis.call('SET', size, recount(stream))
+  else
+    redis.call('SET', size, before - n)
   end
 end
 
@@ -87,6 +126,15 @@ local function search(stream, wanted, found)
       end
     end
   until #entries == 0
+end
+
+-- laterFormat returns the format of an entry's payload when it is newer than the
+-- caller's, or nil. Formats are below 32, which no text begins with.
+local function laterFormat(fields, format)
+  local found = string.byte(field(fields, 'b') or '')
+  if found and found > format and found < 32 then
+    return found
+  end
 end
 
 -- hand makes a worker the holder of an entry that was handed out so often.

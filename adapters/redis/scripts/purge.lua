@@ -4,8 +4,8 @@ local deleted = 0
 for _, name in ipairs(ARGV) do
   local letter = redis.call('HGET', names, name)
   if letter then
-    redis.call('HDEL', names, name)
     deleted = deleted + redis.call('XDEL', dead, letter)
+    redis.call('HDEL', names, name)
   end
 end
 return deleted

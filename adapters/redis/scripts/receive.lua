@@ -1,15 +1,18 @@
 -- Hands out the oldest entries that nobody holds, as many as have at most so
--- many events together, but at least one. Returns {entry, attempt, fields}
--- for each.
+-- many events together, but at least one. Returns {entry, attempt, fields} for
+-- each, behind the newest format of the payloads that were put aside, or 0.
+--
+-- A payload of a newer format than the caller's is put aside for workers that
+-- know it, in the hands of a consumer that is called by the format.
 --
 -- Nobody holds what was given back, what is in the hands of a worker that has
 -- not shown itself in time, what this worker was handed without noticing, and
 -- what was never handed out. When nothing at all is handed out, that is the
 -- whole stream.
 local stream, size, workers, arrivals = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local me, lifetime, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local me, lifetime, most, format = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local noticed = {}
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   noticed[ARGV[i]] = true
 end
 
@@ -30,7 +33,8 @@ end
 local free = {}
 for _, consumer in ipairs(pending[4] or {}) do
   local name = consumer[1]
-  if name == me or not alive(workers, name, time) then
+  local needed = natural(string.match(name, '^format%-(.*)$'), 2) or 0
+  if name == me or needed <= format and not alive(workers, name, time) then
     for _, p in ipairs(redis.call('XPENDING', stream, GROUP, '-', '+', most + #ARGV, name)) do
       if name ~= me or not noticed[p[1]] then
         local ms, seq = string.match(p[1], '^(%d+)-(%d+)$')
@@ -43,10 +47,16 @@ table.sort(free, function(a, b)
   return a.ms < b.ms or a.ms == b.ms and a.seq < b.seq
 end)
 
-local handed, events = {}, 0
+local handed, events, newest = {}, 0, 0
 -- take hands out an entry, or returns false when there is no room for it. One
 -- without events takes some room too, or there might be no end of them.
 local function take(entry, attempt, fields)
+  local later = laterFormat(fields, format)
+  if later then
+    hand(stream, 'format-' .. later, entry, attempt - 1)
+    newest = math.max(newest, later)
+    return true
+  end
   local n = math.max(count(fields), 1)
   if #handed > 0 and events + n > most then
     return false
@@ -63,7 +73,7 @@ for _, f in ipairs(free) do
     redis.call('XACK', stream, GROUP, f.entry) -- deleted by other means
   elseif not take(f.entry, f.attempt, found[2]) then
     announce(arrivals)
-    return handed
+    return {newest, handed}
   end
 end
 
@@ -89,4 +99,7 @@ end
 if #handed == 0 and redis.call('XLEN', stream) == 0 then
   redis.call('DEL', size) -- an empty queue has no events, whatever was counted
 end
-return handed
+if newest > 0 then
+  announce(arrivals)
+end
+return {newest, handed}

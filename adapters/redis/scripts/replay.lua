@@ -6,10 +6,11 @@ local name, letter = ARGV[6], ARGV[7]
 if redis.call('HGET', names, name) ~= letter then
   return 'gone'
 end
-if not fits(size, n, most) then
+if not fits(stream, size, n, most) then
   return 'full'
 end
+redis.call('HDEL', names, '')
+append(stream, size, arrivals, id, n, t, b)
 redis.call('HDEL', names, name)
 redis.call('XDEL', dead, letter)
-append(stream, size, arrivals, id, n, t, b)
 return 'held'

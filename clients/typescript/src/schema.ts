@@ -17,8 +17,9 @@ export interface paths {
          * Post a batch of events
          * @description Every event gets its own verdict. Valid ones are accepted together, refused ones are listed
          *     with what to change. 200 means that at least one was accepted, and that the accepted ones are
-         *     durable and will count exactly once. With any other status nothing was stored, except where
-         *     no answer arrived at all: repeat such a batch with the same `Idempotency-Key`.
+         *     durable and will count exactly once. With 4xx nothing was stored. With 5xx, or where no answer
+         *     arrived at all, the batch was stored as a whole or not at all: repeat it with the same
+         *     `Idempotency-Key`.
          *
          *     A batch that cannot be accepted now (429, 503) may be posted again, unchanged, after
          *     `Retry-After` seconds. Repeating one that was refused (400, 413, 415) cannot help.
@@ -1036,7 +1037,7 @@ export interface components {
                 "application/json": components["schemas"]["Refusal"];
             };
         };
-        /** @description A defect of the server. Nothing was stored. */
+        /** @description A defect of the server. */
         InternalError: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
@@ -1046,7 +1047,10 @@ export interface components {
                 "application/json": components["schemas"]["Refusal"];
             };
         };
-        /** @description Something needed is away or full for now. Nothing was done; repeat it after `Retry-After`. */
+        /**
+         * @description Something needed is away or full for now. Repeat the request after `Retry-After`; a batch with the same
+         *     `Idempotency-Key`, as it may have been stored.
+         */
         ServiceUnavailable: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
