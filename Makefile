@@ -10,6 +10,10 @@ BUILD := go build -tags nomsgpack -trimpath -ldflags '-s -w -X main.version=$(VE
 
 LINTER := .tools/golangci-lint
 LINTER_VERSION := 2.15.0
+SCANNER := .tools/govulncheck
+SCANNER_VERSION := 1.9.0
+# The database of known vulnerabilities.
+VULNDB ?= https://vuln.go.dev
 
 # Test support and generated mocks are no part of what is covered.
 COVERED = $(shell go list ./... | grep -vE '/(ports/mocks|test)(/|$$)')
@@ -26,7 +30,7 @@ FAULTS ?= 100
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build the binary as bin/analytics
@@ -54,6 +58,10 @@ chaos: ## kill processes and servers at random moments of a long load; BATCHES, 
 hostile: ## attack the program in full strength
 	go test -count=1 -v -timeout=30m ./test/hostile -args -full
 
+.PHONY: privacy-audit
+privacy-audit: servers ## send personal data everywhere and search all that is written for it
+	go test -count=1 -v -timeout=5m ./test/privacy
+
 .PHONY: fuzz
 fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 	go test -run='^$$' -fuzz='^$(FUZZ)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./domain
@@ -65,6 +73,15 @@ bench: ## run the benchmarks that match BENCH (all)
 .PHONY: lint
 lint: linter ## check style and import rules
 	$(LINTER) run ./...
+
+.PHONY: vulncheck
+vulncheck: ## fail on known vulnerabilities that the program can reach; VULNDB is their database
+	@if problem=$$(curl -fsS --max-time 20 -o /dev/null '$(VULNDB)/index/db.json' 2>&1); then \
+		$(MAKE) --no-print-directory scanner; \
+		$(SCANNER) -db '$(VULNDB)' -tags nomsgpack ./...; \
+	else \
+		echo "not run: vulncheck, as $(VULNDB) cannot be reached ($$problem)"; \
+	fi
 
 .PHONY: fmt
 fmt: linter ## format the code
@@ -99,3 +116,8 @@ servers:
 linter:
 	@[ "$$($(LINTER) version --short 2>/dev/null)" = $(LINTER_VERSION) ] || \
 		GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINTER_VERSION)
+
+.PHONY: scanner
+scanner:
+	@go version -m $(SCANNER) 2>/dev/null | grep -q 'golang.org/x/vuln	v$(SCANNER_VERSION)	' || \
+		GOBIN=$(CURDIR)/.tools go install golang.org/x/vuln/cmd/govulncheck@v$(SCANNER_VERSION)

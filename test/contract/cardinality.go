@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func testDaysApart(t *testing.T, open OpenBoundedStore) {
 	day := func(n int) time.Time { return noon.Add(-time.Duration(n) * 48 * time.Hour) }
 	var events, counted []domain.Event
 	for n := range 3 {
-		versions := invented(fmt.Sprint(n), 6)
+		versions := invented(strconv.Itoa(n), 6)
 		of := calls(day(n), 1, versions...)
 		events = append(events, of...)
 		counted = append(counted, places{versions: versions[:4]}.on(domain.Daily.Floor(day(n)), of)...)
