@@ -10,6 +10,10 @@ BUILD := go build -tags nomsgpack -trimpath -ldflags '-s -w -X main.version=$(VE
 
 LINTER := .tools/golangci-lint
 LINTER_VERSION := 2.15.0
+SCANNER := .tools/govulncheck
+SCANNER_VERSION := 1.9.0
+# The database of known vulnerabilities.
+VULNDB ?= https://vuln.go.dev
 
 # What the page and the TypeScript client of the API are made of, each as its
 # package-lock.json pins it.
@@ -35,7 +39,7 @@ FAULTS ?= 100
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build the binary as bin/analytics
@@ -63,6 +67,10 @@ chaos: ## kill processes and servers at random moments of a long load; BATCHES, 
 hostile: ## attack the program in full strength
 	go test -count=1 -v -timeout=30m ./test/hostile -args -full
 
+.PHONY: privacy-audit
+privacy-audit: servers ## send personal data everywhere and search all that is written for it
+	go test -count=1 -v -timeout=5m ./test/privacy
+
 .PHONY: fuzz
 fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 	go test -run='^$$' -fuzz='^$(FUZZ)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./domain
@@ -82,6 +90,15 @@ lint: linter lint-api ## check style, import rules and the description of the AP
 .PHONY: lint-api
 lint-api: $(API_TOOLS)/installed ## check the description of the API
 	$(API_TOOLS)/.bin/spectral lint --ruleset api/.spectral.yaml --fail-severity hint api/openapi.yaml
+
+.PHONY: vulncheck
+vulncheck: ## fail on known vulnerabilities that the program can reach; VULNDB is their database
+	@if problem=$$(curl -fsS --max-time 20 -o /dev/null '$(VULNDB)/index/db.json' 2>&1); then \
+		$(MAKE) --no-print-directory scanner; \
+		$(SCANNER) -db '$(VULNDB)' -tags nomsgpack ./...; \
+	else \
+		echo "not run: vulncheck, as $(VULNDB) cannot be reached ($$problem)"; \
+	fi
 
 .PHONY: fmt
 fmt: linter ## format the code
@@ -136,3 +153,8 @@ $(API_TOOLS)/installed: api/package.json api/package-lock.json
 $(CLIENT)/node_modules/installed: $(CLIENT)/package.json $(CLIENT)/package-lock.json
 	@cd $(CLIENT) && $(NPM_CI)
 	@touch $@
+
+.PHONY: scanner
+scanner:
+	@go version -m $(SCANNER) 2>/dev/null | grep -q 'golang.org/x/vuln	v$(SCANNER_VERSION)	' || \
+		GOBIN=$(CURDIR)/.tools go install golang.org/x/vuln/cmd/govulncheck@v$(SCANNER_VERSION)

@@ -216,7 +216,13 @@ func TestFoldedCountsCalls(t *testing.T) {
 	v := domain.NewVocabulary()
 	v.Close(openVersions)
 	v.Close(errorTypes)
-	_, folded := v.Fold(domain.Finest([]domain.Event{failed, failed, failed}))
+	finest := domain.Finest([]domain.Event{failed, failed, failed})
+	_, folded := v.Fold(finest)
+	_, more := v.Fold(domain.Finest([]domain.Event{failed}))
+	more.Add(folded)
+	if want := (domain.Folded{openVersions: 4, errorTypes: 4}); !reflect.DeepEqual(more, want) {
+		t.Errorf("folded %v in two parts, want %v", more, want)
+	}
 	if want := (domain.Folded{openVersions: 3, errorTypes: 3}); !reflect.DeepEqual(folded, want) {
 		t.Errorf("folded %v, want %v", folded, want)
 	}

@@ -98,7 +98,7 @@ func foldName(dst, name []byte) []byte {
 // seen.
 func appendFolded(dst []byte, r rune) []byte {
 	if isFullWidth(r) {
-		return foldName(dst, []byte{byte(r - fullWidth)}) //nolint:gosec // it is ASCII
+		return foldName(dst, []byte{byte(r - fullWidth)}) //nolint:gosec // ASCII
 	}
 	if !unicode.IsLetter(r) && !unicode.IsNumber(r) || isFiller(r) {
 		return dst
@@ -232,7 +232,7 @@ func countCharacters(text []byte) (c characters) {
 	return c
 }
 
-var emailPattern = regexp.MustCompile(`[^\s@<>"(),;:](?:@|\s@\s)(?:[\pL\pN_-]+\.)+\pL{2,}`)
+var emailPattern = regexp.MustCompile(`[^\s@<>"(),;:](?:@|\s@\s)(?:[\p{L}\p{N}_-]+\.)+\p{L}{2,}`)
 
 var (
 	dottedPattern = regexp.MustCompile(`[0-9]+(?:\.[0-9]+)+`)
@@ -247,8 +247,12 @@ func holdsIPv4(text []byte) bool {
 	}
 	for _, at := range joinedPattern.FindAllIndex(text, -1) {
 		octets := bytes.FieldsFunc(text[at[0]:at[1]], func(r rune) bool { return r == '-' || r == '_' })
+		if at[0] > 0 && isWord(text[at[0]-1]) {
+			octets = octets[1:] // it ends a word, such as ec2
+		}
 		long := slices.ContainsFunc(octets, func(octet []byte) bool { return len(octet) == 3 })
-		if long && areOctets(octets) && standsAlone(text, at[0], at[1]) && (at[0] == 0 || text[at[0]-1] != '.') {
+		fraction := at[0] > 0 && text[at[0]-1] == '.'
+		if long && areOctets(octets) && !fraction && (at[1] == len(text) || !isWord(text[at[1]])) {
 			return true
 		}
 	}
@@ -264,7 +268,10 @@ func areOctets(parts [][]byte) bool {
 	return len(parts) == 4
 }
 
-var colonPattern = regexp.MustCompile(`[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*`)
+var (
+	colonPattern  = regexp.MustCompile(`[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*`)
+	colonsPattern = regexp.MustCompile(`:{3,}`)
+)
 
 // longestIPv6 is the length of the longest text form.
 const longestIPv6 = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
@@ -272,6 +279,9 @@ const longestIPv6 = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 // holdsIPv6 tries every part of a run of hexadecimal words and colons that
 // begins and ends with a whole word.
 func holdsIPv6(text []byte) bool {
+	if bytes.Contains(text, []byte(":::")) {
+		text = colonsPattern.ReplaceAll(text, []byte("::|::")) // no address holds three
+	}
 	for _, at := range colonPattern.FindAllIndex(text, -1) {
 		for start := at[0]; start < at[1]; start++ {
 			if text[start] == ':' && !bytes.HasPrefix(text[start+1:], []byte{':'}) {

@@ -21,7 +21,7 @@ func (c *characters) mayBeDisguised(text []byte) bool {
 // dashes and spaces of their likes, and drops what only formats.
 func unwrap(text []byte) []byte {
 	text = percentPattern.ReplaceAllFunc(text, func(escape []byte) []byte {
-		return []byte{byte(codePoint(escape[1:], 16))} //nolint:gosec // two digits; of a UTF-8 sequence, perhaps
+		return []byte{byte(codePoint(escape[1:], 16))} //nolint:gosec // two digits are one byte
 	})
 	return bytes.Map(func(r rune) rune {
 		switch {
@@ -42,8 +42,13 @@ func unwrap(text []byte) []byte {
 // unveil decodes escapes of JavaScript and HTML, makes plain digits and signs of
 // their likes, drops what cannot be seen, and makes signs of the words for them.
 func unveil(text []byte) []byte {
-	text = bytes.Map(plainCharacter, escapePattern.ReplaceAllFunc(text, unescape))
-	text = bracketedPattern.ReplaceAllFunc(text, signOf)
+	if bytes.ContainsAny(text, `&%\`) {
+		text = escapePattern.ReplaceAllFunc(text, unescape)
+	}
+	text = bytes.Map(plainCharacter, text)
+	if bytes.ContainsAny(text, "[({<") {
+		text = bracketedPattern.ReplaceAllFunc(text, signOf)
+	}
 	if spelledPattern.Match(text) {
 		text = wordSignPattern.ReplaceAllFunc(text, signOf)
 	}
