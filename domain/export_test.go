@@ -2,6 +2,8 @@ package domain
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -25,3 +27,23 @@ var ParseTimestamp = parseTimestamp
 
 // FoldName folds a name as the policy does.
 func FoldName(name string) string { return string(foldName(nil, []byte(name))) }
+
+// PolicyPatterns lists the regular expressions of the policy on personal data,
+// without the flag that they ignore case.
+func PolicyPatterns() []string {
+	patterns := []*regexp.Regexp{
+		emailPattern, dottedPattern, joinedPattern, colonPattern, colonsPattern, hardwarePattern,
+		decimalPattern, nearPattern, tightPattern, wholePattern, commaPattern, degreesPattern,
+		anglesPattern, leadingPattern, compactPattern, plusCodePattern,
+		phonePattern, callPattern, extensionPattern,
+		percentPattern, escapePattern, bracketedPattern, spelledPattern, wordSignPattern,
+	}
+	texts := make([]string, len(patterns))
+	for i, p := range patterns {
+		texts[i] = strings.TrimPrefix(p.String(), "(?i)")
+	}
+	return texts
+}
+
+// Likenesses maps characters to the sign that they are taken for.
+func Likenesses() map[rune]byte { return likenesses }

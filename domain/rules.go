@@ -220,9 +220,15 @@ func isParameter() validation.Rule {
 	})
 }
 
+// longestScanned is how many bytes of a text are scanned for personal data.
+// All texts that may be stored are shorter; of others only the reason to give
+// is at stake, and that is worth no more time.
+const longestScanned = 1 << 10
+
 // impersonal, length and match look at strings and let everything else pass.
 func impersonal() validation.Rule {
 	return onText(func(text string) error {
+		text = text[:min(len(text), longestScanned)]
 		if looksLike, personal := PersonalValue(text); personal {
 			return broken(ViolationPII, fmt.Sprintf("looks like %s: remove it", looksLike))
 		}
