@@ -91,14 +91,14 @@ func TestAStaleAnswerSaysSo(t *testing.T) {
 	s.do(t, http.MethodPost, "/v1/events", batch(goodEvent))
 	s.work(t)
 	s.away.Store(true)
-	s.clock.Advance(10 * time.Minute)
+	s.clock.Advance(6 * time.Minute)
 	stale := s.do(t, http.MethodGet, long, "")
 	checkStatus(t, stale, http.StatusOK)
-	checkCaching(t, stale.Header(), "no-cache", "600", `110 - "Response is Stale"`)
+	checkCaching(t, stale.Header(), "no-cache", "360", `110 - "Response is Stale"`)
 	eventually(t, func() bool { return cacheUse(t, s).Failures == 1 })
 	failing := s.do(t, http.MethodGet, long, "", "If-None-Match", first.Header().Get("ETag"))
 	checkStatus(t, failing, http.StatusNotModified)
-	checkCaching(t, failing.Header(), "no-cache", "600", `110 - "Response is Stale", 111 - "Revalidation Failed"`)
+	checkCaching(t, failing.Header(), "no-cache", "360", `110 - "Response is Stale", 111 - "Revalidation Failed"`)
 
 	// Nothing else is there to be given.
 	other := s.do(t, http.MethodGet, short, "")

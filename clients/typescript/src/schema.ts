@@ -980,7 +980,7 @@ export interface components {
                 "application/json": components["schemas"]["Refusal"];
             };
         };
-        /** @description Too many requests or events from this network address. Nothing was done; repeat it after `Retry-After`. */
+        /** @description Too many requests or events from this network address. Nothing was done; repeat it after `Retry-After`. Announced and not enforced yet (see *Limits*). */
         RateLimitExceeded: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1036,7 +1036,7 @@ export interface components {
         PeriodOfPerformance: components["schemas"]["PeriodText"];
         /**
          * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-         *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+         *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
          *     there may be 365 days at most, which must not all lie before what is kept.
          */
         Start: components["schemas"]["InstantOrDate"];
@@ -1046,7 +1046,7 @@ export interface components {
          */
         End: components["schemas"]["InstantOrDate"];
         /**
-         * @description Count only calls of this tool of the catalogue, or of `other`.
+         * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
          * @example get_forecast
          */
         Tool: components["schemas"]["Name"];
@@ -1379,7 +1379,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1389,7 +1389,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1457,7 +1457,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1467,7 +1467,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1535,7 +1535,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1545,7 +1545,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1637,7 +1637,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1717,7 +1717,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1727,7 +1727,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1820,7 +1820,7 @@ export interface operations {
                 period?: components["parameters"]["PeriodOfPerformance"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1830,7 +1830,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
