@@ -349,7 +349,7 @@ func TestARefusedQuestionIsNotKept(t *testing.T) {
 	checkStatus(t, absent, http.StatusNotFound)
 	checkCaching(t, absent.Header(), "no-store", "", "")
 	checkHeader(t, absent.Header(), "ETag", "")
-	checkStatus(t, s.do(t, http.MethodGet, "/v1/stats/all?country=ZZ", ""), http.StatusBadRequest)
+	checkStatus(t, s.do(t, http.MethodGet, "/v1/stats/all?tool=get_fax", ""), http.StatusBadRequest)
 	if n := cacheUse(t, s); n.Misses != 2 || n.Computations != 2 || n.Failures != 0 {
 		t.Errorf("the cache was used %+v", n)
 	}
