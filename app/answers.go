@@ -65,7 +65,8 @@ type Answer struct {
 // process always, and with other processes through the cache. An answer is
 // computed once for any number of readers, also when they ask several
 // processes. A stale one is given at once while it is computed anew in the
-// background, and stays when that fails.
+// background, and stays when that fails. One that nobody has asked for in a
+// while is given only if a new one does not come soon.
 //
 // A cache that is away costs no more than the computations it would save.
 type Answers struct {
@@ -139,10 +140,38 @@ func (u *Answers) Get(ctx context.Context, question string, compute Compute) (An
 		return Answer{}, err
 	}
 	answer := u.answer(found) // before the refresh, which may fail at once
-	if found.outcome == outcomeStale {
-		u.refresh(ctx, key, compute)
+	if found.outcome != outcomeStale {
+		return answer, nil
 	}
-	return answer, nil
+	renewed := u.refresh(ctx, key, compute)
+	if answer.Age < oldAfter*u.config.Fresh {
+		return answer, nil
+	}
+	return u.answer(u.await(ctx, key, found, renewed)), nil
+}
+
+// Somebody who asks now and then would always be given what the one before
+// had computed: an answer that has been stale for as long as it was fresh is
+// given only when a new one does not come within this patience.
+const (
+	oldAfter     = 2
+	renewalGrace = time.Second
+)
+
+// await returns the renewed answer, or the old one when that takes too long.
+func (u *Answers) await(ctx context.Context, key string, old finding, renewed <-chan singleflight.Result) finding {
+	patience := time.NewTimer(renewalGrace)
+	defer patience.Stop()
+	select {
+	case <-renewed:
+	case <-patience.C:
+	case <-ctx.Done():
+		return old
+	}
+	if k, ok := u.fresh(ctx, key); ok {
+		return finding{kept: k}
+	}
+	return old
 }
 
 // key hides what clients send from whoever reads the cache's keys.
@@ -366,9 +395,9 @@ func isFailure(err error) bool {
 }
 
 // refresh computes a stale answer anew in the background, unless that is
-// being done.
-func (u *Answers) refresh(ctx context.Context, key string, compute Compute) {
-	u.flights.DoChan("refresh "+key, func() (any, error) {
+// being done, and tells when that has ended.
+func (u *Answers) refresh(ctx context.Context, key string, compute Compute) <-chan singleflight.Result {
+	return u.flights.DoChan("refresh "+key, func() (any, error) {
 		_, err := u.run(ctx, func(ctx context.Context) (finding, error) {
 			return finding{}, u.renew(ctx, key, compute)
 		})

@@ -185,6 +185,28 @@ func TestAStaleAnswerIsGivenWhileItIsComputedAnew(t *testing.T) {
 	}
 }
 
+// Who asks now and then gets what is so now, not what was so the time before.
+func TestAnOldAnswerIsComputedAnewFirst(t *testing.T) {
+	s, c := newAnswersSite(), new(counter)
+	u := s.open(t, usual)
+	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	s.clock.Advance(2 * time.Minute)
+	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+
+	// One that does not come soon is not waited for.
+	s.clock.Advance(30 * time.Minute)
+	block := make(chan struct{})
+	checkAnswer(t, u, func(ctx context.Context) ([]byte, error) {
+		<-block
+		return c.compute(ctx)
+	}, app.Answer{Body: []byte("2"), Age: 30 * time.Minute, Stale: true})
+	close(block)
+	await(t, "a fresh answer", func() bool {
+		answer, err := u.Get(t.Context(), "question", c.compute)
+		return err == nil && string(answer.Body) == "3" && !answer.Stale
+	})
+}
+
 // Another process may keep answers for longer.
 func TestAnAnswerIsAsOldAsThisProcessAllows(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)

@@ -8,9 +8,15 @@ import (
 // Span is the stretch of time that a reader asks for: a [Period], or two
 // bounds of which the second may be now. The zero Span is invalid; use
 // [ParseSpan].
+//
+// Bounds are kept as the hours that they touch, so that Window gives the same
+// for all spans with the same String, at any time.
 type Span struct {
 	period     Period
 	start, end time.Time
+	// atMost is how long the bounds were apart before they became hours, as
+	// far as it matters: MaxHourlyWindow, maxWindow or longer.
+	atMost time.Duration
 	// open says that there is no end but now.
 	open bool
 }
@@ -40,7 +46,20 @@ func ParseSpan(period, start, end string) (Span, error) {
 	if !s.open && !s.start.Before(s.end) {
 		return Span{}, invalid("start must be before end")
 	}
+	s.atMost = lengthClass(s.end.Sub(s.start))
+	s.start, s.end = Hourly.Floor(s.start), Hourly.ceil(s.end)
 	return s, nil
+}
+
+func lengthClass(length time.Duration) time.Duration {
+	switch {
+	case length <= MaxHourlyWindow:
+		return MaxHourlyWindow
+	case length <= maxWindow:
+		return maxWindow
+	default:
+		return maxWindow + 1
+	}
 }
 
 const boundForm = "must be a date or an RFC 3339 instant, such as 2026-11-01 or 2026-11-01T06:00:00Z; " +
@@ -62,9 +81,9 @@ func (s Span) String() string {
 	case s.period.length > 0:
 		return s.period.String()
 	case s.open:
-		return s.start.Format(time.RFC3339Nano) + "/.."
+		return s.start.Format(time.RFC3339) + "/.."
 	default:
-		return s.start.Format(time.RFC3339Nano) + "/" + s.end.Format(time.RFC3339Nano)
+		return fmt.Sprintf("%s/%s within %v", s.start.Format(time.RFC3339), s.end.Format(time.RFC3339), s.atMost)
 	}
 }
 
@@ -75,7 +94,8 @@ const maxWindow = maxPeriodDays * 24 * time.Hour
 // by how long they are, as periods are: start is floored to its bucket and end
 // raised to the next bucket's start, but to none after the bucket of now.
 //
-// Bounds that begin in the future, are longer than 365 days or end before
+// Up to now, the length is counted in whole hours, from that of start to that
+// of now. Bounds that begin after the hour of now, are longer than 365 days or end before
 // anything is kept are refused with [CodeInvalid] and a sentence that begins
 // with start.
 func (s Span) Window(now time.Time, kept Cutoffs) (Window, error) {
@@ -84,18 +104,17 @@ func (s Span) Window(now time.Time, kept Cutoffs) (Window, error) {
 	}
 	now = now.UTC()
 	past := !s.open && !s.end.After(now)
-	end := now
-	if past {
-		end = s.end
-	}
-	length := end.Sub(s.start)
-	r := resolutionFor(length)
-	w := Window{Start: r.Floor(s.start), End: r.ceil(end), Resolution: r}
+	length := s.atMost
 	if !past {
-		w.End = r.Floor(now).Add(r.Length())
+		length = Hourly.Floor(now).Sub(s.start)
+	}
+	r := resolutionFor(length)
+	w := Window{Start: r.Floor(s.start), End: r.Floor(now).Add(r.Length()), Resolution: r}
+	if past {
+		w.End = r.ceil(s.end)
 	}
 	switch from := kept.calls(r); {
-	case length <= 0:
+	case length < 0:
 		return Window{}, invalid("start must lie in the past")
 	case length > maxWindow:
 		return Window{}, invalid(fmt.Sprintf("start lies too early: there can be %d days at most between start and end", maxPeriodDays))

@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +17,12 @@ func TestParseSpan(t *testing.T) {
 		want                     string // the span, or the name that the refusal begins with
 	}{
 		{"a period", "24h", "", "", "24h"},
-		{"bounds", "", "2026-11-01", "2026-11-02", "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z"},
+		{"bounds", "", "2026-11-01", "2026-11-02", "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z within 168h0m0s"},
 		{"up to now", "", "2026-11-01", "", "2026-11-01T00:00:00Z/.."},
-		{"instants", "", "2026-11-01T06:00:00Z", "2026-11-01T06:30:00.5Z", "2026-11-01T06:00:00Z/2026-11-01T06:30:00.5Z"},
-		{"another zone", "", "2026-11-01T00:00:00+05:30", "2026-11-01", "2026-10-31T18:30:00Z/2026-11-01T00:00:00Z"},
-		{"a leap day", "", "2028-02-29", "2028-03-01", "2028-02-29T00:00:00Z/2028-03-01T00:00:00Z"},
-		{"the first of all years", "", "0000-01-01", "0001-01-01", "0000-01-01T00:00:00Z/0001-01-01T00:00:00Z"},
+		{"instants", "", "2026-11-01T06:00:00Z", "2026-11-01T06:30:00.5Z", "2026-11-01T06:00:00Z/2026-11-01T07:00:00Z within 168h0m0s"},
+		{"another zone", "", "2026-11-01T00:00:00+05:30", "2026-11-01", "2026-10-31T18:00:00Z/2026-11-01T00:00:00Z within 168h0m0s"},
+		{"a leap day", "", "2028-02-29", "2028-03-01", "2028-02-29T00:00:00Z/2028-03-01T00:00:00Z within 168h0m0s"},
+		{"the first of all years", "", "0000-01-01", "0001-01-01", "0000-01-01T00:00:00Z/0001-01-01T00:00:00Z within 8760h0m0.000000001s"},
 		{"nothing", "", "", "", "period"},
 		{"a period that is none", "1w", "", "", "period"},
 		{"a period beside bounds", "24h", "2026-11-01", "2026-11-02", "period"},
@@ -167,8 +168,9 @@ func TestSpanWindowRefuses(t *testing.T) {
 		kept             domain.Cutoffs
 		says             string // empty takes it
 	}{
-		{"from now", "2026-11-23T10:42:07Z", "", cutoffs, "start must lie in the past"},
-		{"from now to later", "2026-11-23T10:42:07Z", "2026-11-23T10:43:00Z", cutoffs, "start must lie in the past"},
+		{"this hour, later", "2026-11-23T10:59:59Z", "", cutoffs, ""},
+		{"the next hour", "2026-11-23T11:00:00Z", "", cutoffs, "start must lie in the past"},
+		{"the next hour to later", "2026-11-23T11:00:00Z", "2026-11-23T11:01:00Z", cutoffs, "start must lie in the past"},
 		{"the future", "2026-12-01", "2026-12-02", cutoffs, "start must lie in the past"},
 		{"the last of all years", "9999-12-31", "", cutoffs, "start must lie in the past"},
 		{"a year", "2025-11-22", "2026-11-22", cutoffs, ""},
@@ -282,11 +284,18 @@ func checkBounds(t *rapid.T, w domain.Window, now time.Time, start, end string) 
 	if end != "" && bound(t, end).Before(now) {
 		to = bound(t, end)
 	}
-	length := to.Sub(from)
-	if length > 365*24*time.Hour || (length <= 168*time.Hour) != (w.Resolution == domain.Hourly) {
+	length, over := to.Sub(from), time.Duration(0)
+	if end == "" || bound(t, end).After(now.Truncate(time.Hour)) {
+		over = time.Hour // up to now, whole hours are counted
+	}
+	hourly := w.Resolution == domain.Hourly
+	if length > 365*24*time.Hour+over || length <= 168*time.Hour && !hourly || length > 168*time.Hour+over && hourly {
 		t.Fatalf("%+v of %v to %v, which is %v", w, from, to, length)
 	}
 	bucket := w.Resolution.Length()
+	if from.After(now) {
+		from, to = domain.Hourly.Floor(now), now // later this hour
+	}
 	if w.Start.After(from) || from.Sub(w.Start) >= bucket || w.End.Before(to) || w.End.Sub(to) > bucket || w.Period != "" {
 		t.Fatalf("%+v, want no more than %v to %v", w, from, to)
 	}
@@ -304,6 +313,60 @@ func bound(t *rapid.T, text string) time.Time {
 		t.Fatalf("%q is no bound", text)
 	}
 	return instant
+}
+
+// Spans with the same text are answered alike at any time: they can share an
+// answer.
+func TestSpansOfOneTextAreAlike(t *testing.T) {
+	base := at(t, "2026-11-23T10:00:00Z")
+	within := []time.Duration{0, 1, 30 * time.Minute, time.Hour - 1}
+	answers := make(map[string]string)
+	check := func(start, end string, now time.Time) {
+		span, err := domain.ParseSpan("", start, end)
+		if err != nil {
+			return // the wrong way round
+		}
+		window, err := span.Window(now, domain.Cutoffs{})
+		question, answer := span.String()+" at "+now.String(), fmt.Sprint(window, err)
+		if other, ok := answers[question]; ok && other != answer {
+			t.Errorf("%s, asked as %s to %s: %s\nand elsewhere %s", question, start, end, answer, other)
+		}
+		answers[question] = answer
+	}
+	for _, hours := range []int{0, 1, 167, 168, 169, 8759, 8760, 8761} {
+		for _, later := range within {
+			start := base.Add(later).Format(time.RFC3339Nano)
+			for _, now := range []int{-1, 0, hours - 1, hours, hours + 1} {
+				for _, minutes := range within {
+					instant := base.Add(time.Duration(now)*time.Hour + minutes)
+					check(start, "", instant)
+					for _, after := range within {
+						check(start, base.Add(time.Duration(hours)*time.Hour+after).Format(time.RFC3339Nano), instant)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A week is read in hours and a year can be asked for, on the hour or not.
+func TestSpanWindowOfBoundsWithinTheHour(t *testing.T) {
+	now := at(t, "2026-11-23T10:42:07Z")
+	week := spanWindow(t, "", "2026-11-15T10:30:00Z", "2026-11-22T10:30:00Z", now)
+	if week.Resolution != domain.Hourly {
+		t.Errorf("a week is read as %+v", week)
+	}
+	if open := spanWindow(t, "", "2026-11-16T10:50:00Z", "", now); open.Resolution != domain.Hourly {
+		t.Errorf("less than a week up to now is read as %+v", open)
+	}
+	spanWindow(t, "", "2025-11-22T10:30:00Z", "2026-11-22T10:30:00Z", now)
+	span, err := domain.ParseSpan("", "2025-11-22T10:30:00Z", "2026-11-22T10:30:01Z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if window, err := span.Window(now, domain.Cutoffs{}); err == nil {
+		t.Errorf("a year and a second is %+v", window)
+	}
 }
 
 func TestPeriodIsASpan(t *testing.T) {

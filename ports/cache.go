@@ -7,6 +7,10 @@ import (
 
 // StatisticsCache keeps encoded answers for a while. It may forget anything at
 // any time, and losing it loses nothing but time.
+//
+// A key begins with its kind, up to the first colon; there are few kinds. Each
+// has a bound of its own, so that many values of one push out none of another.
+// Within a kind what was set first goes first, and what is being set never.
 type StatisticsCache interface {
 	// Get returns the value and when it expires, or ok false when there is
 	// none.

@@ -79,7 +79,7 @@ func (o Origins) answerFor(origin string) string {
 // remember that. Chromium remembers for two hours at most.
 const (
 	corsRequestHeaders = "Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-Request-Id"
-	corsAnswerHeaders  = "Age, ETag, Link, Preference-Applied, Retry-After, Warning, X-RateLimit-Limit, " +
+	corsAnswerHeaders  = "Age, Allow, ETag, Link, Preference-Applied, Retry-After, Warning, X-RateLimit-Limit, " +
 		"X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
 	corsMethods = "GET, HEAD, POST"
 	corsMaxAge  = "7200"

@@ -31,14 +31,14 @@ func (h *statsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerF
 	about := func(defaultPeriod string, tell teller) gin.HandlerFunc {
 		return wrap(h.answer(statistic{known: statsParameters(), defaultPeriod: defaultPeriod, tell: tell}))
 	}
-	list := func(tell teller) gin.HandlerFunc {
-		return wrap(h.answer(statistic{known: listParameters(), defaultPeriod: app.DefaultPeriod, tell: tell, paged: true}))
+	list := func(sorting func(sort, order string) (string, error), tell teller) gin.HandlerFunc {
+		return wrap(h.answer(statistic{known: listParameters(), defaultPeriod: app.DefaultPeriod, tell: tell, sorting: sorting}))
 	}
 	r.GET("/v1/stats/overview", about(app.DefaultPeriod, telling(h.stats.Overview, newOverviewJSON)))
 	r.GET("/v1/stats/all", about(app.DefaultPeriod, telling(h.stats.All, newAllJSON)))
-	r.GET("/v1/stats/tools", list(tellingPage(h.pages.Tools, newToolsJSON)))
+	r.GET("/v1/stats/tools", list(sortingBy(domain.ToolColumns()), tellingPage(h.pages.Tools, newToolsJSON)))
 	r.GET("/v1/stats/tool/:name", wrap(h.tool))
-	r.GET("/v1/stats/errors", list(tellingPage(h.pages.Errors, newErrorReportJSON)))
+	r.GET("/v1/stats/errors", list(sortingBy(domain.ErrorColumns()), tellingPage(h.pages.Errors, newErrorReportJSON)))
 	r.GET("/v1/stats/performance", about(app.DefaultPerformancePeriod, telling(h.stats.Performance, newPerformanceJSON)))
 	r.GET("/v1/stats/health", wrap(h.health))
 }
@@ -48,8 +48,8 @@ type statistic struct {
 	known         parameters
 	defaultPeriod string
 	tell          teller
-	// paged says that it is a list.
-	paged bool
+	// sorting writes the order of a list in one way; nil says that it is none.
+	sorting func(sort, order string) (string, error)
 }
 
 // teller tells what a query asks for, encoded to be kept.
@@ -107,7 +107,7 @@ func (h *statsHandler) answer(s statistic) handlerFunc {
 			return err
 		}
 		setFreshness(c.Writer.Header(), found)
-		if s.paged {
+		if s.sorting != nil {
 			c.Header("Link", pageLinks(c.Request.URL, next))
 		}
 		return kept.write(c)
@@ -121,7 +121,11 @@ func (h *statsHandler) find(c *gin.Context, s statistic, q app.PageQuery) (app.A
 		body, err := compute(c.Request.Context())
 		return app.Answer{Body: body}, err
 	}
-	question := fmt.Sprintf("%s %q %s", c.FullPath(), c.Param("name"), s.known.canonical(q, s.defaultPeriod))
+	question, err := s.question(q)
+	if err != nil {
+		return app.Answer{}, err
+	}
+	question = fmt.Sprintf("%s %q %s", c.FullPath(), c.Param("name"), question)
 	return h.answers.Get(c.Request.Context(), question, compute)
 }
 

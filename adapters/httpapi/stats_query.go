@@ -43,17 +43,42 @@ func listParameters() parameters {
 	return p
 }
 
-// canonical writes a query in one way for all orders of its parameters, with
-// the period that is meant when it names no time.
-func (known parameters) canonical(q app.PageQuery, defaultPeriod string) string {
-	q.StatisticsQuery = q.WithDefault(defaultPeriod)
-	values := make(url.Values, len(known))
-	for name, field := range known {
-		if value := *field(&q); value != "" {
-			values.Set(name, value)
-		}
+// question is the same for queries that ask for the same, however they were
+// written, so that they share an answer. What it can see to be wrong it refuses
+// as the use case would.
+func (s statistic) question(q app.PageQuery) (string, error) {
+	asked := q.WithDefault(s.defaultPeriod)
+	span, err := domain.ParseSpan(asked.Period, asked.Start, asked.End)
+	if err != nil {
+		return "", err
 	}
-	return values.Encode()
+	// Only the country can be written in two ways.
+	country, err := domain.ParseFilter(domain.Filter{Country: q.Filter.Country}, nil)
+	if err != nil {
+		return "", err
+	}
+	f := q.Filter
+	question := fmt.Sprintf("%s %q", span, []string{f.Tool, f.Version, country.Country, f.Service})
+	if s.sorting == nil {
+		return question, nil
+	}
+	sorting, err := s.sorting(q.Sort, q.Order)
+	if err != nil {
+		return "", err
+	}
+	limit, err := domain.ParseLimit(q.Limit)
+	return fmt.Sprintf("%s %s %d", question, sorting, limit), err
+}
+
+// sortingBy writes a sorting by one of the columns in one way.
+func sortingBy[T any](columns domain.Columns[T]) func(sort, order string) (string, error) {
+	return func(sort, order string) (string, error) {
+		sorting, err := columns.Parse(sort, order)
+		if err != nil {
+			return "", err
+		}
+		return sorting.String(), nil
+	}
 }
 
 // parseStatsQuery reads a query strictly: every parameter is known, stands
@@ -61,9 +86,9 @@ func (known parameters) canonical(q app.PageQuery, defaultPeriod string) string 
 // names the parameter.
 func parseStatsQuery(raw string, known parameters) (app.PageQuery, error) {
 	var query app.PageQuery
-	values, err := url.ParseQuery(raw)
+	values, err := parsePairs(raw, known)
 	if err != nil {
-		return query, domain.NewError(domain.CodeInvalid, nil, "the query is not well-formed: percent-encode its values and join them by &")
+		return query, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		field, ok := known[name]
@@ -78,6 +103,32 @@ func parseStatsQuery(raw string, known parameters) (app.PageQuery, error) {
 		*field(&query) = values[name][0]
 	}
 	return query, nil
+}
+
+// parsePairs is [url.ParseQuery], but its error names the parameter whose value
+// cannot be decoded.
+func parsePairs(raw string, known parameters) (url.Values, error) {
+	values := make(url.Values)
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		key, text, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(key)
+		if err != nil || strings.Contains(pair, ";") {
+			return nil, domain.NewError(domain.CodeInvalid, nil, "the query is not well-formed: percent-encode its values and join them by &")
+		}
+		value, err := url.QueryUnescape(text)
+		switch {
+		case err == nil:
+			values.Add(name, value)
+		case known[name] == nil:
+			return nil, unknownParameter(name, known)
+		default:
+			return nil, domain.NewError(domain.CodeInvalid, nil, name+" cannot be decoded: write a % in its value as %25")
+		}
+	}
+	return values, nil
 }
 
 func unknownParameter(name string, known parameters) error {
@@ -97,10 +148,6 @@ func isParameterName(s string) bool {
 	if s == "" || len(s) > 32 {
 		return false
 	}
-	for i := range len(s) {
-		if (s[i] < 'a' || s[i] > 'z') && s[i] != '_' {
-			return false
-		}
-	}
-	return true
+	const characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	return strings.Trim(s, characters) == ""
 }

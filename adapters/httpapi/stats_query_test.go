@@ -47,7 +47,11 @@ func TestStatsRefuseParameters(t *testing.T) {
 		{"/v1/stats/all?period=0h", "period must be"},
 		{"/v1/stats/all?period=" + long, "period must be"},
 		{"/v1/stats/all?period=24h%00", "period must be"},
-		{"/v1/stats/all?Period=24h", "a parameter is unknown"},
+		{"/v1/stats/all?Period=24h", "the parameter Period is unknown"},
+		{"/v1/stats/all?startDate=2026-11-01", "the parameter startDate is unknown"},
+		{"/v1/stats/all?page-Size=%zz", "the parameter page-Size is unknown"},
+		{"/v1/stats/all?p95=1", "the parameter p95 is unknown"},
+		{"/v1/stats/all?p.95=1", "a parameter is unknown"},
 		{"/v1/stats/all?limit=10", "the parameter limit is unknown; there is country, end, period, service, start, tool, version"},
 		{"/v1/stats/overview?cursor=x", "the parameter cursor is unknown"},
 		{"/v1/stats/performance?sort=p50", "the parameter sort is unknown"},
@@ -59,7 +63,9 @@ func TestStatsRefuseParameters(t *testing.T) {
 		{"/v1/stats/tools?=1", "a parameter is unknown"},
 		{"/v1/stats/tools?" + strings.Repeat("x", 33) + "=1", "a parameter is unknown"},
 		{"/v1/stats/errors?period=24h;x=1", "the query is not well-formed"},
-		{"/v1/stats/errors?period=%zz", "the query is not well-formed"},
+		{"/v1/stats/errors?period=%zz", "period cannot be decoded"},
+		{"/v1/stats/errors?period=24h&tool=%", "tool cannot be decoded"},
+		{"/v1/stats/errors?p%65riod=%2", "period cannot be decoded"},
 		{"/v1/stats/errors?%", "the query is not well-formed"},
 		{"/v1/stats/all?period=24h&start=2026-11-01", "period cannot stand beside start or end"},
 		{"/v1/stats/performance?period=30d&end=2026-11-01", "period cannot stand beside start or end"},
@@ -247,6 +253,32 @@ func TestStatsAnswersAreKeptApart(t *testing.T) {
 					t.Errorf("%s%s: %d %.200s\nwant %.200s", path, query, got.Code, got.Body, want.Body)
 				}
 			}
+		}
+	}
+}
+
+// Queries that ask for the same share an answer, however they are written.
+func TestStatsAnswersAreShared(t *testing.T) {
+	for _, tt := range []struct{ path, one, other string }{
+		{"overview", "country=us", "country=US"},
+		{"overview", "", "period=24h"},
+		{"performance", "", "period=30d"},
+		{"all", "service=noaa&country=US", "country=Us&service=noaa"},
+		{"all", "start=2026-11-23T09:00:00Z", "start=2026-11-23T09:59:59.999999999Z"},
+		{"all", "start=2026-11-23T09:10:00.1Z&end=2026-11-23T09:50:00Z", "start=2026-11-23T14:30:00%2B05:30&end=2026-11-23T10:00:00Z"},
+		{"all", "start=2026-11-01&end=2026-11-20", "start=2026-11-01T00:00:00.5Z&end=2026-11-20T00:00:00Z"},
+		{"tools", "", "limit=100&sort=calls&order=desc"},
+		{"tools", "sort=name", "sort=name&order=asc"},
+		{"errors", "", "order=desc&limit=100&sort=count"},
+		{"tool/get_alerts", "country=de", "country=DE"},
+	} {
+		s := newStatsService(t, 0, sampleCalls()...)
+		s.serveWith(appConfigKeeping())
+		one := s.get(t, "/v1/stats/"+tt.path+"?"+tt.one)
+		s.add(t, 99, sampleCalls()...) // a new computation would count these
+		other := s.get(t, "/v1/stats/"+tt.path+"?"+tt.other)
+		if one.Code != http.StatusOK || one.Body.String() != other.Body.String() {
+			t.Errorf("%s: %q has %d %.200s\nand %q has %.200s", tt.path, tt.one, one.Code, one.Body, tt.other, other.Body)
 		}
 	}
 }

@@ -1,10 +1,11 @@
 package memory
 
 import (
-	"container/heap"
+	"container/list"
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,23 +16,22 @@ var _ ports.StatisticsCache = (*Cache)(nil)
 
 // CacheConfig tunes a cache. Zero values mean the defaults.
 type CacheConfig struct {
-	// MaxBytes bounds the keys and values together. Default 16 MiB.
+	// MaxBytes bounds the keys and values of each kind together. Default
+	// 16 MiB.
 	MaxBytes int
 	// Clock tells when values expire. Default the system's clock.
 	Clock ports.Clock
 }
 
-// Cache is a cache in memory. When it is full, what would expire first goes
-// first.
+// Cache is a cache in memory. When a kind is full, what was set first goes
+// first. What is larger than the bound is not kept.
 type Cache struct {
 	maxBytes int
 	clock    ports.Clock
 
-	mu      sync.Mutex
-	bytes   int
-	entries map[string]*cached
-	queue   expiryQueue
-	claims  map[string]claim
+	mu     sync.Mutex
+	kinds  map[string]*shelf
+	claims map[string]claim
 }
 
 // claim is one process's right to compute a value.
@@ -44,7 +44,7 @@ type claim struct {
 func NewCache(config CacheConfig) *Cache {
 	c := &Cache{
 		maxBytes: config.MaxBytes, clock: config.Clock,
-		entries: make(map[string]*cached), claims: make(map[string]claim),
+		kinds: make(map[string]*shelf), claims: make(map[string]claim),
 	}
 	if c.maxBytes == 0 {
 		c.maxBytes = 16 << 20
@@ -62,8 +62,12 @@ func (c *Cache) Get(ctx context.Context, key string) ([]byte, time.Time, bool, e
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil || !c.clock.Now().Before(e.expires) {
+	place := c.shelf(key).places[key]
+	if place == nil {
+		return nil, time.Time{}, false, nil
+	}
+	e := cachedAt(place)
+	if !c.clock.Now().Before(e.expires) {
 		return nil, time.Time{}, false, nil
 	}
 	return slices.Clone(e.value), e.expires, true, nil
@@ -76,17 +80,17 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if earlier := c.entries[key]; earlier != nil {
-		c.remove(earlier)
+	s := c.shelf(key)
+	if earlier := s.places[key]; earlier != nil {
+		s.remove(earlier)
 	}
 	now := c.clock.Now()
-	e := &cached{key: key, value: slices.Clone(value), expires: now.Add(lifetime)}
-	c.entries[key] = e
-	heap.Push(&c.queue, e)
-	c.bytes += e.size()
-	for len(c.queue) > 0 && (c.bytes > c.maxBytes || !now.Before(c.queue[0].expires)) {
-		c.remove(c.queue[0])
+	e := cached{key: key, value: slices.Clone(value), expires: now.Add(lifetime)}
+	if lifetime <= 0 || e.size() > c.maxBytes {
+		return nil
 	}
+	s.makeRoom(c.maxBytes-e.size(), now)
+	s.add(e)
 	return nil
 }
 
@@ -120,42 +124,51 @@ func (c *Cache) Release(ctx context.Context, key, holder string) error {
 	return nil
 }
 
-func (c *Cache) remove(e *cached) {
-	heap.Remove(&c.queue, e.place)
-	delete(c.entries, e.key)
-	c.bytes -= e.size()
+// shelf returns what keeps the values of the key's kind.
+func (c *Cache) shelf(key string) *shelf {
+	kind := key[:strings.Index(key, ":")+1]
+	if c.kinds[kind] == nil {
+		c.kinds[kind] = &shelf{places: make(map[string]*list.Element)}
+	}
+	return c.kinds[kind]
+}
+
+// shelf keeps the values of one kind, in the order in which they were set.
+type shelf struct {
+	bytes  int
+	order  list.List
+	places map[string]*list.Element
+}
+
+func (s *shelf) add(e cached) {
+	s.places[e.key] = s.order.PushBack(e)
+	s.bytes += e.size()
+}
+
+func (s *shelf) remove(place *list.Element) {
+	e := cachedAt(place)
+	s.order.Remove(place)
+	delete(s.places, e.key)
+	s.bytes -= e.size()
+}
+
+// makeRoom removes the earliest values until the rest has at most so many
+// bytes, and those behind them that have expired.
+func (s *shelf) makeRoom(most int, now time.Time) {
+	for first := s.order.Front(); first != nil; first = s.order.Front() {
+		if s.bytes <= most && now.Before(cachedAt(first).expires) {
+			return
+		}
+		s.remove(first)
+	}
 }
 
 type cached struct {
 	key     string
 	value   []byte
 	expires time.Time
-	place   int // in the queue
 }
 
-func (e *cached) size() int { return len(e.key) + len(e.value) }
+func (e cached) size() int { return len(e.key) + len(e.value) }
 
-// expiryQueue is a heap with what expires first at its top.
-type expiryQueue []*cached
-
-func (q expiryQueue) Len() int           { return len(q) }
-func (q expiryQueue) Less(i, j int) bool { return q[i].expires.Before(q[j].expires) }
-
-func (q expiryQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-func (q *expiryQueue) Push(e any) {
-	added := e.(*cached)
-	added.place = len(*q)
-	*q = append(*q, added)
-}
-
-func (q *expiryQueue) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	return e
-}
+func cachedAt(place *list.Element) cached { return place.Value.(cached) }

@@ -12,7 +12,11 @@ import (
 func TestCache(t *testing.T) {
 	contract.StatisticsCache(t, func(*testing.T) contract.CacheHarness {
 		clock := memory.NewClock(contract.Now)
-		return contract.CacheHarness{Cache: memory.NewCache(memory.CacheConfig{Clock: clock}), Advance: clock.Advance}
+		return contract.CacheHarness{
+			Cache:   memory.NewCache(memory.CacheConfig{Clock: clock}),
+			Cramped: memory.NewCache(memory.CacheConfig{Clock: clock, MaxBytes: 40}),
+			Advance: clock.Advance,
+		}
 	})
 }
 
@@ -39,7 +43,7 @@ func checkKept(t *testing.T, c *memory.Cache, want string) {
 	}
 }
 
-func TestAFullCacheForgetsWhatExpiresFirst(t *testing.T) {
+func TestAFullCacheForgetsWhatWasSetFirst(t *testing.T) {
 	clock := memory.NewClock(contract.Now)
 	c := memory.NewCache(memory.CacheConfig{MaxBytes: 40, Clock: clock})
 	set(t, c, "a", 9, 3*time.Minute)
@@ -47,23 +51,25 @@ func TestAFullCacheForgetsWhatExpiresFirst(t *testing.T) {
 	set(t, c, "c", 9, 2*time.Minute)
 	set(t, c, "d", 9, time.Hour)
 	checkKept(t, c, "abcd")
-	set(t, c, "d", 9, 4*time.Minute) // takes its own place
+	set(t, c, "a", 9, 4*time.Minute) // takes its own place
 	checkKept(t, c, "abcd")
-	set(t, c, "e", 19, time.Hour)
+	set(t, c, "e", 19, time.Second)
 	checkKept(t, c, "ade")
-	set(t, c, "b", 40, time.Hour) // fits nowhere
-	checkKept(t, c, "")
-	// What has expired takes no room.
-	set(t, c, "a", 29, time.Minute)
-	clock.Advance(time.Minute)
-	set(t, c, "b", 29, time.Second)
-	checkKept(t, c, "b")
+	set(t, c, "b", 40, time.Hour) // fits nowhere, and pushes out nothing
+	checkKept(t, c, "ade")
+	set(t, c, "d", 40, time.Hour) // what it was to replace is gone
+	checkKept(t, c, "ae")
+	// Without a lifetime it takes no room.
+	set(t, c, "b", 39, 0)
+	checkKept(t, c, "ae")
+	set(t, c, "c", 39, time.Hour)
+	checkKept(t, c, "c")
 }
 
 func TestCacheDefaults(t *testing.T) {
 	c := memory.NewCache(memory.CacheConfig{})
 	set(t, c, "a", 16<<20-1, time.Hour)
 	checkKept(t, c, "a")
-	set(t, c, "b", 0, 2*time.Hour)
+	set(t, c, "b", 0, time.Minute)
 	checkKept(t, c, "b")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -15,8 +16,8 @@ var _ ports.StatisticsCache = (*Cache)(nil)
 
 // CacheConfig tunes a cache. Zero values mean the defaults.
 type CacheConfig struct {
-	// MaxEntries bounds how many answers are kept, so that curious readers
-	// cannot fill the memory that the queue needs. Default 256.
+	// MaxEntries bounds how many values of each kind are kept, so that curious
+	// readers cannot fill the memory that the queue needs. Default 4096.
 	MaxEntries int
 }
 
@@ -30,7 +31,7 @@ type Cache struct {
 // NewCache returns the cache that all processes with the pool's prefix share.
 func NewCache(pool *Pool, config CacheConfig) *Cache {
 	if config.MaxEntries == 0 {
-		config.MaxEntries = 256
+		config.MaxEntries = 4096
 	}
 	return &Cache{pool: pool, maxEntries: config.MaxEntries}
 }
@@ -66,8 +67,9 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	kept := binary.BigEndian.AppendUint64(make([]byte, 0, expirySize+len(value)), uint64(expires.UnixNano()))
 	kept = append(kept, value...)
 	k := &c.pool.keys
+	order := k.order + key[:strings.Index(key, ":")+1] // of the key's kind
 	// Redis forgets the value; by when it is over the clock tells.
-	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, k.ends, kept, atLeastOne(lifetime), c.maxEntries)
+	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, order, kept, atLeastOne(lifetime), c.maxEntries)
 	return err
 }
 

@@ -98,6 +98,7 @@ func TestStatisticsCache(t *testing.T) {
 		s := newSite(t, 0)
 		return contract.CacheHarness{
 			Cache:   redis.NewCache(s.pool, redis.CacheConfig{}),
+			Cramped: redis.NewCache(s.pool, redis.CacheConfig{MaxEntries: 4}),
 			Advance: s.clock.Advance,
 			Break:   s.severed,
 		}
@@ -107,15 +108,18 @@ func TestStatisticsCache(t *testing.T) {
 func TestACacheKeepsOnlySoMuch(t *testing.T) {
 	s := newSite(t, 0)
 	cache := redis.NewCache(s.pool, redis.CacheConfig{MaxEntries: 2})
-	for key, lifetime := range map[string]time.Duration{"late": 3 * time.Hour, "early": time.Hour, "middle": 2 * time.Hour} {
-		must(t, cache.Set(t.Context(), key, []byte(key), lifetime))
+	for _, key := range []string{"page:a", "page:c", "page:b", "answer:a", "page:a"} {
+		must(t, cache.Set(t.Context(), key, []byte(key), time.Hour))
 	}
-	for key, want := range map[string]bool{"late": true, "early": false, "middle": true} {
-		if _, _, ok, err := cache.Get(t.Context(), key); ok != want || err != nil {
-			t.Errorf("%s is kept: %t, %v", key, ok, err)
+	// Neither the values nor what remembers them grow.
+	for key, want := range map[string]int{":cache:page:a": 1, ":cache:page:b": 1, ":cache:page:c": 0, ":cache:answer:a": 1} {
+		if n := s.console.number("EXISTS", s.prefix+key); n != want {
+			t.Errorf("%s is there %d times", key, n)
 		}
 	}
-	if n := s.console.number("ZCARD", s.prefix+":cache"); n != 2 {
-		t.Errorf("%d entries are remembered", n)
+	for kind, want := range map[string]int{"page:": 2, "answer:": 1} {
+		if n := s.console.number("ZCARD", s.prefix+":order:"+kind); n != want {
+			t.Errorf("%d of %s are remembered, want %d", n, kind, want)
+		}
 	}
 }

@@ -57,13 +57,13 @@ func (q *Queue) letter(ctx context.Context, name string, id domain.BatchID) (let
 		return letter{}, err
 	}
 	if len(found) == 0 { // purged meanwhile
-		return letter{}, errNoLetter(nil)
+		return letter{}, errNoLetter()
 	}
 	return found[0], nil
 }
 
-func errNoLetter(err error) error {
-	return domain.NewError(domain.CodeNotFound, err, "there is no such dead letter")
+func errNoLetter() error {
+	return domain.NewError(domain.CodeNotFound, nil, "there is no dead letter of that id")
 }
 
 // letters reads the range of dead letters that rangeOf gives for the place of
@@ -80,7 +80,7 @@ func (q *Queue) letters(
 			place, err = redigo.String(redigo.DoContext(c, ctx, "HGET", k.names, string(name)))
 		}
 		if errors.Is(err, redigo.ErrNil) {
-			return errNoLetter(err)
+			return errNoLetter()
 		}
 		if err == nil {
 			answer, err = redigo.Values(redigo.DoContext(c, ctx, "XRANGE", append([]any{k.dead}, rangeOf(place)...)...))
@@ -143,7 +143,7 @@ func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
 	case outcome == "full":
 		return errFull()
 	case outcome == "gone":
-		return errNoLetter(nil)
+		return errNoLetter()
 	}
 	return nil
 }

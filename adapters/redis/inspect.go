@@ -90,7 +90,6 @@ func (p *Pool) checkKeys(ctx context.Context, c redigo.Conn) error {
 		{k.dead, "stream"},
 		{k.names, "hash"},
 		{k.secret, "string"},
-		{k.ends, "zset"},
 	}
 	names := make([]any, len(wanted))
 	for i, w := range wanted {

@@ -401,12 +401,13 @@ func TestABurialThatFailsMovesNothing(t *testing.T) {
 			receive(t, q, 0)
 			must(t, q.Bury(t.Context(), batchOf(1, 3).ID, "refused"))
 
+			must(t, q.Enqueue(t.Context(), batchOf(2, 4))) // so that the size is known
 			console.do("RENAME", prefix, prefix+":aside")
 			console.do("SET", prefix, "of another program")
 			checkCode(t, q.Replay(t.Context(), batchOf(1, 3).ID), domain.CodeUnavailable)
 			console.do("RENAME", prefix+":aside", prefix)
 			must(t, q.Replay(t.Context(), batchOf(1, 3).ID))
-			checkHeld(t, q, 1, 3)
+			checkHeld(t, q, 2, 7)
 		})
 	}
 }
@@ -440,6 +441,11 @@ func TestNewerPayloadsWaitForNewerWorkers(t *testing.T) {
 	}
 	if n := console.number("LLEN", prefix+":arrivals"); n != 1 {
 		t.Error("newer workers are not woken")
+	}
+	console.do("DEL", prefix+":arrivals")
+	receive(t, q, 0)
+	if n := console.number("LLEN", prefix+":arrivals"); n != 0 {
+		t.Error("what was put aside is looked at again")
 	}
 	answer := redis.ReceiveAs(t, console.conn, prefix, 2)
 	if !strings.Contains(answer, "newer-1") || !strings.Contains(answer, "newer-2") || strings.Contains(answer, string(batchOf(1, 1).ID)) {

@@ -57,7 +57,7 @@ var (
 	depthScript        = newScript(3, depthSource)
 	replayScript       = newScript(5, replaySource)
 	purgeScript        = newScript(2, purgeSource)
-	kindsScript        = newScript(8, kindsSource)
+	kindsScript        = newScript(7, kindsSource)
 	cacheSetScript     = newScript(2, cacheSetSource)
 	cacheReleaseScript = newScript(1, cacheReleaseSource)
 	agreeScript        = newScript(1, agreeSource)
@@ -79,7 +79,7 @@ type keys struct {
 	secret   string // of the hashes of idempotency keys
 	receipts string // begins the key of each receipt
 	cache    string // begins the key of each cached answer
-	ends     string // when each cached answer ends
+	order    string // begins the key of the order of each kind of these
 	claims   string // begins the key of each claim to compute an answer
 	agreed   string // the id of the key that clients' names are hashed with
 	asking   string // the channel on which this key is asked for
@@ -99,7 +99,7 @@ func newKeys(prefix string) keys {
 		secret:   prefix + ":secret",
 		receipts: prefix + ":receipt:",
 		cache:    prefix + ":cache:",
-		ends:     prefix + ":cache",
+		order:    prefix + ":order:",
 		claims:   prefix + ":claim:",
 		agreed:   prefix + ":limit:key",
 		asking:   prefix + ":limit:asking",

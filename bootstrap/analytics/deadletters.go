@@ -61,7 +61,12 @@ func (p program) onLetters(
 	}
 	return p.command(flags, args, wanted, func(given []string) int {
 		if chooses && c.all == (len(given) > 0) {
-			return p.misused(flags.Name(), "name dead letters, or say --all")
+			problem := "ids are missing: name dead letters, or say --all"
+			if c.all {
+				problem = "name dead letters, or say --all, but not both"
+			}
+			_, _ = fmt.Fprintf(p.stderr, "analytics %s: %s\n", flags.Name(), problem)
+			return exitUsage
 		}
 		for _, id := range given {
 			c.ids = append(c.ids, domain.BatchID(id))

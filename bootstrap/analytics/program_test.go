@@ -74,9 +74,9 @@ func TestUsage(t *testing.T) {
 		"show none":             {[]string{"deadletters", "show", "--json"}, 2, "", "analytics deadletters show: name one dead letter"},
 		"show two":              {[]string{"deadletters", "show", "a", "b"}, 2, "", "analytics deadletters show: too many arguments"},
 		"show all":              {[]string{"deadletters", "show", "--all"}, 2, "", "flag provided but not defined: -all"},
-		"replay none":           {[]string{"deadletters", "replay"}, 2, "", "deadletters replay: name dead letters, or say --all"},
-		"purge none":            {[]string{"deadletters", "purge", "--json"}, 2, "", "name dead letters, or say --all"},
-		"purge one and all":     {[]string{"deadletters", "purge", "a", "--all"}, 2, "", "name dead letters, or say --all"},
+		"replay none":           {[]string{"deadletters", "replay"}, 2, "", "analytics deadletters replay: ids are missing: name dead letters, or say --all\n"},
+		"purge none":            {[]string{"deadletters", "purge", "--json"}, 2, "", "analytics deadletters purge: ids are missing: name dead letters, or say --all\n"},
+		"purge one and all":     {[]string{"deadletters", "purge", "a", "--all"}, 2, "", "analytics deadletters purge: name dead letters, or say --all, but not both\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +86,9 @@ func TestUsage(t *testing.T) {
 			}
 			if (got.stdout == "") != (test.stdout == "") || (got.stderr == "") != (test.stderr == "") {
 				t.Errorf("wrong stream: %+v", got)
+			}
+			if strings.HasSuffix(test.stderr, "\n") && got.stderr != test.stderr {
+				t.Errorf("more than a line: %s", got.stderr)
 			}
 		})
 	}

@@ -335,6 +335,45 @@ func TestMigrateTheDatabase(t *testing.T) {
 	}
 }
 
+func TestMigrateSaysWhatToDo(t *testing.T) {
+	environ := installation(t)
+	url := strings.TrimPrefix(environ[0], "DATABASE_URL=")
+	server := servers.SharedPostgres(t)
+	server.Exec(t, url, `CREATE ROLE onlooker LOGIN PASSWORD 'private'`)
+	_, address, _ := strings.Cut(url, "@")
+	for name, c := range map[string]struct{ url, want string }{
+		"may not create": {"postgres://onlooker:private@" + address, "make the user of DATABASE_URL owner of the database"},
+		"no schema":      {url + "&search_path=nowhere", "create the one that search_path names"},
+	} {
+		got := try(t, "", append(environ, "DATABASE_URL="+c.url), "migrate", "up")
+		if got.code != 1 || !strings.Contains(got.stderr, c.want) || strings.Contains(got.stderr, "private") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := try(t, "", environ, "migrate", "up"); got.code != 0 {
+		t.Fatalf("up: %+v", got)
+	}
+	server.Exec(t, url, `INSERT INTO schema_versions (version_id, is_applied) VALUES (9000, true)`)
+	got := try(t, "", environ, "migrate", "status")
+	if got.code != 1 || !strings.Contains(got.stdout, ".sql  20") || !strings.Contains(got.stderr, "schema version 9000") {
+		t.Errorf("status of a newer schema: %+v", got)
+	}
+}
+
+func TestNothingIsMadeUnasked(t *testing.T) {
+	environ := append(installation(t), "MIGRATE_ON_START=false")
+	for _, role := range []string{"serve", "api", "worker"} {
+		if got := try(t, "", environ, role); got.code != 1 || !strings.Contains(got.stderr, "run analytics migrate up") {
+			t.Errorf("%s: %+v", role, got)
+		}
+	}
+	servers.SharedPostgres(t).Exec(t, strings.TrimPrefix(environ[0], "DATABASE_URL="), `DO $$ BEGIN
+		IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace) THEN
+			RAISE 'something was made';
+		END IF;
+	END $$`)
+}
+
 func TestDeadLettersInRedis(t *testing.T) {
 	environ := installation(t)
 	first, second := letterBatches()
@@ -348,6 +387,10 @@ func TestDeadLettersInRedis(t *testing.T) {
 	}
 	got = try(t, "", environ, "deadletters", "show", string(first.ID))
 	if got.code != 0 || !strings.Contains(got.stdout, `"session_id":"0123456789abcdef"`) {
+		t.Errorf("show: %+v", got)
+	}
+	got = try(t, "", environ, "deadletters", "show", "unknown")
+	if got.code != 1 || !strings.Contains(got.stderr, "there is no dead letter of that id\n") || strings.Contains(got.stderr, "redigo") {
 		t.Errorf("show: %+v", got)
 	}
 	if got = try(t, "", environ, "deadletters", "purge", string(second.ID)); got.code != 0 {

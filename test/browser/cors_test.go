@@ -146,7 +146,7 @@ func answers() []seen {
 		},
 		{
 			name: "a stale answer", path: all + "?period=1h", status: 200, headers: []string{"age", "warning", "etag"}, says: `"total_calls":0`,
-			before: func(v *visited) { v.clock.Advance(10 * time.Minute) },
+			before: func(v *visited) { v.clock.Advance(6 * time.Minute) },
 		},
 	}
 	for _, period := range slices.Backward(periods()) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,9 @@ import (
 // CacheHarness lends the suite what it cannot reach through the port.
 type CacheHarness struct {
 	Cache ports.StatisticsCache
+	// Cramped is another such cache, which has room for four values of each
+	// kind, when each is 10 bytes together with its key.
+	Cramped ports.StatisticsCache
 	// Advance moves the cache's clock. It starts at [Now].
 	Advance func(d time.Duration)
 	// Break takes away what the cache writes to. Nil for a cache that needs
@@ -39,6 +43,9 @@ func StatisticsCache(t *testing.T, open OpenCache) {
 		"keys are told apart":                  testCacheKeys,
 		"a value without a lifetime is gone":   testCacheNoLifetime,
 		"values are the keeper's own":          testCacheOwned,
+		"a full cache keeps what comes last":   testCacheFull,
+		"setting a value anew makes it last":   testCacheSetAnew,
+		"each kind has its own room":           testCacheKinds,
 		"callers may be concurrent":            testCacheConcurrent,
 		"a cancelled call ends":                testCacheCancelled,
 		"a key is claimed once at a time":      testClaim,
@@ -142,6 +149,59 @@ func testCacheOwned(t *testing.T, open OpenCache) {
 		got[0] = 'Y'
 	}
 	checkCached(t, c, "key", "value", Now.Add(time.Minute))
+}
+
+// flood keeps n values of a kind, each of 10 bytes together with its key.
+func flood(t *testing.T, c ports.StatisticsCache, kind string, n int, lifetime time.Duration) {
+	t.Helper()
+	for i := range n {
+		cache(t, c, fmt.Sprintf("%s:%03d", kind, i), strings.Repeat("x", 6-len(kind)), lifetime)
+	}
+}
+
+func testCacheFull(t *testing.T, open OpenCache) {
+	c := open(t).Cramped
+	flood(t, c, "list", 20, time.Hour)
+	checkNotCached(t, c, "list:015")
+	checkCached(t, c, "list:016", "xx", Now.Add(time.Hour))
+	for _, key := range []string{"list:new", "list:000", "list:zzz"} { // wherever it stands in any order
+		cache(t, c, key, "ab", time.Minute)
+		checkCached(t, c, key, "ab", Now.Add(time.Minute))
+	}
+	checkNotCached(t, c, "list:018")
+	checkCached(t, c, "list:019", "xx", Now.Add(time.Hour))
+}
+
+func testCacheSetAnew(t *testing.T, open OpenCache) {
+	c := open(t).Cramped
+	flood(t, c, "list", 4, time.Hour)
+	cache(t, c, "list:000", "ab", time.Minute)
+	cache(t, c, "list:new", "cd", time.Minute)
+	checkCached(t, c, "list:000", "ab", Now.Add(time.Minute))
+	checkNotCached(t, c, "list:001")
+	checkCached(t, c, "list:002", "xx", Now.Add(time.Hour))
+}
+
+func testCacheKinds(t *testing.T, open OpenCache) {
+	c := open(t).Cramped
+	kinds := []string{"a", "list", "b"}
+	for _, kind := range kinds {
+		flood(t, c, kind, 4, time.Minute)
+		for _, other := range kinds {
+			if other != kind {
+				flood(t, c, other, 20, time.Hour)
+			}
+		}
+		for i := range 4 {
+			checkCached(t, c, fmt.Sprintf("%s:%03d", kind, i), strings.Repeat("x", 6-len(kind)), Now.Add(time.Minute))
+		}
+	}
+	// Those that name none are one kind.
+	for i := range 5 {
+		cache(t, c, fmt.Sprintf("plain%d", i), "four", time.Hour)
+	}
+	checkNotCached(t, c, "plain0")
+	checkCached(t, c, "plain1", "four", Now.Add(time.Hour))
 }
 
 func testCacheConcurrent(t *testing.T, open OpenCache) {

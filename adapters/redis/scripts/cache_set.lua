@@ -1,17 +1,19 @@
--- Keeps a value for a while. When there are too many, those that would go
--- first go at once. A full memory keeps none.
-local key, ends = KEYS[1], KEYS[2]
+-- Keeps a value for a while. When there are too many of its kind, those that
+-- were set first go. A full memory keeps none.
+local key, order = KEYS[1], KEYS[2]
 local value, lifetime, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
+-- Numbers instead of times: no two are equal, and no clock that is set back
+-- makes the latest look like the first.
+local latest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
+redis.call('ZADD', order, (latest[2] or 0) + 1, key)
+-- After that, so that nothing is kept that is not counted.
 redis.call('SET', key, value, 'PX', lifetime)
-local time = now()
-redis.call('ZREMRANGEBYSCORE', ends, '-inf', time)
-redis.call('ZADD', ends, time + lifetime, key)
-local surplus = redis.call('ZCARD', ends) - most
+local surplus = redis.call('ZCARD', order) - most
 if surplus > 0 then
-  local oldest = redis.call('ZPOPMIN', ends, surplus)
-  for i = 1, #oldest, 2 do
-    redis.call('DEL', oldest[i])
+  local first = redis.call('ZPOPMIN', order, surplus)
+  for i = 1, #first, 2 do
+    redis.call('DEL', first[i])
   end
 end
 return 0

@@ -31,7 +31,11 @@ export interface PostOptions extends CallOptions {
   strict?: boolean;
   /** Names the batch: one that is posted again under its key counts once. Default a random UUID. */
   idempotencyKey?: string;
-  /** How often to try, waiting in between as the server asks. Default 1. */
+  /**
+   * How often to try. In between it waits as long as the server asks, or 5 s
+   * and twice as long after each further failure, up to 5 minutes, if that is
+   * longer; and up to a quarter more, at random. Default 1.
+   */
   attempts?: number;
 }
 
@@ -43,12 +47,14 @@ export type PostResult =
   | { outcome: "refused"; error: AnalyticsError; idempotencyKey: string }
   /**
    * Perhaps nothing was stored. Post it again after this time and with this
-   * key, under which it cannot count twice.
+   * key, under which it cannot count twice. Each call counts its attempts anew:
+   * wait twice as long after each further one that ends like this.
    */
   | { outcome: "later"; error: AnalyticsError; idempotencyKey: string; retryAfterMs: number };
 
-/** How long to wait where the server does not say. */
-const DEFAULT_RETRY_MS = 5000;
+/** How long to wait at least after the first failure, and how long at most unless the server asks for more. */
+const FIRST_WAIT_MS = 5000;
+const LONGEST_WAIT_MS = 300_000;
 
 /** Reads statistics and posts events. Every failure to read is an AnalyticsError. */
 export class AnalyticsClient {
@@ -131,7 +137,7 @@ export class AnalyticsClient {
       } catch (error) {
         if (!(error instanceof AnalyticsError)) throw error;
         if (!error.temporary) return { outcome: "refused", error, idempotencyKey };
-        const retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_MS;
+        const retryAfterMs = waitAfter(attempt, error.retryAfterMs);
         if (attempt >= (options.attempts ?? 1)) return { outcome: "later", error, idempotencyKey, retryAfterMs };
         await pause(retryAfterMs, options.signal);
       }
@@ -213,6 +219,15 @@ function parse<Body>(text: string, status: number): Body {
   } catch (cause) {
     throw new AnalyticsError(status, "unexpected_answer", "the answer is not JSON", { cause });
   }
+}
+
+/**
+ * How long to wait after so many failures: twice as long after each, but never
+ * shorter than asked, and not exactly as long as all others wait.
+ */
+export function waitAfter(failures: number, askedMs = 0, random = () => Math.random()): number {
+  const own = Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS);
+  return Math.max(askedMs, own) * (1 + random() / 4);
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -1076,7 +1076,7 @@ export interface components {
         PeriodOfPerformance: components["schemas"]["PeriodText"];
         /**
          * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-         *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+         *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
          *     there may be 365 days at most, which must not all lie before what is kept.
          */
         Start: components["schemas"]["InstantOrDate"];
@@ -1086,7 +1086,7 @@ export interface components {
          */
         End: components["schemas"]["InstantOrDate"];
         /**
-         * @description Count only calls of this tool of the catalogue, or of `other`.
+         * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
          * @example get_forecast
          */
         Tool: components["schemas"]["Name"];
@@ -1411,7 +1411,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1421,7 +1421,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1488,7 +1488,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1498,7 +1498,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1565,7 +1565,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1575,7 +1575,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1666,7 +1666,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1745,7 +1745,7 @@ export interface operations {
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1755,7 +1755,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];
@@ -1847,7 +1847,7 @@ export interface operations {
                 period?: components["parameters"]["PeriodOfPerformance"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
-                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must lie in the past; from it
+                 *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
                  *     there may be 365 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
@@ -1857,7 +1857,7 @@ export interface operations {
                  */
                 end?: components["parameters"]["End"];
                 /**
-                 * @description Count only calls of this tool of the catalogue, or of `other`.
+                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["Tool"];

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 
+import { waitAfter } from "../src/client.js";
 import { AnalyticsClient } from "../src/index.js";
 import type { ClientOptions, Schemas } from "../src/index.js";
 
@@ -50,7 +51,7 @@ test("a full server says when to come back", async (t) => {
   const { seen, client } = await scripted(t, [says(429, refusal("rate_limit_exceeded"), { "Retry-After": "42" })]);
   const posted = await client.post([event], { idempotencyKey: "k" });
   assert(posted.outcome === "later");
-  assert.equal(posted.retryAfterMs, 42_000);
+  assert(posted.retryAfterMs >= 42_000 && posted.retryAfterMs <= 52_500, `${posted.retryAfterMs} ms`);
   assert.equal(posted.idempotencyKey, "k");
   assert.equal(posted.error.requestId, "VGFJ2XH7N4QQZK5TYC3MWB6DAE");
   assert.equal(seen.length, 1);
@@ -60,20 +61,42 @@ test("Retry-After may be a date", async (t) => {
   const at = new Date(Date.now() + 60_000).toUTCString();
   const { client } = await scripted(t, [says(503, refusal("service_unavailable"), { "Retry-After": at })]);
   const posted = await client.post([event]);
-  assert(posted.outcome === "later" && posted.retryAfterMs > 55_000 && posted.retryAfterMs <= 60_000);
+  assert(posted.outcome === "later" && posted.retryAfterMs > 55_000 && posted.retryAfterMs <= 75_000);
 });
 
-test("attempts share one key", async (t) => {
-  const { seen, client } = await scripted(t, [
-    says(503, refusal("service_unavailable"), { "Retry-After": "0" }),
-    says(502, "<html>", { "Retry-After": "0" }),
-    says(200, receipt),
-  ]);
-  const posted = await client.post([event], { attempts: 3 });
+test("attempts share one key, and wait longer and longer between", async (t) => {
+  const answers = [
+    new Response(refusal("service_unavailable"), { status: 503, headers: { "Retry-After": "0" } }),
+    new Response("<html>", { status: 502 }),
+    new Response(refusal("rate_limit_exceeded"), { status: 429, headers: { "Retry-After": "60" } }),
+    new Response(receipt),
+  ];
+  const keys: (string | null)[] = [];
+  const client = new AnalyticsClient({
+    fetch: async (_, init) => {
+      keys.push(new Headers(init?.headers).get("Idempotency-Key"));
+      return answers[keys.length - 1] ?? assert.fail("asked too often");
+    },
+  });
+  const waits: number[] = [];
+  t.mock.method(globalThis, "setTimeout", (run: () => void, ms: number) => {
+    waits.push(ms);
+    queueMicrotask(run);
+  });
+  t.mock.method(Math, "random", () => 0.5);
+  const posted = await client.post([event], { attempts: 4 });
   assert.equal(posted.outcome, "accepted");
-  const keys = seen.map((request) => request.headers["idempotency-key"]);
-  assert.equal(keys.length, 3);
-  assert.deepEqual(new Set(keys), new Set([posted.idempotencyKey]));
+  assert.deepEqual(keys, Array(4).fill(posted.idempotencyKey));
+  assert.deepEqual(waits, [5_625, 11_250, 67_500]);
+});
+
+test("waits double up to minutes, are never shorter than asked, and differ", () => {
+  const least = () => 0;
+  assert.deepEqual([1, 2, 3, 6, 7, 2000].map((n) => waitAfter(n, 0, least)), [5_000, 10_000, 20_000, 160_000, 300_000, 300_000]);
+  assert.equal(waitAfter(1, 600_000, least), 600_000);
+  assert.equal(waitAfter(7, 60_000, least), 300_000);
+  assert.equal(waitAfter(1, 0, () => 1), 6_250);
+  assert.notEqual(waitAfter(1), waitAfter(1));
 });
 
 test("what was refused is not tried again", async (t) => {
@@ -88,7 +111,7 @@ test("a broken connection leaves open what happened", async (t) => {
   const posted = await client.post([event]);
   assert(posted.outcome === "later");
   assert.equal(posted.error.code, "no_answer");
-  assert.equal(posted.retryAfterMs, 5000);
+  assert(posted.retryAfterMs >= 5000 && posted.retryAfterMs <= 6250, `${posted.retryAfterMs} ms`);
 });
 
 test("the time counts until the answer is whole", async (t) => {
