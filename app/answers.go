@@ -135,19 +135,20 @@ func (u *Answers) Get(ctx context.Context, question string, compute Compute) (An
 	found, err := u.share(ctx, key, func(ctx context.Context) (finding, error) {
 		return u.find(ctx, key, compute)
 	})
-	u.counts.of(found.outcome).Add(1)
 	if err != nil {
+		u.counts.of(found.outcome).Add(1)
 		return Answer{}, err
 	}
 	answer := u.answer(found) // before the refresh, which may fail at once
-	if found.outcome != outcomeStale {
-		return answer, nil
+	if found.outcome == outcomeStale {
+		renewed := u.refresh(ctx, key, compute)
+		if answer.Age >= oldAfter*u.config.Fresh {
+			found = u.await(ctx, key, found, renewed)
+			answer = u.answer(found)
+		}
 	}
-	renewed := u.refresh(ctx, key, compute)
-	if answer.Age < oldAfter*u.config.Fresh {
-		return answer, nil
-	}
-	return u.answer(u.await(ctx, key, found, renewed)), nil
+	u.counts.of(found.outcome).Add(1)
+	return answer, nil
 }
 
 // Somebody who asks now and then would always be given what the one before

@@ -192,6 +192,9 @@ func TestAnOldAnswerIsComputedAnewFirst(t *testing.T) {
 	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
 	s.clock.Advance(2 * time.Minute)
 	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+	if counts := u.Counts(); counts.Stale != 0 || counts.Misses != 2 {
+		t.Errorf("one that was waited for is counted as %+v", counts)
+	}
 
 	// One that does not come soon is not waited for.
 	s.clock.Advance(30 * time.Minute)

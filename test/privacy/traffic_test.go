@@ -319,7 +319,7 @@ func (c *clients) refusals() []message {
 	}
 	return []message{
 		{method: http.MethodPost, path: "/v1/events", body: big},
-		{path: "/" + strings.Repeat(c.word("long path"), 500)},
+		{path: "/" + strings.Repeat(c.word("long path"), 950)},
 		{header: http.Header{"X-Long": {strings.Repeat(c.word("long header"), 1_500)}}},
 		{method: http.MethodPost, path: "/v1/events", header: http.Header{"Content-Type": {"text/" + c.word("content type")}}, body: []byte("{}")},
 		{
