@@ -105,7 +105,7 @@ func (u *Statistics) Tools(ctx context.Context, q StatisticsQuery) (domain.Tools
 func (u *Statistics) Tool(ctx context.Context, name string, q StatisticsQuery) (domain.ToolDetail, error) {
 	if !domain.IsToolName(name) {
 		return domain.ToolDetail{}, domain.NewError(domain.CodeInvalid, nil,
-			"name must be that of a tool: 1 to 64 characters of [0-9a-z_-]")
+			"name must be that of a tool: 1 to 64 characters of [0-9a-z_-], and nothing like personal data")
 	}
 	known := u.config.Catalogue.HasTool(name) || u.config.CountUnknownTools && name == domain.OtherName
 	need := withErrors(domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)

@@ -1,13 +1,15 @@
 package domain
 
 // IsToolName reports whether s has the form of a tool's name, in the catalogue
-// or not.
-func IsToolName(s string) bool { return isCatalogueName(s) }
+// or not, and looks like nothing personal.
+func IsToolName(s string) bool { return isCatalogueName(s) && isImpersonal(s) }
 
 // ParseFilter checks the values by which a reader wants to filter; empty ones
-// keep all. The country may be in any case. The tool must be in the catalogue or be [OtherName]; of the others
-// only the form counts, since old versions and retired services stay asked
-// for. Its error is of [CodeInvalid] and begins with the dimension's name.
+// keep all. The country may be in any case. The tool must be in the catalogue
+// or be [OtherName]; of the others only the form counts, since old versions
+// and retired services stay asked for, and that they look like nothing
+// personal, since databases may log them. Its error is of [CodeInvalid] and
+// begins with the dimension's name.
 func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
 	country, isCountry := parseCountry([]byte(f.Country))
 	switch {
@@ -19,6 +21,10 @@ func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
 		return Filter{}, NewError(CodeInvalid, nil, "country must be an ISO 3166-1 alpha-2 code, such as US")
 	case f.Service != "" && !isCatalogueName(f.Service):
 		return Filter{}, NewError(CodeInvalid, nil, "service must be 1 to 64 characters of [0-9a-z_-]")
+	case !isImpersonal(f.Version):
+		return Filter{}, NewError(CodeInvalid, nil, "version must not look like personal data, such as a network address")
+	case !isImpersonal(f.Service):
+		return Filter{}, NewError(CodeInvalid, nil, "service must not look like personal data, such as a telephone number")
 	}
 	f.Country = country
 	return f, nil
@@ -26,4 +32,9 @@ func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
 
 func isVersion(s string) bool {
 	return s != "" && len(s) <= MaxVersionLength && all([]byte(s), isVersionCharacter)
+}
+
+func isImpersonal(s string) bool {
+	_, personal := PersonalValue(s)
+	return !personal
 }

@@ -33,6 +33,8 @@ func TestParseFilter(t *testing.T) {
 		{"a country's long code", domain.Filter{Country: "USA"}, domain.Filter{}, "country"},
 		{"small countries together", domain.Filter{Country: "other"}, domain.Filter{}, "country"},
 		{"a service in upper case", domain.Filter{Service: "NOAA"}, domain.Filter{}, "service"},
+		{"an address for a version", domain.Filter{Version: "203.0.113.7"}, domain.Filter{}, "version"},
+		{"a telephone for a service", domain.Filter{Service: "555-123-4567"}, domain.Filter{}, "service"},
 		{"a long service", domain.Filter{Service: strings.Repeat("a", 65)}, domain.Filter{}, "service"},
 	}
 	for _, tt := range tests {
@@ -57,7 +59,7 @@ func TestParseFilter(t *testing.T) {
 func TestIsToolName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"get_forecast": true, "other": true, "a-b_9": true, strings.Repeat("a", 64): true,
-		"": false, "Get": false, "a b": false, "a\x00": false, "../x": false, strings.Repeat("a", 65): false,
+		"": false, "Get": false, "555-123-4567": false, "a b": false, "a\x00": false, "../x": false, strings.Repeat("a", 65): false,
 	} {
 		if got := domain.IsToolName(name); got != want {
 			t.Errorf("%q is a tool's name: %t, want %t", name, got, want)

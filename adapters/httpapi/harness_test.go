@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var now = time.Date(2026, 11, 23, 10, 30, 0, 0, time.UTC)
 
 const (
-	requestID = "TESTREQUESTTESTREQUESTTEST"
+	requestID = "0199c9a27f6e7b5a8a543a1c2d4e5f60"
 
 	goodEvent = `{"version":"1.23.0","tool":"get_forecast","status":"success",` +
 		`"timestamp_hour":"2026-11-23T10:00:00Z","analytics_level":"minimal"}`
@@ -131,23 +131,8 @@ func (s *service) queued(t *testing.T) int {
 	return depth.Events
 }
 
-// logBuffer keeps log lines.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
+// logBuffer keeps log lines of JSON.
+type logBuffer struct{ logs.Buffer }
 
 // line returns the only line there is.
 func (b *logBuffer) line(t *testing.T) map[string]any {

@@ -153,7 +153,7 @@ func TestStatsToolName(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d: %s", shortened(path), answer.Code, want, answer.Body)
 		}
 		if answer.Code == http.StatusBadRequest {
-			checkInvalid(t, answer, "name must be that of a tool: 1 to 64 characters of [0-9a-z_-]")
+			checkInvalid(t, answer, "name must be that of a tool: 1 to 64 characters of [0-9a-z_-], and nothing like personal data")
 		}
 	}
 }
