@@ -26,26 +26,29 @@ var personalNames = []string{
 	"gps", "gps_coordinates", "gps_location", "plus_code", "what3words",
 	"location", "location_name", "current_location", "home_location", "user_location", "place", "place_name",
 	"address", "address_line", "street", "street_address", "street_name", "house_number", "home_address", "postal_address",
+	"geo_lat", "geo_lon", "geo_lng", "geo_latitude", "geo_longitude", "gps_lat", "gps_lon", "home_lat", "home_lon",
+	"coords_latitude", "coords_longitude", "location_lat", "location_lon", "location_lng", "location_latitude", "location_longitude",
 	"city", "city_name", "state", "zip", "zipcode", "postal_code", "postcode",
 	// Who somebody is.
 	"user", "user_id", "username", "account", "account_id", "account_name", "account_number", "customer_id", "login",
 	"name", "first_name", "last_name", "full_name", "middle_name", "given_name", "family_name", "maiden_name",
 	"display_name", "real_name", "screen_name", "nickname", "surname",
 	"email", "mail", "email_address", "email_addr", "mail_address", "user_email",
+	"work_email", "home_email", "contact_email", "customer_email",
 	"phone", "phone_no", "phone_number", "telephone", "telephone_number", "tel", "mobile", "mobile_number", "mobile_phone",
 	"cell_phone", "fax", "fax_number",
 	"ssn", "social_security", "social_security_number", "national_id", "passport", "passport_number", "tax_id", "driving_licence",
 	"birthday", "birthdate", "date_of_birth", "dob", "gender",
 	"credit_card", "card_number", "iban", "bank_account",
 	// Which machine somebody uses.
-	"ip", "ip_address", "ip_addr", "ipv4", "ipv6", "ipv4_address", "ipv6_address", "client_ip", "user_ip", "remote_ip",
-	"source_ip", "public_ip", "peer_ip", "real_ip", "x_real_ip", "remote_addr", "remote_address", "client_addr",
+	"ip", "ip_address", "ip_addresses", "ip_addr", "ipv4", "ipv6", "ipv4_address", "ipv6_address", "client_ip", "user_ip", "remote_ip",
+	"source_ip", "public_ip", "peer_ip", "net_peer_ip", "real_ip", "x_real_ip", "remote_addr", "remote_address", "client_addr",
 	"client_address", "peer_address", "x_forwarded_for", "forwarded_for",
 	"device_id", "device_name", "machine_id", "hardware_id", "mac_address", "mac_addr", "imei", "imsi", "iccid",
-	"advertising_id", "idfa", "gaid", "fingerprint", "device_fingerprint", "browser_fingerprint",
+	"advertising_id", "android_id", "idfa", "gaid", "fingerprint", "device_fingerprint", "browser_fingerprint",
 	// What somebody proves to be themselves with.
 	"cookie", "cookies", "set_cookie", "token", "access_token", "auth_token", "bearer_token", "refresh_token", "session_token",
-	"id_token", "jwt", "api_key", "private_key", "authorization", "credentials", "secret", "client_secret",
+	"id_token", "jwt", "api_key", "x_api_key", "private_key", "authorization", "credentials", "secret", "client_secret",
 	"password", "passwd", "passphrase", "pwd",
 }
 
@@ -144,7 +147,8 @@ const (
 //     so do whole degrees.
 //   - Telephone: + with 7 to 15 digits; 10 to 15 digits on end; the usual
 //     groups of digits of several countries; groups that begin with a 0 and
-//     have 9 to 12 digits. A date (2026-11-23) and 8 digits pass.
+//     have 9 to 12 digits. A date (2026-11-23), a time beside one, and 8 digits
+//     pass.
 func PersonalValue(text string) (looksLike Personal, personal bool) {
 	return personalValue([]byte(text))
 }
@@ -430,6 +434,7 @@ func holdsPlusCode(text []byte) bool {
 
 var (
 	phonePattern     = regexp.MustCompile(`\+?[0-9(][0-9().\s/-]*[0-9]`)
+	timesEndPattern  = regexp.MustCompile(`^[0-5][0-9](?:[^0-9(]+|$)`)
 	wordPattern      = regexp.MustCompile(`[^\s]+`)
 	callPattern      = regexp.MustCompile(`(?i)(?:tel|phone|mobile|cell|fax|call|sms|whatsapp)$`)
 	extensionPattern = regexp.MustCompile(`(?i)^(?:x|ext)[0-9]`)
@@ -446,6 +451,7 @@ func holdsPhone(text []byte) bool {
 		return true
 	}
 	for _, run := range phonePattern.FindAllIndex(text, -1) {
+		run[0] += timesEnd(text, run[0], run[1])
 		if standsAsPhone(text, run[0], run[1]) {
 			return true
 		}
@@ -466,8 +472,19 @@ func holdsPhone(text []byte) bool {
 	return false
 }
 
-// longestCall is the length of the longest word that announces a number.
-const longestCall = len("whatsapp")
+// timesEnd returns the length of the end of a time, minutes or seconds, with
+// which text[start:end] begins, and of what parts it from the rest. Taken for
+// the 00 before a country, it would make telephone numbers of dates.
+func timesEnd(text []byte, start, end int) int {
+	if start < 2 || text[start-1] != ':' || !isDigit(text[start-2]) {
+		return 0
+	}
+	return len(timesEndPattern.Find(text[start:end]))
+}
+
+// longestCall is the length of the longest word that announces a number, in
+// which a long s counts as s.
+const longestCall = len("whatſapp")
 
 // standsAsPhone reports whether text[start:end] is a telephone number and no
 // part of a longer word, but for words that announce one and for extensions.

@@ -147,24 +147,18 @@ func write(t *testing.T, dir, name, content string) string {
 // the client where npm would install it.
 func runTypeScript(t *testing.T, dir, code string) string {
 	t.Helper()
-	run(t, root, nil, "make", "--no-print-directory", "clients/typescript/node_modules/installed")
-	client, err := filepath.Abs(typescript)
-	if err != nil {
-		t.Fatal(err)
-	}
+	const installed = "node_modules/@weather-mcp/analytics-client/"
+	client := compileClient(t, filepath.Join(dir, installed+"dist"))
 	description, err := os.ReadFile(filepath.Join(client, "package.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const installed = "node_modules/@weather-mcp/analytics-client/"
-	compiler := filepath.Join(client, "node_modules/.bin/tsc")
 	write(t, dir, installed+"package.json", string(description))
-	run(t, client, nil, compiler, "--outDir", filepath.Join(dir, installed+"dist"))
 	write(t, dir, "package.json", `{"type":"module"}`)
 	write(t, dir, "example.ts", code)
 	write(t, dir, "tsconfig.json", fmt.Sprintf(`{"extends":%q,"compilerOptions":{"rootDir":".","outDir":"build","types":[]},"include":["example.ts"]}`,
 		filepath.Join(client, "tsconfig.json")))
-	run(t, dir, nil, compiler)
+	run(t, dir, nil, filepath.Join(client, compiler))
 	return run(t, dir, nil, "node", "build/example.js")
 }
 

@@ -41,7 +41,7 @@ func TestTypeScriptPackage(t *testing.T) {
 	}
 	run(t, dir, nil, "npm", "install", "--offline", "--no-audit", "--no-fund", packages[0])
 	installed := filepath.Join(dir, "node_modules/@weather-mcp/analytics-client")
-	for _, file := range []string{"README.md", "LICENSE", "dist/index.js", "dist/index.d.ts", "dist/schema.d.ts"} {
+	for _, file := range []string{"README.md", "LICENSE", "dist/index.js", "dist/index.d.ts", "dist/schema.d.ts", "dist/personal.d.ts"} {
 		if _, err := os.Stat(filepath.Join(installed, file)); err != nil {
 			t.Error(err)
 		}
@@ -53,6 +53,21 @@ console.log(status);`
 	if out := run(t, dir, nil, "node", "--input-type=module", "--eval", script, url); out != "healthy\n" {
 		t.Errorf("the packed client says %q", out)
 	}
+}
+
+// compiler stands in the client's folder.
+const compiler = "node_modules/.bin/tsc"
+
+// compileClient compiles the client into dir and returns where it stands.
+func compileClient(t *testing.T, dir string) string {
+	t.Helper()
+	run(t, root, nil, "make", "--no-print-directory", "clients/typescript/node_modules/installed")
+	client, err := filepath.Abs(typescript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, client, nil, filepath.Join(client, compiler), "--outDir", dir)
+	return client
 }
 
 func needNode(t *testing.T) {

@@ -1,4 +1,6 @@
 import { AnalyticsError, errorOf } from "./error.js";
+import { findingsIn, jsonOf } from "./personal.js";
+import type { Finding } from "./personal.js";
 import type { components, operations } from "./schema.js";
 
 type Schemas = components["schemas"];
@@ -41,7 +43,7 @@ export interface PostOptions extends CallOptions {
 
 /** What became of a batch. */
 export type PostResult =
-  /** The accepted events will count exactly once; the receipt lists the refused ones. */
+  /** The accepted events will count exactly once; the receipt lists the refused and the unsent ones. */
   | { outcome: "accepted"; receipt: Schemas["Receipt"]; idempotencyKey: string }
   /** Nothing was stored, and posting it again cannot help. */
   | { outcome: "refused"; error: AnalyticsError; idempotencyKey: string }
@@ -117,26 +119,40 @@ export class AnalyticsClient {
     return walk((cursor) => this.errors({ ...query, ...cursor }, options), (page) => page.errors);
   }
 
-  /** Tells what would become of a batch, storing nothing. */
-  explain(events: Schemas["Event"][], options?: CallOptions): Promise<Schemas["Explanations"]> {
-    return this.#post("/v1/events/explain", events, {}, options?.signal);
+  /**
+   * Tells what would become of a batch, storing nothing. Events with personal
+   * data are not sent; the client itself tells that they would be refused.
+   */
+  async explain(events: Schemas["Event"][], options?: CallOptions): Promise<Schemas["Explanations"]> {
+    const sifted = new Sifted(events);
+    const unsent = sifted.unsent.map(({ index, findings }) => ({ index, accepted: false, errors: findings }));
+    if (sifted.sent.length === 0 && unsent.length > 0) return { events: unsent };
+    const told = await this.#post<Schemas["Explanations"]>("/v1/events/explain", sifted.sent, {}, options?.signal);
+    return { events: inOrder([...told.events.map((event) => sifted.placed(event)), ...unsent]) };
   }
 
   /**
-   * Posts a batch. It throws nothing but the reason of an ended signal: a batch
-   * that was not accepted is an outcome.
+   * Posts a batch. It throws nothing but the reason of an ended signal, and
+   * what JSON.stringify does of the events: a batch that was not accepted is an
+   * outcome.
+   *
+   * Events with personal data are not sent, and neither is a strict batch with
+   * one. They are listed as if the server had refused them.
    */
   async post(events: Schemas["Event"][], options: PostOptions = {}): Promise<PostResult> {
     const idempotencyKey = options.idempotencyKey ?? crypto.randomUUID();
+    const sifted = new Sifted(events);
+    const refused = sifted.refusal(options.strict ?? false);
+    if (refused) return { outcome: "refused", error: refused, idempotencyKey };
     const headers: Record<string, string> = { "Idempotency-Key": idempotencyKey };
     if (options.strict) headers["Prefer"] = "handling=strict";
     for (let attempt = 1; ; attempt++) {
       try {
-        const receipt = await this.#post<Schemas["Receipt"]>("/v1/events", events, headers, options.signal);
-        return { outcome: "accepted", receipt, idempotencyKey };
+        const receipt = await this.#post<Schemas["Receipt"]>("/v1/events", sifted.sent, headers, options.signal);
+        return { outcome: "accepted", receipt: sifted.receipt(receipt), idempotencyKey };
       } catch (error) {
         if (!(error instanceof AnalyticsError)) throw error;
-        if (!error.temporary) return { outcome: "refused", error, idempotencyKey };
+        if (!error.temporary) return { outcome: "refused", error: sifted.error(error), idempotencyKey };
         const retryAfterMs = waitAfter(attempt, error.retryAfterMs);
         if (attempt >= (options.attempts ?? 1)) return { outcome: "later", error, idempotencyKey, retryAfterMs };
         await pause(retryAfterMs, options.signal);
@@ -159,9 +175,9 @@ export class AnalyticsClient {
   }
 
   #post<Answer>(
-    path: string, events: Schemas["Event"][], headers: Record<string, string>, signal: AbortSignal | undefined,
+    path: string, events: string[], headers: Record<string, string>, signal: AbortSignal | undefined,
   ): Promise<Answer> {
-    const body = JSON.stringify({ events });
+    const body = `{"events":[${events.join(",")}]}`;
     const request = { method: "POST", body, headers: { ...headers, "Content-Type": "application/json" } };
     return this.#send(path, request, signal, async (answer) => {
       if (!answer.ok) throw await errorOf(answer);
@@ -195,6 +211,66 @@ export class AnalyticsClient {
     const oldest = this.#kept.keys().next();
     if (this.#kept.size > this.#keep && !oldest.done) this.#kept.delete(oldest.value);
   }
+}
+
+/** A batch of which the events with personal data stay here. */
+class Sifted {
+  /** The JSON of the others, which is what was judged. */
+  readonly sent: string[] = [];
+  readonly unsent: { index: number; findings: Finding[] }[] = [];
+  /** The places in the batch of those that are sent. */
+  readonly #places: number[] = [];
+
+  constructor(events: unknown[]) {
+    for (const [index, event] of events.entries()) {
+      const text = jsonOf(event);
+      const findings = findingsIn(JSON.parse(text));
+      if (findings.length > 0) {
+        this.unsent.push({ index, findings });
+      } else {
+        this.#places.push(index);
+        this.sent.push(text);
+      }
+    }
+  }
+
+  /** Why nothing is sent, in the server's words; undefined when something is. */
+  refusal(strict: boolean): AnalyticsError | undefined {
+    const [unsent, all] = [this.unsent.length, this.unsent.length + this.sent.length];
+    if (unsent === 0 || (unsent < all && !strict)) return undefined;
+    const message = unsent === all
+      ? `none of the batch's ${all} events can be accepted`
+      : `${unsent} of the batch's ${all} events cannot be accepted, and the request asks for all or nothing`;
+    return new AnalyticsError(400, "validation_failed", message, { errors: this.#violations([]) });
+  }
+
+  /** Tells of the whole batch what the server tells of what was sent. */
+  receipt(told: Schemas["Receipt"]): Schemas["Receipt"] {
+    if (this.unsent.length === 0) return told;
+    return { ...told, rejected: (told.rejected ?? 0) + this.unsent.length, errors: this.#violations(told.errors ?? []) };
+  }
+
+  error(told: AnalyticsError): AnalyticsError {
+    if (this.unsent.length === 0) return told;
+    const errors = this.#violations(told.errors);
+    return new AnalyticsError(told.status, told.code, told.message, { ...told, errors, cause: told.cause });
+  }
+
+  /** Gives what the server says of an event that was sent its place in the batch. */
+  placed<Told extends { index?: number }>(told: Told): Told {
+    const index = told.index === undefined ? undefined : this.#places[told.index];
+    return index === undefined ? told : { ...told, index };
+  }
+
+  #violations(told: Schemas["Violation"][]): Schemas["Violation"][] {
+    const own = this.unsent.flatMap(({ index, findings }) => findings.map((finding) => ({ index, ...finding })));
+    return inOrder([...told.map((violation) => this.placed(violation)), ...own]);
+  }
+}
+
+/** Sorts by place in the batch; what is of no place comes first. */
+function inOrder<Item extends { index?: number }>(items: Item[]): Item[] {
+  return items.sort((a, b) => (a.index ?? -1) - (b.index ?? -1));
 }
 
 async function* walk<Page extends { next?: string }, Item>(

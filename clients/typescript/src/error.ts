@@ -11,7 +11,10 @@ export type TransportCode = "timeout" | "no_answer" | "unexpected_answer";
 /** Why a request failed. */
 export class AnalyticsError extends Error {
   override readonly name = "AnalyticsError";
-  /** The status of the answer; 0 when there was none. */
+  /**
+   * The status of the answer; 0 when there was none, and 400 as well when
+   * nothing was sent because of personal data.
+   */
   readonly status: number;
   readonly code: Refusal["error"] | TransportCode;
   /** What is wrong with which event of a batch. */
@@ -25,7 +28,7 @@ export class AnalyticsError extends Error {
     status: number,
     code: Refusal["error"] | TransportCode,
     message: string,
-    more: { errors?: Refusal["errors"]; retryAfterMs?: number | undefined; requestId?: string; cause?: unknown } = {},
+    more: { errors?: Refusal["errors"]; retryAfterMs?: number | undefined; requestId?: string | undefined; cause?: unknown } = {},
   ) {
     super(message, { cause: more.cause });
     this.status = status;

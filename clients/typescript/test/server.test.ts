@@ -93,6 +93,31 @@ test("strict posts are all or nothing", async () => {
   assert(posted.error.requestId);
 });
 
+test("what the client holds back, the server refuses in the same words", async () => {
+  const client = new AnalyticsClient({ baseUrl });
+  const events = [
+    call("get_forecast", { analytics_level: "detailed", parameters: { note: "ada@example.com", "192.0.2.1": 1 } }),
+    call("get_forecast", { error_type: "+41.44.668.18.00", version: "192.0.2.1" }),
+    { ...call("get_forecast"), more: [{ userName: "Ada" }] },
+    call("get_forecast", { analytics_level: "detailed", parameters: { a: { "E-Mail": 1 } as unknown as string } }),
+    call("no_such_tool"),
+  ];
+  const answer = await fetch(`${baseUrl}/v1/events`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ events }),
+  });
+  const { errors } = (await answer.json()) as Schemas["Refusal"];
+  assert.equal(errors?.length, 7);
+  const posted = await client.post(events);
+  assert(posted.outcome === "refused");
+  assert.deepEqual(posted.error.errors, errors);
+  const explained = (await client.explain(events)).events;
+  assert.deepEqual(explained.flatMap(({ index, errors = [] }) => errors.map((violation) => ({ index, ...violation }))), errors);
+  const partly = await client.post([...events, call("get_wildfire_info")]);
+  assert(partly.outcome === "accepted");
+  assert.deepEqual(partly.receipt.errors, errors);
+  assert.deepEqual([partly.receipt.count, partly.receipt.rejected], [1, events.length]);
+});
+
 test("explains", async () => {
   const { events } = await new AnalyticsClient({ baseUrl }).explain([call("get_forecast")]);
   assert.equal(events[0]?.stored?.tool, "get_forecast");
