@@ -60,8 +60,8 @@ func (u *Limit) takeAlone(ctx context.Context, client string, events int) ports.
 	return allowance
 }
 
-// Barred tells, at no cost, whether a client is refused whatever it asks, and
-// counts that as refused.
+// Barred tells, at no cost, whether a client is known to be refused whatever it
+// asks, and counts that as refused.
 func (u *Limit) Barred(client string) (ports.Allowance, bool) {
 	for _, limiter := range []ports.Limiter{u.shared, u.alone} {
 		if allowance, barred := limiter.Barred(client); barred {

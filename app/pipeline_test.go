@@ -488,6 +488,23 @@ func TestHealthGivesUpOnAHangingCheck(t *testing.T) {
 	}
 }
 
+// Nobody else recovers in the goroutine of a check.
+func TestHealthSurvivesAPanickingCheck(t *testing.T) {
+	panicking := check{"broken", func(context.Context) error { panic("canary") }}
+	status := app.NewStatus([]ports.HealthCheck{panicking, check{"store", good}}, nil, nil, memory.NewClock(pipelineNow))
+	health := status.Health(t.Context())
+	err := health.Checks[0].Err
+	if health.Healthy || domain.CodeOf(err) != domain.CodeInternal || health.Checks[1].Err != nil {
+		t.Errorf("%+v", health)
+	}
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("the check failed with %v", err)
+	}
+	if public := status.Public(t.Context()); public.Condition != app.ConditionDown {
+		t.Errorf("in public the service is %s", public.Condition)
+	}
+}
+
 func TestPublicHealth(t *testing.T) {
 	clock := memory.NewClock(pipelineNow)
 	store := memory.NewStore()

@@ -47,7 +47,7 @@ type Health struct {
 }
 
 // Health runs all checks side by side and answers within [HealthTimeout]; a
-// check that takes longer has failed.
+// check that takes longer, or panics, has failed.
 func (u *Status) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, HealthTimeout)
 	defer cancel()
@@ -68,7 +68,10 @@ func (u *Status) Health(ctx context.Context) Health {
 func (u *Status) run(ctx context.Context, check ports.HealthCheck) CheckResult {
 	start := u.clock.Now()
 	done := make(chan error, 1)
-	go func() { done <- check.Check(ctx) }()
+	go func() {
+		_, err := withoutPanic(func() (struct{}, error) { return struct{}{}, check.Check(ctx) })
+		done <- err
+	}()
 	var err error
 	select {
 	case err = <-done:

@@ -12,6 +12,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 func TestLimitsTakeEffect(t *testing.T) {
@@ -74,7 +75,7 @@ func get(t *testing.T, url, path string, header ...string) (status int, retryAft
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	answer, err := fresh.Do(request)
+	answer, err := web.Fresh.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

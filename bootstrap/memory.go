@@ -21,8 +21,7 @@ func memoryModule() fx.Option {
 	return fx.Module("memory", fx.Provide(newMemory), fx.Invoke((*memoryBudget).keep))
 }
 
-// memoryBudget is what the process may take. A quarter is left to what Go does not
-// manage, such as the caches of the embedded store.
+// memoryBudget is what the process may take.
 type memoryBudget struct {
 	limit int64
 
@@ -46,10 +45,19 @@ func memoryLimit(megabytes int, container int64, log *slog.Logger) int64 {
 	return limit
 }
 
-func (m *memoryBudget) forGo() int64 { return m.limit / 4 * 3 }
+// programBytes is what the program's own code and tables take, as far as they
+// are used; it counts as the process's memory, but Go does not count it.
+const programBytes = 32 << 20
+
+// forWork is what is left beside the program.
+func (m *memoryBudget) forWork() int64 { return max(m.limit-programBytes, m.limit/2) }
+
+// forGo leaves a quarter for what Go does not manage, such as the caches of the
+// embedded store, and for what it takes in a rush before it has collected.
+func (m *memoryBudget) forGo() int64 { return m.forWork() / 4 * 3 }
 
 // forConnections is what clients may hold of it with headers and bodies.
-func (m *memoryBudget) forConnections() int64 { return m.limit / 4 }
+func (m *memoryBudget) forConnections() int64 { return m.forWork() / 4 }
 
 // keep has the garbage collector work harder near the limit, until stop.
 func (m *memoryBudget) keep(lc fx.Lifecycle) {

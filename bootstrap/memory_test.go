@@ -1,7 +1,6 @@
 package bootstrap_test
 
 import (
-	"log/slog"
 	"math"
 	"net/http"
 	"runtime"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 func TestContainerLimit(t *testing.T) {
@@ -63,12 +64,11 @@ func TestContainerLimit(t *testing.T) {
 
 func TestSmallContainerCountsForMore(t *testing.T) {
 	const mb = 1 << 20
-	log := &lines{}
-	logger := slog.New(slog.NewTextHandler(log, nil))
-	if got := bootstrap.MemoryLimitOf(512, 1000*mb, logger); got != 512*mb || log.String() != "" {
+	log := new(logs.Buffer)
+	if got := bootstrap.MemoryLimitOf(512, 1000*mb, log.Logger()); got != 512*mb || log.String() != "" {
 		t.Errorf("limit in a large container is %d, log %q", got, log)
 	}
-	if got := bootstrap.MemoryLimitOf(512, 500*mb, logger); got != 450*mb || !strings.Contains(log.String(), "MEMORY_LIMIT_MB") {
+	if got := bootstrap.MemoryLimitOf(512, 500*mb, log.Logger()); got != 450*mb || !strings.Contains(log.String(), "MEMORY_LIMIT_MB") {
 		t.Errorf("limit in a small container is %d, log %q", got, log)
 	}
 }
@@ -76,7 +76,7 @@ func TestSmallContainerCountsForMore(t *testing.T) {
 // What is in use counts, not what was.
 func TestPressure(t *testing.T) {
 	var held [][]byte
-	m := bootstrap.NewMemoryOf(64 << 20)
+	m := bootstrap.NewMemoryOf(112 << 20)
 	runtime.GC()
 	if m.Pressed() {
 		t.Fatal("pressed with nothing in use")
@@ -95,7 +95,7 @@ func TestServiceKeepsItsMemoryLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	store := memory.NewStore()
 	service := start(t, inMemory(memory.NewQueue(memory.QueueConfig{MaxEvents: 10}), store, store), "MEMORY_LIMIT_MB=200")
-	if got, want := debug.SetMemoryLimit(-1), int64(150<<20); got != want {
+	if got, want := debug.SetMemoryLimit(-1), int64(126<<20); got != want {
 		t.Errorf("Go's limit is %d, want %d", got, want)
 	}
 	if err := service.stop(t); err != nil {
@@ -107,15 +107,14 @@ func TestServiceKeepsItsMemoryLimit(t *testing.T) {
 }
 
 func TestFewFilesMeanFewConnections(t *testing.T) {
-	log := &lines{}
-	logger := slog.New(slog.NewTextHandler(log, nil))
-	if got := bootstrap.ConnectionsFor(4096, 10, 1<<20, logger); got != 4096 || log.String() != "" {
+	log := new(logs.Buffer)
+	if got := bootstrap.ConnectionsFor(4096, 10, 1<<20, log.Logger()); got != 4096 || log.String() != "" {
 		t.Errorf("%d connections, log %q", got, log)
 	}
-	if got := bootstrap.ConnectionsFor(4096, 10, 1024, logger); got != 886 || !strings.Contains(log.String(), "MAX_CONNECTIONS") {
+	if got := bootstrap.ConnectionsFor(4096, 10, 1024, log.Logger()); got != 886 || !strings.Contains(log.String(), "MAX_CONNECTIONS") {
 		t.Errorf("%d connections, log %q", got, log)
 	}
-	if got := bootstrap.ConnectionsFor(4096, 10, 64, logger); got != 1 {
+	if got := bootstrap.ConnectionsFor(4096, 10, 64, log.Logger()); got != 1 {
 		t.Errorf("%d connections, want one at least", got)
 	}
 }
@@ -130,8 +129,8 @@ func TestServiceBoundsConnections(t *testing.T) {
 	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		status, answer := ask(t, http.MethodGet, service.url+"/v1/status", "")
-		if status == http.StatusOK && strings.Contains(string(answer), `"connections":2,`) {
+		status, answer := web.Ask(t, http.MethodGet, service.url+"/v1/status", "")
+		if status == http.StatusOK && strings.Contains(answer, `"connections":2,`) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -1,7 +1,6 @@
 package bootstrap_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,6 +17,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 // loadRole reads the configuration of a role from the environment alone.
@@ -75,10 +76,10 @@ func TestGraphOfEveryRoleIsComplete(t *testing.T) {
 func TestServersThatStayAway(t *testing.T) {
 	for _, role := range []bootstrap.Role{bootstrap.RoleServe, bootstrap.RoleAPI, bootstrap.RoleWorker} {
 		t.Run(string(role), func(t *testing.T) {
-			log := &lines{}
+			log := new(logs.Buffer)
 			begun := time.Now()
 			err := bootstrap.Run(t.Context(), loadRole(t, role, away(t)...), bootstrap.Options{
-				Log: slog.New(slog.NewTextHandler(log, nil)), Wait: 300 * time.Millisecond,
+				Log: log.Logger(), Wait: 300 * time.Millisecond,
 				Ready: func(net.Addr) { t.Error("it is ready without servers") },
 			})
 			if took := time.Since(begun); took < 300*time.Millisecond {
@@ -103,8 +104,8 @@ func checkSentence(t *testing.T, err error, says string) {
 
 func TestCommandsOnServersThatStayAway(t *testing.T) {
 	config := loadRole(t, bootstrap.RoleServe, away(t)...)
-	log := &lines{}
-	options := bootstrap.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Wait: 400 * time.Millisecond}
+	log := new(logs.Buffer)
+	options := bootstrap.Options{Log: log.Logger(), Wait: 400 * time.Millisecond}
 	begun := time.Now()
 	checkSentence(t, bootstrap.WithDeadLetters(t.Context(), config, options, func(*app.DeadLetters) error {
 		t.Error("there is no queue")
@@ -130,8 +131,8 @@ func TestCommandsOnServersThatStayAway(t *testing.T) {
 func TestServerThatNeverAnswers(t *testing.T) {
 	address := nobody(t)
 	config := loadRole(t, bootstrap.RoleServe, "DATABASE_URL=postgres://user:hunter2@"+address+"/stats", "REDIS_HOST=queue")
-	log, ended := &lines{}, make(chan error, 1)
-	options := bootstrap.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Wait: time.Second}
+	log, ended := new(logs.Buffer), make(chan error, 1)
+	options := bootstrap.Options{Log: log.Logger(), Wait: time.Second}
 	go func() {
 		ended <- bootstrap.WithRebuild(t.Context(), config, options, func(*app.Rebuild) error { return nil })
 	}()
@@ -146,10 +147,10 @@ func TestServerThatNeverAnswers(t *testing.T) {
 
 func TestStopWhileServersAreWaitedFor(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
-	log := &lines{}
+	log := new(logs.Buffer)
 	config, ended := loadRole(t, bootstrap.RoleAPI, away(t)...), make(chan error, 1)
 	go func() {
-		ended <- bootstrap.Run(ctx, config, bootstrap.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+		ended <- bootstrap.Run(ctx, config, bootstrap.Options{Log: log.Logger()})
 	}()
 	await(t, func() bool { return strings.Contains(log.String(), "waiting for") })
 	begun := time.Now()
@@ -214,10 +215,10 @@ func TestAPIStoresNothing(t *testing.T) {
 	queue, store := memory.NewQueue(memory.QueueConfig{}), memory.NewStore()
 	address := startRole(t, bootstrap.RoleAPI, inMemory(queue, store, store))
 	url := "http://" + address.String()
-	if status, answer := ask(t, http.MethodPost, url+"/v1/events", twoCalls()); status != http.StatusOK {
+	if status, answer := web.Ask(t, http.MethodPost, url+"/v1/events", twoCalls()); status != http.StatusOK {
 		t.Fatalf("status %d: %s", status, answer)
 	}
-	if status, _ := ask(t, http.MethodGet, url+"/v1/stats/overview", ""); status != http.StatusOK {
+	if status, _ := web.Ask(t, http.MethodGet, url+"/v1/stats/overview", ""); status != http.StatusOK {
 		t.Errorf("statistics answer %d", status)
 	}
 	deliveries, err := queue.Receive(t.Context(), 100, 0)
@@ -251,11 +252,11 @@ func TestWorkerAnswersNobody(t *testing.T) {
 		"/v1/live": http.StatusOK, "/v1/health": http.StatusOK, "/v1/status": http.StatusOK,
 		"/v1/stats/overview": http.StatusNotFound, "/v1/catalogue": http.StatusNotFound, "/v1/events": http.StatusNotFound,
 	} {
-		status, answer := ask(t, http.MethodGet, url+path, "")
+		status, answer := web.Ask(t, http.MethodGet, url+path, "")
 		if status != want {
 			t.Errorf("%s answers %d: %s", path, status, answer)
 		}
-		if path == "/v1/status" && !bytes.Contains(answer, []byte(`"version":"v0.0.1"`)) {
+		if path == "/v1/status" && !strings.Contains(answer, `"version":"v0.0.1"`) {
 			t.Errorf("status is %s", answer)
 		}
 	}

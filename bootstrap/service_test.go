@@ -1,7 +1,6 @@
 package bootstrap_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,26 +35,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // running is a service that was started.
 type running struct {
 	url  string
-	log  *lines
+	log  *logs.Buffer
 	stop func(t *testing.T) error
-}
-
-// lines keeps a log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start runs the service until stop or the end of the test. Unless told
@@ -63,7 +46,7 @@ func start(t *testing.T, storage fx.Option, environ ...string) *running {
 	config := load(t, append([]string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)...)
 	ready, ended := make(chan net.Addr, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	log := &lines{}
+	log := new(logs.Buffer)
 	go func() {
 		ended <- bootstrap.Run(ctx, config, bootstrap.Options{
 			Log:     slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -82,27 +65,6 @@ func start(t *testing.T, storage fx.Option, environ ...string) *running {
 	}
 }
 
-// fresh makes one connection per request, so that none is left over.
-var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: 20 * time.Second}, Timeout: 20 * time.Second}
-
-func ask(t *testing.T, method, url, body string) (int, []byte) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := fresh.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, text
-}
-
 // twoCalls is a batch of this hour.
 func twoCalls() string {
 	event := fmt.Sprintf(`{"version":"1.23.0","tool":"get_forecast","status":"success","timestamp_hour":%q,"analytics_level":"minimal"}`,
@@ -112,7 +74,7 @@ func twoCalls() string {
 
 func (r *running) post(t *testing.T) {
 	t.Helper()
-	if status, answer := ask(t, http.MethodPost, r.url+"/v1/events", twoCalls()); status != http.StatusOK {
+	if status, answer := web.Ask(t, http.MethodPost, r.url+"/v1/events", twoCalls()); status != http.StatusOK {
 		t.Fatalf("status %d: %s", status, answer)
 	}
 }
@@ -128,8 +90,8 @@ func (r *running) awaitCalls(t *testing.T, want int) {
 		}
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		_, answer := ask(t, http.MethodGet, r.url+"/v1/stats/all?period=24h", "")
-		if err := json.Unmarshal(answer, &all); err != nil {
+		_, answer := web.Ask(t, http.MethodGet, r.url+"/v1/stats/all?period=24h", "")
+		if err := json.Unmarshal([]byte(answer), &all); err != nil {
 			t.Fatal(err)
 		}
 		if all.Overview.Summary.TotalCalls == want {
@@ -150,7 +112,7 @@ func TestAnswersAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Origin", "https://a.test")
-		answer, err := fresh.Do(request)
+		answer, err := web.Fresh.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,8 +124,8 @@ func TestAnswersAreKept(t *testing.T) {
 			t.Errorf("Cache-Control = %q", got)
 		}
 	}
-	_, status := ask(t, http.MethodGet, service.url+"/v1/status", "")
-	if !bytes.Contains(status, []byte(`"cache":{"hits":2,"stale":0,"misses":1,`)) {
+	_, status := web.Ask(t, http.MethodGet, service.url+"/v1/status", "")
+	if !strings.Contains(status, `"cache":{"hits":2,"stale":0,"misses":1,`) {
 		t.Errorf("status is %s", status)
 	}
 }
@@ -185,8 +147,8 @@ func TestServiceOnMemory(t *testing.T) {
 	service := start(t, inMemory(memory.NewQueue(memory.QueueConfig{MaxEvents: 10}), store, store))
 	service.post(t)
 	service.awaitCalls(t, 2)
-	_, status := ask(t, http.MethodGet, service.url+"/v1/status", "")
-	if !bytes.Contains(status, []byte(`"store":"memory"`)) || !bytes.Contains(status, []byte(`"version":"v0.0.1"`)) {
+	_, status := web.Ask(t, http.MethodGet, service.url+"/v1/status", "")
+	if !strings.Contains(status, `"store":"memory"`) || !strings.Contains(status, `"version":"v0.0.1"`) {
 		t.Errorf("status is %s", status)
 	}
 	if err := service.stop(t); err != nil {
@@ -200,8 +162,8 @@ func TestServiceOnMemory(t *testing.T) {
 func TestServiceKeepsItsDataOverARestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on", "the", "way")
 	first := start(t, nil, "DATA_DIR="+dir)
-	if status, answer := ask(t, http.MethodGet, first.url+"/v1/health", ""); status != http.StatusOK ||
-		!bytes.Contains(answer, []byte(`"name":"store","status":"healthy"`)) {
+	if status, answer := web.Ask(t, http.MethodGet, first.url+"/v1/health", ""); status != http.StatusOK ||
+		!strings.Contains(answer, `"name":"store","status":"healthy"`) {
 		t.Errorf("health is %d: %s", status, answer)
 	}
 	first.post(t)
@@ -350,7 +312,7 @@ func TestStopFinishesRequests(t *testing.T) {
 		}
 		// The body is sent when the handler asks for it, and so in its hands.
 		request.Header.Set("Expect", "100-continue")
-		answer, err := fresh.Do(request)
+		answer, err := web.Fresh.Do(request)
 		if err != nil {
 			answered <- 0
 			return
@@ -445,10 +407,10 @@ func TestMaintenanceGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, enough := context.WithCancel(t.Context())
 			store := &expiring{rows: test.rows, err: test.err, enough: enough}
-			log := &lines{}
+			log := new(logs.Buffer)
 			retention := domain.DefaultRetention()
 			use := app.NewMaintain(store, retention, memory.NewClock(now))
-			bootstrap.Maintain(ctx, t.Context(), use, slog.New(slog.NewTextHandler(log, nil)), time.Millisecond)
+			bootstrap.Maintain(ctx, t.Context(), use, log.Logger(), time.Millisecond)
 			if store.calls < 3 || store.cutoffs != retention.Cutoffs(now) {
 				t.Errorf("%d calls with %+v", store.calls, store.cutoffs)
 			}
@@ -460,7 +422,7 @@ func TestMaintenanceGoesOn(t *testing.T) {
 }
 
 func TestConnectionProblemsNameNoAddress(t *testing.T) {
-	log := &lines{}
+	log := new(logs.Buffer)
 	server := bootstrap.NewHTTPServer(nil, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	server.ErrorLog.Print("http: TLS handshake error from 203.0.113.77:4711: EOF")
 	if got := log.String(); !strings.Contains(got, "connection problem") || strings.Contains(got, "203.0.113.77") {
@@ -516,7 +478,7 @@ func TestStopBreaksOffRequestsThatDoNotEnd(t *testing.T) {
 	go func() {
 		request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, "http://"+listener.Addr().String(), http.NoBody)
 		if err == nil {
-			_, err = fresh.Do(request) //nolint:bodyclose // there is no answer
+			_, err = web.Fresh.Do(request) //nolint:bodyclose // there is no answer
 		}
 		asked <- err
 	}()

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -58,8 +59,34 @@ type OpenDay struct {
 
 func openDay(t time.Time, d OpenDimension) OpenDay { return OpenDay{Daily.Floor(t), d} }
 
-// Before is the same dimension on the day before.
-func (o OpenDay) Before() OpenDay { return OpenDay{o.Day.Add(-Daily.Length()), o.Dimension} }
+// SeedDays is how many days before a day choose its first values.
+const SeedDays = 7
+
+// Week lists the [SeedDays] days before this one in order.
+func (o OpenDay) Week() []OpenDay {
+	days := make([]OpenDay, SeedDays)
+	for i := range days {
+		days[i] = OpenDay{o.Day.Add(time.Duration(i-SeedDays) * Daily.Length()), o.Dimension}
+	}
+	return days
+}
+
+// IsOver reports whether the day has ended by then. A value that is noted only
+// then is late: events may be dated back, and what the following days reserve
+// must not be had by a week's worth of them sent at once.
+func (o OpenDay) IsOver(by time.Time) bool { return !by.Before(o.Day.Add(Daily.Length())) }
+
+// FirstReceived is when the first of the batches was accepted, and zero when
+// there are none.
+func FirstReceived(batches []Batch) time.Time {
+	var first time.Time
+	for i, b := range batches {
+		if i == 0 || b.ReceivedAt.Before(first) {
+			first = b.ReceivedAt
+		}
+	}
+	return first
+}
 
 func compareOpenDays(a, b OpenDay) int {
 	return cmp.Or(a.Day.Compare(b.Day), cmp.Compare(a.Dimension, b.Dimension))
@@ -132,14 +159,16 @@ type Admission struct {
 
 // Admit decides about values of which nothing is decided, on a day of which
 // that many are known. The most called find a place while there is one. When
-// the day knows none, values that the day before counted come first, the most
-// called of them, but no more than half the limit; that is so whether the
-// events have them or not, and it leaves room for what is new.
-func (c Cardinality) Admit(undecided OpenValues, known int, before []GroupCount) Admission {
+// the day knows none, values of the week before come first, but no more than
+// half the limit: those that had calls on most of its days, then the most
+// called of them. That is so whether the events have them or not, and it leaves
+// room for what is new. Week holds what [OpenDay.Week] noted, and not late,
+// with its calls.
+func (c Cardinality) Admit(undecided OpenValues, known int, week []OpenValues) Admission {
 	limit := c.Limit(undecided.Dimension)
 	a := Admission{OpenDay: undecided.OpenDay}
 	if known == 0 {
-		a.Values = a.Dimension.seeds(before, limit/2)
+		a.Values = seeds(week, limit/2)
 	}
 	seeded := make(map[string]bool, len(a.Values))
 	for _, name := range a.Values {
@@ -157,10 +186,34 @@ func (c Cardinality) Admit(undecided OpenValues, known int, before []GroupCount)
 	return a
 }
 
-func (d OpenDimension) seeds(before []GroupCount, most int) []string {
-	before = slices.DeleteFunc(slices.Clone(before), func(g GroupCount) bool { return !d.takesPlace(g.Value) })
-	slices.SortFunc(before, compareForShow)
-	return OpenValues{Values: before[:min(most, len(before))]}.Names()
+// standing is how much a value was used in a week.
+type standing struct {
+	GroupCount
+
+	days int
+}
+
+func seeds(week []OpenValues, most int) []string {
+	used := make(map[string]*standing)
+	for _, day := range week {
+		for _, v := range day.Values {
+			if v.Calls == 0 {
+				continue // reserved, and not used
+			}
+			s := entry(used, v.Value)
+			s.Value = v.Value
+			s.Calls += v.Calls
+			s.days++
+		}
+	}
+	order := slices.SortedFunc(maps.Values(used), func(a, b *standing) int {
+		return cmp.Or(cmp.Compare(b.days, a.days), compareForShow(a.GroupCount, b.GroupCount))
+	})
+	names := make([]string, min(most, len(order)))
+	for i := range names {
+		names[i] = order[i].Value
+	}
+	return names
 }
 
 // Vocabulary is what a store has decided about the values of open days. A

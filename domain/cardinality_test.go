@@ -28,7 +28,7 @@ func TestAdmit(t *testing.T) {
 		limit     int
 		undecided string // calls and name, as a census has them
 		known     int
-		before    string
+		week      string // days are separated by commas
 		values    string
 		overflows bool
 	}{
@@ -37,18 +37,24 @@ func TestAdmit(t *testing.T) {
 		"no room":                          {4, "9a", 4, "", "", true},
 		"more known than the limit allows": {4, "9a", 7, "", "", true},
 		"a first day":                      {4, "9a", 0, "", "a", false},
-		"half is kept for those of the day before":   {4, "9x 9y 9z", 0, "1c 7a 3b 2d", "a b x y", true},
-		"they may be among the new":                  {4, "9x 8b 7a 6c", 0, "7a 3b", "a b x c", false},
-		"equal ones come by name":                    {6, "1x", 0, "2d 2c 2b 2a", "a b c x", false},
-		"an odd limit leaves the larger half":        {5, "9v 9w 9x 9y", 0, "3a 2b 1c", "a b v w x", true},
-		"a limit of one keeps nothing":               {1, "1x", 0, "9a", "x", false},
-		"other is no value":                          {4, "1x", 0, "9other 2a", "a x", false},
-		"the day before counts on a first call only": {4, "1x", 1, "9a", "x", false},
+		"half is kept for those of the week before":   {4, "9x 9y 9z", 0, "1c 7a 3b 2d", "a b x y", true},
+		"they may be among the new":                   {4, "9x 8b 7a 6c", 0, "7a 3b", "a b x c", false},
+		"who was used on more days comes first":       {4, "9x", 0, "1a, 1a, 9c 1b, 1b 9d, 1b", "b a x", false},
+		"then who had more calls in all":              {4, "9x", 0, "1a 3b, 5c, 2b 1c 4a", "c a x", false},
+		"equal ones come by name":                     {6, "1x", 0, "2d 2c 2b 2a", "a b c x", false},
+		"a reserved one that nobody used is no more":  {4, "1x", 0, "0a 2b, 0a 0b", "b x", false},
+		"an odd limit leaves the larger half":         {5, "9v 9w 9x 9y", 0, "3a 2b 1c", "a b v w x", true},
+		"a limit of one keeps nothing":                {1, "1x", 0, "9a", "x", false},
+		"the week before counts on a first call only": {4, "1x", 1, "9a", "x", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			undecided := domain.OpenValues{OpenDay: openVersions, Values: counts(tt.undecided)}
-			got := domain.Cardinality{Versions: tt.limit}.Admit(undecided, tt.known, counts(tt.before))
+			var week []domain.OpenValues
+			for values := range strings.SplitSeq(tt.week, ",") {
+				week = append(week, domain.OpenValues{Values: counts(values)})
+			}
+			got := domain.Cardinality{Versions: tt.limit}.Admit(undecided, tt.known, week)
 			if got.OpenDay != openVersions || strings.Join(got.Values, " ") != tt.values || got.Overflows != tt.overflows {
 				t.Errorf("got %+v, want %q and overflow %t", got, tt.values, tt.overflows)
 			}
@@ -95,17 +101,47 @@ func TestCensusCountsWhatTakesAPlace(t *testing.T) {
 	}
 }
 
+func TestDaysBeforeADay(t *testing.T) {
+	week := openVersions.Week()
+	if len(week) != domain.SeedDays {
+		t.Fatalf("%d days", len(week))
+	}
+	for i, day := range week {
+		if want := openVersions.Day.AddDate(0, 0, i-7); !day.Day.Equal(want) || day.Dimension != domain.OpenVersion {
+			t.Errorf("day %d is %v, want %v", i, day, want)
+		}
+	}
+	for hours, over := range map[int]bool{-1: false, 0: false, 23: false, 24: true, 240: true} {
+		if got := openVersions.IsOver(openVersions.Day.Add(time.Duration(hours) * time.Hour)); got != over {
+			t.Errorf("over after %d hours is %t", hours, got)
+		}
+	}
+}
+
+func TestFirstReceived(t *testing.T) {
+	at := func(hours int) domain.Batch {
+		return domain.Batch{ReceivedAt: contract.Now.Add(time.Duration(hours) * time.Hour)}
+	}
+	if got := domain.FirstReceived([]domain.Batch{at(2), at(1), at(3)}); !got.Equal(at(1).ReceivedAt) {
+		t.Errorf("first received at %v", got)
+	}
+	if got := domain.FirstReceived(nil); !got.IsZero() {
+		t.Errorf("nothing received at %v", got)
+	}
+}
+
 func TestWhatIsDecidedStaysDecided(t *testing.T) {
+	yesterday := domain.OpenDay{Day: openVersions.Day.AddDate(0, 0, -1), Dimension: domain.OpenVersion}
 	census := []domain.OpenValues{
 		{OpenDay: openVersions, Values: counts("3a 2b 1c")},
-		{OpenDay: openVersions.Before(), Values: counts("1a")},
+		{OpenDay: yesterday, Values: counts("1a")},
 	}
 	v := domain.NewVocabulary()
 	if got := v.Undecided(census); !reflect.DeepEqual(got, census) {
 		t.Errorf("nothing is decided, and undecided is %+v", got)
 	}
 	v.Know(openVersions, "b")
-	v.Know(openVersions.Before(), "a")
+	v.Know(yesterday, "a")
 	if got, want := v.Undecided(census), []domain.OpenValues{{OpenDay: openVersions, Values: counts("3a 1c")}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("undecided is %+v, want %+v", got, want)
 	}

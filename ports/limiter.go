@@ -8,11 +8,14 @@ import (
 // LimitWindow is the time that the limits of [Limits] are for.
 const LimitWindow = time.Minute
 
-// How repeated violation lengthens a wait. A client violates a window when it
-// is refused in it. From the [StrikesToBar]-th violated window on it is barred
-// for [LimitWindow], and twice as long for every further one, up to
-// [LongestBar]. Violations are forgotten when there was none for
-// [LimitForgiveness] after the last wait.
+// How repeated violation lengthens a wait. A client is heedless when it asks
+// before the time that it was told is over; of one that was refused for its
+// events alone, only batches that do not fit are. It violates a window when it
+// is heedless [Limits.Patience] times in it; a window begins with the first
+// time. The [StrikesToBar]-th violated window bars it for [LimitWindow], and
+// every further one twice as long, up to [LongestBar]. Violations are forgotten
+// when the last bar, or without one the last window, has been over for
+// [LimitForgiveness].
 const (
 	StrikesToBar     = 3
 	LongestBar       = 10 * time.Minute
@@ -28,10 +31,17 @@ type Limits struct {
 	Burst int
 }
 
+// leastPatience leaves room for what was under way when a client was refused.
+const leastPatience = 10
+
+// Patience is how often a client may be heedless in a window until it violates
+// it: Burst times, and 10 at least.
+func (l Limits) Patience() int { return max(l.Burst, leastPatience) }
+
 // Allowance is a limiter's verdict on a request.
 type Allowance struct {
 	Granted bool
-	// Barred tells that whatever the client asks is refused until Wait is over.
+	// Barred tells that for the time being whatever the client asks is refused.
 	Barred bool
 	// Wait is when the same request can be granted, if the client asks nothing
 	// else until then; 0 when it is granted.
@@ -54,8 +64,8 @@ type Limiter interface {
 	// nothing was judged.
 	Take(ctx context.Context, client string, events int) (Allowance, error)
 
-	// Barred tells, at no cost, what Take would answer to a client that is
-	// known to be barred; ok is false for every other client. It counts
-	// nothing.
+	// Barred answers at no cost, as Take would a request without events, a
+	// client that is known to be barred, and counts that it asked. ok is false
+	// for every other client, and at times for a barred one: Take has to judge.
 	Barred(client string) (allowance Allowance, ok bool)
 }

@@ -40,7 +40,10 @@ type connection struct {
 	since time.Time
 }
 
-var errNoRoom = errors.New("there is no room for what clients send")
+var (
+	errNoRoom    = errors.New("there is no room for what clients send")
+	errBrokenOff = errors.New("the client broke off, and is owed no answer")
+)
 
 // Read counts header bytes; bodies are counted by who keeps them.
 func (c *connection) Read(p []byte) (int, error) {
@@ -62,13 +65,17 @@ func (c *connection) Read(p []byte) (int, error) {
 func (c *connection) Write(p []byte) (int, error) {
 	c.await(true)
 	defer c.await(false)
-	if status, ok := c.unread(p); ok {
-		if _, err := c.Conn.Write(c.table.refusalOf(status)); err != nil {
-			return 0, err
-		}
-		return len(p), nil
+	status, ok := c.unread(p)
+	switch {
+	case !ok:
+		return c.Conn.Write(p)
+	case status == statusClientGone:
+		return 0, errBrokenOff
 	}
-	return c.Conn.Write(p)
+	if _, err := c.Conn.Write(c.table.refusalOf(status)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // CloseWrite begins the pause that net/http makes before it hangs up on a client
@@ -95,8 +102,10 @@ func (c *connection) await(awaiting bool) {
 	c.awaiting = awaiting
 }
 
-// begin marks that the header is complete, and counts it for what it is.
-func (c *connection) begin(header http.Header) {
+// begin marks that the header is complete, and counts it for what it is. It
+// reports false for a connection that was closed before: who sends the request
+// again must not have it counted twice.
+func (c *connection) begin(header http.Header) bool {
 	bytes := int64(connectionBytes)
 	for name, values := range header {
 		bytes += int64(len(name)) + fieldBytes
@@ -104,10 +113,14 @@ func (c *connection) begin(header http.Header) {
 			bytes += int64(len(value)) + valueBytes
 		}
 	}
+	open := c == nil
 	c.change(func() {
-		c.handling, c.since = true, time.Now()
+		open = true
+		// A pipelined request was there before it was waited for.
+		c.awaiting, c.handling, c.since = false, true, time.Now()
 		c.table.add(c, bytes-c.bytes)
 	})
+	return open
 }
 
 // rest marks that the answer is complete; what comes next begins from nothing.
@@ -151,30 +164,33 @@ func (c *connection) hold(bytes int64) bool {
 	return fits
 }
 
-// unread reports whether p is net/http's answer to something that is no
-// request. One that was never sent to its end is nobody's fault.
+// unread reports whether p is net/http's answer to something that is no request,
+// and the status to answer instead: [statusClientGone] for nothing, when it was
+// never sent to its end.
 func (c *connection) unread(p []byte) (status int, ok bool) {
 	c.table.mu.Lock()
 	defer c.table.mu.Unlock()
 	const code = len("HTTP/1.1 ")
-	if c.handling || c.gone || c.ended || len(p) < code+3 {
+	if c.handling || c.gone || len(p) < code+3 {
 		return 0, false
 	}
 	status, err := strconv.Atoi(string(p[code : code+3]))
 	switch {
 	case err != nil || status < http.StatusBadRequest:
 		return 0, false
+	case c.ended:
+		return statusClientGone, true
 	case c.crowded:
-		c.table.counts.Refused++
+		c.table.countRefused()
 		return http.StatusServiceUnavailable, true
 	default:
-		c.table.counts.Malformed++
+		c.table.countMalformed()
 		return status, true
 	}
 }
 
-// refusalOf makes the answer to something that no handler sees, and logs it as
-// requests are logged.
+// refusalOf makes the answer to something that no handler sees. It is logged as
+// requests are that may come without end.
 func (t *Connections) refusalOf(status int) []byte {
 	body := refusalJSON{Error: codeMalformed, RequestID: rand.Text()}
 	sentence := "this is no HTTP/1.1 request that can be read"
@@ -191,7 +207,7 @@ func (t *Connections) refusalOf(status int) []byte {
 		body.Error, body.RetryAfter, sentence = domain.CodeUnavailable, retrySeconds, busySentence
 	}
 	body.Details = []string{sentence}
-	t.log.Info("request", slog.String("request_id", body.RequestID), slog.String("route", "unread"),
+	t.log.Debug("request", slog.String("request_id", body.RequestID), slog.String("route", "unread"),
 		slog.Int("status", status), slog.String("code", string(body.Error)))
 	return rawRefusal(status, body)
 }

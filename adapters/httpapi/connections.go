@@ -41,11 +41,16 @@ const (
 	gunzipBytes  = 48 << 10
 )
 
+// ordinaryBytes is what an ordinary request takes, of which net/http reads 4 KB at
+// once. For that much a client may push others aside, or many who do nothing
+// could keep out all who do something.
+const ordinaryBytes = headerFactor * 4 << 10
+
 // Connections keeps clients from locking out others. When there is no room for
-// a connection or for what one sends, room is made: of those who keep the
-// server waiting for bytes, the client that takes most loses its oldest
-// connection. So who opens thousands competes with itself, and a client with
-// few keeps them. Nobody is closed under whom the server works.
+// a connection or for what one sends, room is made: of those for whom the server
+// does not work, the client that takes most loses its oldest connection. So who
+// opens thousands competes with itself, and a client with few keeps them: who
+// would take more than what others have is refused in their stead.
 type Connections struct {
 	max      int
 	maxBytes int64
@@ -59,7 +64,8 @@ type Connections struct {
 	bytes  int64
 	groups map[uint64]int64 // bytes by client
 	counts ConnectionCounts
-	told   time.Time
+	// short and malformed tell of room and of what is no request.
+	short, malformed minutely
 }
 
 // ConnectionCounts tells how many connections there are and what befell those
@@ -89,8 +95,9 @@ func NewConnections(log *slog.Logger, config ConnectionsConfig) *Connections {
 func (t *Connections) Serve(server *http.Server, l net.Listener) error {
 	handler := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connectionOf(r.Context()).begin(r.Header)
-		handler.ServeHTTP(w, r)
+		if connectionOf(r.Context()).begin(r.Header) {
+			handler.ServeHTTP(w, r)
+		}
 	})
 	// net/http would answer OPTIONS * past the handler.
 	server.DisableGeneralOptionsHandler = true
@@ -148,9 +155,8 @@ func (t *Connections) admit(c net.Conn) (*connection, bool) {
 	tracked := &connection{Conn: c, table: t, client: t.clientOf(c.RemoteAddr()), awaiting: true, since: time.Now()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.all) >= t.max && !t.makeRoom() || !t.grow(tracked, connectionBytes) {
-		t.counts.Refused++
-		t.tell()
+	if len(t.all) >= t.max && !t.makeRoom(tracked, connectionBytes) || !t.grow(tracked, connectionBytes) {
+		t.countRefused()
 		return nil, false
 	}
 	tracked.place = len(t.all)
@@ -185,7 +191,7 @@ func (t *Connections) add(c *connection, bytes int64) {
 // table is locked.
 func (t *Connections) grow(c *connection, bytes int64) bool {
 	for t.bytes+bytes > t.maxBytes {
-		if !t.makeRoom() {
+		if !t.makeRoom(c, bytes) {
 			return false
 		}
 	}
@@ -211,25 +217,35 @@ func (t *Connections) remove(c *connection) {
 // tenth of them escapes this many glances once in a thousand times.
 const samples = 64
 
-// makeRoom closes a connection, if there is one to close. The table is locked.
-func (t *Connections) makeRoom() bool {
+// makeRoom closes a connection of somebody who takes more than the one that asks
+// for bytes more, if there is one to close. The table is locked.
+func (t *Connections) makeRoom(asking *connection, bytes int64) bool {
+	victim := t.greediest(asking)
+	if victim == nil || victim.client != asking.client &&
+		t.groups[victim.client] < t.groups[asking.client]+bytes-ordinaryBytes {
+		return false
+	}
+	t.remove(victim)
+	t.counts.ClosedEarly++
+	t.tellShort()
+	_ = victim.Conn.Close() // what it waits for ends with an error
+	return true
+}
+
+// greediest looks for the connection to close; nil for none but the one that
+// asks. The table is locked.
+func (t *Connections) greediest(asking *connection) *connection {
 	var victim *connection
 	for i := range min(samples, len(t.all)) {
 		if len(t.all) > samples {
 			i = rand.IntN(len(t.all)) //nolint:gosec // nothing is secret here
 		}
-		if c := t.all[i]; c.awaiting && (victim == nil || t.rather(c, victim)) {
+		c := t.all[i]
+		if c != asking && (c.awaiting || !c.handling) && (victim == nil || t.rather(c, victim)) {
 			victim = c
 		}
 	}
-	if victim == nil {
-		return false
-	}
-	t.remove(victim)
-	t.counts.ClosedEarly++
-	t.tell()
-	_ = victim.Conn.Close() // what it waits for ends with an error
-	return true
+	return victim
 }
 
 // rather reports whether to close a rather than b.
@@ -240,11 +256,42 @@ func (t *Connections) rather(a, b *connection) bool {
 	return a.since.Before(b.since)
 }
 
-// tell logs that room is short, at most once a minute. The table is locked.
-func (t *Connections) tell() {
-	if now := time.Now(); now.Sub(t.told) >= time.Minute {
-		t.told = now
+// countRefused counts who found no room. The table is locked.
+func (t *Connections) countRefused() {
+	t.counts.Refused++
+	t.tellShort()
+}
+
+// tellShort logs that room is short. The table is locked.
+func (t *Connections) tellShort() {
+	if t.short.due() {
 		t.log.Warn("clients hold all connections or all memory that there is for requests",
 			"connections", len(t.all), "closed_early", t.counts.ClosedEarly, "refused", t.counts.Refused)
 	}
+}
+
+// countMalformed counts, and logs, what is no request. The table is locked.
+func (t *Connections) countMalformed() {
+	t.counts.Malformed++
+	if t.malformed.due() {
+		t.log.Info("clients send what is no request", "malformed", t.counts.Malformed)
+	}
+}
+
+// minutely keeps clients from filling the log. It is safe for concurrent use.
+type minutely struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// due is true at most once a minute.
+func (m *minutely) due() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if now.Sub(m.last) < time.Minute {
+		return false
+	}
+	m.last = now
+	return true
 }

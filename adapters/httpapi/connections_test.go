@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,23 +30,46 @@ type bounded struct {
 func newBounded(t *testing.T, handler http.Handler, config httpapi.ConnectionsConfig) *bounded {
 	t.Helper()
 	log := &logBuffer{}
-	b := &bounded{Connections: httpapi.NewConnections(slog.New(slog.NewJSONHandler(log, nil)), config), log: log}
-	b.address = serveBounded(t, handler, b.Connections)
+	b := &bounded{Connections: httpapi.NewConnections(log.debug(), config), log: log}
+	b.address = serveOn(t, handler, b.Connections, listen(t))
 	return b
 }
 
-func serveBounded(t *testing.T, handler http.Handler, connections *httpapi.Connections) (address string) {
+// debug writes all levels.
+func (b *logBuffer) debug() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// linesAt returns the lines of that level.
+func (b *logBuffer) linesAt(t *testing.T, level slog.Level) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for text := range strings.Lines(b.String()) {
+		var line map[string]any
+		decode(t, []byte(text), &line)
+		if line["level"] == level.String() {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func listen(t *testing.T) net.Listener {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serveOn(t, handler, connections, listener)
+	return listener
 }
 
 func serveOn(t *testing.T, handler http.Handler, connections *httpapi.Connections, listener net.Listener) (address string) {
 	t.Helper()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 12 << 10}
+	return serveWith(t, &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 12 << 10}, connections, listener)
+}
+
+func serveWith(t *testing.T, server *http.Server, connections *httpapi.Connections, listener net.Listener) (address string) {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- connections.Serve(server, listener) }()
 	t.Cleanup(func() {
@@ -201,11 +226,7 @@ func TestClientsAreToldApartByNetwork(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			plain, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			listener := disguised{plain, make(chan string, 4)}
+			listener := disguised{listen(t), make(chan string, 4)}
 			connections := httpapi.NewConnections(slog.New(slog.DiscardHandler), httpapi.ConnectionsConfig{Max: 3})
 			address := serveOn(t, answersOK, connections, listener)
 			var opened []net.Conn
@@ -219,6 +240,77 @@ func TestClientsAreToldApartByNetwork(t *testing.T) {
 				t.Error("not the older of the client with two connections was closed")
 			}
 		})
+	}
+}
+
+// idle opens connections from as many addresses, each of which was answered.
+func idle(t *testing.T, b *bounded, clients int) []net.Conn {
+	t.Helper()
+	var opened []net.Conn
+	for i := range clients {
+		c := dial(t, fmt.Sprintf("127.0.1.%d", i+1), b.address)
+		say(t, c, getLine)
+		answerOn(t, c)
+		opened = append(opened, c)
+	}
+	eventually(t, func() bool { return b.Counts().Bytes == int64(clients)*idleBytes })
+	return opened
+}
+
+// Whoever takes more than others takes it from nobody else, but for what one
+// ordinary request needs.
+func TestOneClientPushesNobodyAside(t *testing.T) {
+	const clients, tolerated = 60, 8
+	long := strings.Repeat("X: "+strings.Repeat("x", 400)+"\r\n", 25)
+	for name, test := range map[string]struct {
+		connections int
+		text        string
+	}{
+		"a header":      {1, "GET / HTTP/1.1\r\nHost: x\r\n" + long},
+		"headers":       {20, "GET / HTTP/1.1\r\nHost: x\r\n" + long},
+		"a body":        {1, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 90<<10)},
+		"connections":   {50, ""},
+		"short headers": {50, "GET / HTTP/1.1\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBounded(t, newService(setup{}), httpapi.ConnectionsConfig{MaxBytes: 1 << 20})
+			honest := idle(t, b, clients)
+			for range test.connections {
+				c := dial(t, attacker, b.address)
+				for _, line := range strings.SplitAfter(test.text, "\n") {
+					_, _ = io.WriteString(c, line) // may be closed already
+				}
+			}
+			eventually(t, func() bool { return b.Counts().Refused+b.Counts().ClosedEarly > 0 })
+			var closed atomic.Int32
+			var group sync.WaitGroup
+			for _, c := range honest {
+				group.Go(func() {
+					if isClosed(c, false) {
+						closed.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if got := closed.Load(); got > tolerated {
+				t.Errorf("%d of %d idle connections of others are closed", got, clients)
+			}
+		})
+	}
+}
+
+// Many who do nothing, each from an address of its own, keep out nobody who
+// does something.
+func TestIdleClientsLockNobodyOut(t *testing.T) {
+	s := newService(setup{})
+	b := newBounded(t, s, httpapi.ConnectionsConfig{MaxBytes: 1 << 20})
+	idle(t, b, 63)
+	c := dial(t, neighbour, b.address)
+	body := padded(batch(goodEvent), 20<<10)
+	say(t, c, fmt.Sprintf("POST /v1/events HTTP/1.1\r\nHost: x\r\nX: %s\r\nContent-Length: %d\r\n\r\n%s",
+		strings.Repeat("x", 1000), len(body), body))
+	if answer := answerOn(t, c); answer.StatusCode != http.StatusOK {
+		t.Errorf("status %d %s", answer.StatusCode, answer.Body)
 	}
 }
 
@@ -254,6 +346,85 @@ func TestConnectionsThatAreWorkedForAreKept(t *testing.T) {
 	}
 	if got := b.Counts(); got.Refused != 1 || got.ClosedEarly != 0 {
 		t.Errorf("counts are %+v", got)
+	}
+}
+
+// A second request that came with the first was never waited for.
+func TestPipelinedRequestsThatAreWorkedForAreKept(t *testing.T) {
+	slow, begun, release := working(t)
+	handler := http.NewServeMux()
+	handler.Handle("/", answersOK)
+	handler.Handle("/slow", slow)
+	b := newBounded(t, handler, httpapi.ConnectionsConfig{Max: 1})
+	c := dial(t, attacker, b.address)
+	say(t, c, getLine+"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-begun
+	checkRaw(t, answerOn(t, dial(t, neighbour, b.address)), http.StatusServiceUnavailable, "service_unavailable")
+	release()
+	answers := bufio.NewReader(c)
+	for range 2 {
+		if answer, err := readAnswer(answers); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("answer is %+v, %v", answer, err)
+		}
+	}
+}
+
+// halted stops its first connection between the end of a header and the handler.
+type halted struct {
+	net.Listener
+
+	first           sync.Once
+	reached, resume chan struct{}
+	closed          chan struct{}
+}
+
+func (l *halted) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	l.first.Do(func() { c = &haltedConn{Conn: c, halted: l} })
+	return c, err
+}
+
+type haltedConn struct {
+	net.Conn
+	*halted
+
+	once sync.Once
+}
+
+func (c *haltedConn) Close() error {
+	err := c.Conn.Close()
+	c.closed <- struct{}{}
+	return err
+}
+
+// SetReadDeadline is called without a deadline when the header is complete.
+func (c *haltedConn) SetReadDeadline(deadline time.Time) error {
+	if deadline.IsZero() {
+		c.once.Do(func() { close(c.reached); <-c.resume })
+	}
+	return c.Conn.SetReadDeadline(deadline)
+}
+
+// What was closed before its request was begun is not worked on: the client
+// may well send it again.
+func TestRequestsOfTheClosedAreNotBegun(t *testing.T) {
+	l := &halted{Listener: listen(t), reached: make(chan struct{}), resume: make(chan struct{}), closed: make(chan struct{}, 8)}
+	var served atomic.Int32
+	connections := httpapi.NewConnections(slog.New(slog.DiscardHandler), httpapi.ConnectionsConfig{Max: 1})
+	address := serveOn(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }), connections, l)
+	first := dial(t, attacker, address)
+	say(t, first, getLine)
+	<-l.reached
+	second := dial(t, neighbour, address)
+	say(t, second, getLine)
+	if answer := answerOn(t, second); answer.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", answer.StatusCode)
+	}
+	<-l.closed // to make room
+	close(l.resume)
+	<-l.closed // as the server has finished with it
+	if got := served.Load(); got != 1 {
+		t.Errorf("%d requests were worked on, want 1", got)
 	}
 }
 
@@ -304,11 +475,69 @@ func TestWhatIsNoRequestIsRefusedLikeRequests(t *testing.T) {
 			if got := b.Counts().Malformed; got != 1 {
 				t.Errorf("%d are counted", got)
 			}
-			line := b.log.line(t)
-			if line["msg"] != "request" || line["route"] != "unread" || line["status"] != float64(test.status) || line["code"] != test.code {
-				t.Errorf("logged %v", line)
+			lines, told := b.log.linesAt(t, slog.LevelDebug), b.log.linesAt(t, slog.LevelInfo)
+			if len(lines) != 1 || lines[0]["route"] != "unread" || lines[0]["status"] != float64(test.status) || lines[0]["code"] != test.code {
+				t.Errorf("logged %v", lines)
+			}
+			if len(told) != 1 || told[0]["malformed"] != 1.0 {
+				t.Errorf("told %v", told)
 			}
 		})
+	}
+}
+
+// Who breaks off is owed no answer, and gets no other than ours.
+func TestWhatIsBrokenOffIsNotAnswered(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		// ends says that the client announces that nothing more comes.
+		ends bool
+	}{
+		"silence in the request line": {"GET /v1/l", false},
+		"silence in a header line":    {"GET / HTTP/1.1\r\nHost: x\r\nX-A", false},
+		"silence after a header line": {"GET / HTTP/1.1\r\nHost: x\r\n", false},
+		"end of the request line":     {"GET /v1/l", true},
+		"end of a header line":        {"GET / HTTP/1.1\r\nHost: x\r\nX-A", true},
+		"end after a header line":     {"GET / HTTP/1.1\r\nHost: x\r\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connections := httpapi.NewConnections(slog.New(slog.DiscardHandler), httpapi.ConnectionsConfig{})
+			c := dial(t, attacker, serveWith(t, &http.Server{Handler: answersOK, ReadHeaderTimeout: 100 * time.Millisecond}, connections, listen(t)))
+			say(t, c, test.text)
+			if tcp, ok := c.(*net.TCPConn); test.ends && ok {
+				if err := tcp.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if answer, err := io.ReadAll(c); err != nil || len(answer) > 0 {
+				t.Errorf("answer is %q, %v", answer, err)
+			}
+			eventually(t, func() bool { return connections.Counts() == httpapi.ConnectionCounts{} })
+		})
+	}
+}
+
+// Nobody can fill the log with what counts against no limit.
+func TestRefusalsBeforeRequestsAreToldOnceAMinute(t *testing.T) {
+	handler, begun, release := working(t)
+	defer release()
+	b := newBounded(t, handler, httpapi.ConnectionsConfig{Max: 2})
+	say(t, dial(t, neighbour, b.address), getLine)
+	<-begun
+	for range 10 {
+		c := dial(t, attacker, b.address)
+		say(t, c, "garbage\r\n\r\n")
+		checkRaw(t, answerOn(t, c), http.StatusBadRequest, "malformed_request")
+	}
+	say(t, dial(t, neighbour, b.address), getLine)
+	<-begun
+	for range 10 {
+		checkRaw(t, answerOn(t, dial(t, attacker, b.address)), http.StatusServiceUnavailable, "service_unavailable")
+	}
+	for level, want := range map[slog.Level]int{slog.LevelDebug: 20, slog.LevelInfo: 1, slog.LevelWarn: 1, slog.LevelError: 0} {
+		if got := b.log.linesAt(t, level); len(got) != want {
+			t.Errorf("%d lines at %v, want %d: %v", len(got), level, want, got)
+		}
 	}
 }
 

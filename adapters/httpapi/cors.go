@@ -9,13 +9,15 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // AnyOrigin stands for all origins.
 const AnyOrigin = "*"
 
-// Origins are the web pages, by origin, whose scripts may read the answers.
-// The zero value lets none.
+// Origins are the web pages, by origin, whose scripts may read the answers and
+// post. The zero value lets none but the server's own.
 type Origins struct{ allowed []string }
 
 // ParseOrigins reads a list of origins separated by commas, such as
@@ -73,6 +75,20 @@ func (o Origins) answerFor(origin string) string {
 	default:
 		return ""
 	}
+}
+
+// check refuses what the page of another origin has its visitor's browser send:
+// not all of that is asked for before. Clients that are no browsers name no
+// origin, and are let through.
+func (o Origins) check(r *http.Request) error {
+	if o.answerFor(r.Header.Get("Origin")) != "" {
+		return nil
+	}
+	var own http.CrossOriginProtection
+	if err := own.Check(r); err != nil {
+		return domain.NewError(codeForbidden, err, "pages of this origin may not post here: the operator of this server has not listed it")
+	}
+	return nil
 }
 
 // What a page may send and see beyond what every page may, and how long it may

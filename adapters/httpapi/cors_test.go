@@ -89,8 +89,12 @@ func TestEveryAnswerIsForAllowedOrigins(t *testing.T) {
 				if origin != "" {
 					header = append(header, "Origin", origin)
 				}
+				status := x.status
+				if x.method == http.MethodPost && origin != "" && allowed == "" {
+					status = http.StatusForbidden
+				}
 				answer := s.do(t, x.method, x.path, x.body, header...)
-				checkStatus(t, answer, x.status)
+				checkStatus(t, answer, status)
 				checkExposed(t, answer.Header(), allowed)
 			})
 		}
@@ -148,6 +152,63 @@ func TestPreflightOfOthers(t *testing.T) {
 		for _, name := range []string{"Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"} {
 			checkHeader(t, answer.Header(), name, "")
 		}
+	}
+}
+
+// A browser sends some of what a page posts without asking before. What names
+// neither origin nor site comes from no browser.
+func TestPagesOfOthersPostNothing(t *testing.T) {
+	const server = "http://example.com" // which httptest asks
+	tests := map[string]struct {
+		header  []string
+		allowed bool
+	}{
+		"no browser":                     {nil, true},
+		"fetch of Node":                  {[]string{"Sec-Fetch-Mode", "cors", "Content-Type", "application/json", "User-Agent", "node"}, true},
+		"curl":                           {[]string{"Content-Type", "application/json", "User-Agent", "curl/8.5.0"}, true},
+		"the server's own page":          {[]string{"Origin", server, "Sec-Fetch-Site", "same-origin"}, true},
+		"the same in an old browser":     {[]string{"Origin", server}, true},
+		"behind a proxy that says https": {[]string{"Origin", "https://example.com"}, true},
+		"by the person itself":           {[]string{"Sec-Fetch-Site", "none"}, true},
+		"a listed page":                  {[]string{"Origin", website, "Sec-Fetch-Site", "cross-site"}, true},
+		"another page":                   {[]string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false},
+		"the same in an older browser":   {[]string{"Origin", "https://evil.example"}, false},
+		"that names no type":             {[]string{"Origin", "https://evil.example", "Content-Length", "9"}, false},
+		"that names JSON":                {[]string{"Origin", "https://evil.example", "Content-Type", "application/json"}, false},
+		"that names text":                {[]string{"Origin", "https://evil.example", "Content-Type", "text/plain"}, false},
+		"another page of the site":       {[]string{"Origin", "https://evil.example.com", "Sec-Fetch-Site", "same-site"}, false},
+		"a frame without an origin":      {[]string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
+		"no origin told":                 {[]string{"Sec-Fetch-Site", "cross-site"}, false},
+		"another port":                   {[]string{"Origin", server + ":81"}, false},
+		"the list":                       {[]string{"Origin", website + "," + localhost}, false},
+		"nonsense":                       {[]string{"Origin", "%"}, false},
+	}
+	for name, test := range tests {
+		for _, path := range []string{"/v1/events", "/v1/events/explain"} {
+			t.Run(name+" "+path, func(t *testing.T) {
+				s := newService(setup{config: httpapi.Config{Origins: origins(t, website)}})
+				status, events := http.StatusForbidden, 0
+				if test.allowed {
+					status = http.StatusOK
+				}
+				if test.allowed && path == "/v1/events" {
+					events = 1
+				}
+				answer := s.do(t, http.MethodPost, path, batch(goodEvent), test.header...)
+				checkStatus(t, answer, status)
+				if got := s.queued(t); got != events {
+					t.Errorf("%d events are queued, want %d", got, events)
+				}
+			})
+		}
+	}
+}
+
+func TestAllPagesCanBeLetPost(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{Origins: origins(t, "*")}})
+	for _, origin := range []string{"https://evil.example", "null"} {
+		answer := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		checkStatus(t, answer, http.StatusOK)
 	}
 }
 

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -21,11 +20,14 @@ func newIngestHandler(i *app.Ingest, e *app.Explain, b *bodies) *ingestHandler {
 	return &ingestHandler{ingest: i, explain: e, bodies: b}
 }
 
-const eventsPath = "/v1/events"
+const (
+	eventsPath  = "/v1/events"
+	explainPath = "/v1/events/explain"
+)
 
 func (h *ingestHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
 	r.POST(eventsPath, wrap(h.postEvents))
-	r.POST("/v1/events/explain", wrap(h.postExplain))
+	r.POST(explainPath, wrap(h.postExplain))
 }
 
 type receiptJSON struct {
@@ -68,9 +70,13 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 }
 
 func (h *ingestHandler) postExplain(c *gin.Context) error {
-	return h.bodies.with(c, func(body []byte) error {
+	admission := admissionOf(c)
+	err := h.bodies.with(c, func(body []byte) error {
 		explanations, err := h.explain.Batch(body)
 		if err != nil {
+			return err
+		}
+		if err := admission.admit(c.Request.Context(), len(explanations)); err != nil {
 			return err
 		}
 		answer := explanationsJSON{Events: make([]explanationJSON, len(explanations))}
@@ -80,6 +86,7 @@ func (h *ingestHandler) postExplain(c *gin.Context) error {
 		c.JSON(http.StatusOK, answer)
 		return nil
 	})
+	return admission.settle(c.Request.Context(), err)
 }
 
 type explanationsJSON struct {
@@ -91,7 +98,7 @@ type explanationJSON struct {
 	Accepted bool            `json:"accepted"`
 	Errors   []violationJSON `json:"errors,omitempty"`
 	// What follows is there for accepted events only.
-	Stored       *eventJSON    `json:"stored,omitempty"`
+	Stored       *EventJSON    `json:"stored,omitempty"`
 	RawDeletedAt string        `json:"raw_deleted_at,omitempty"`
 	Aggregates   []countedJSON `json:"aggregates,omitempty"`
 }
@@ -118,7 +125,7 @@ func newExplanationJSON(e *app.Explanation) explanationJSON {
 		body.Errors = append(body.Errors, v)
 	}
 	if e.Event != nil {
-		body.Stored = newEventJSON(e.Event)
+		body.Stored = NewEventJSON(e.Event)
 	}
 	for _, counted := range e.Counted {
 		body.Aggregates = append(body.Aggregates, newCountedJSON(counted))
@@ -141,48 +148,4 @@ func newCountedJSON(counted app.Counted) countedJSON {
 		ErrorType:  counted.ErrorType,
 		DeletedAt:  instant(counted.DeletedAt),
 	}
-}
-
-// eventJSON is an event as it is stored, with the names it was sent under.
-type eventJSON struct {
-	Version        string          `json:"version"`
-	Tool           string          `json:"tool"`
-	Status         domain.Status   `json:"status"`
-	TimestampHour  string          `json:"timestamp_hour"`
-	AnalyticsLevel domain.Level    `json:"analytics_level"`
-	ErrorType      string          `json:"error_type,omitempty"`
-	ResponseTimeMS *int32          `json:"response_time_ms,omitempty"`
-	Service        string          `json:"service,omitempty"`
-	CacheHit       *bool           `json:"cache_hit,omitempty"`
-	RetryCount     *int32          `json:"retry_count,omitempty"`
-	Country        string          `json:"country,omitempty"`
-	Parameters     json.RawMessage `json:"parameters,omitempty"`
-	SessionID      string          `json:"session_id,omitempty"`
-	SequenceNumber *int32          `json:"sequence_number,omitempty"`
-}
-
-func newEventJSON(e *domain.Event) *eventJSON {
-	return &eventJSON{
-		Version:        e.Version,
-		Tool:           e.Tool,
-		Status:         e.Status,
-		TimestampHour:  instant(e.Hour),
-		AnalyticsLevel: e.Level,
-		ErrorType:      e.ErrorType,
-		ResponseTimeMS: present(e.ResponseTimeMS),
-		Service:        e.Service,
-		CacheHit:       present(e.CacheHit),
-		RetryCount:     present(e.RetryCount),
-		Country:        e.Country,
-		Parameters:     json.RawMessage(e.Parameters),
-		SessionID:      e.SessionID,
-		SequenceNumber: present(e.SequenceNumber),
-	}
-}
-
-func present[T any](o domain.Optional[T]) *T {
-	if !o.Valid {
-		return nil
-	}
-	return &o.Value
 }

@@ -24,6 +24,9 @@ type limiting struct {
 // unlimited are the routes that machines ask without end.
 var unlimited = []string{livePath, healthPath}
 
+// bringEvents are the routes to which batches are posted.
+var bringEvents = []string{eventsPath, explainPath}
+
 // middleware has every request judged once: here or, when it brings events,
 // as soon as these are counted. A client that is known to be barred is refused
 // before anything of its request is worked on.
@@ -34,7 +37,7 @@ func (l *limiting) middleware(c *gin.Context) {
 	a := &admission{limit: l.limit, header: c.Writer.Header(), client: l.addresses.client(c.Request)}
 	err := a.refuseBarred()
 	if err == nil {
-		if c.FullPath() == eventsPath && c.Request.Method == http.MethodPost {
+		if c.Request.Method == http.MethodPost && slices.Contains(bringEvents, c.FullPath()) {
 			c.Set(admissionKey{}, a)
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -83,6 +84,25 @@ func TestEventsAreLimited(t *testing.T) {
 	}
 }
 
+// Judging events costs as much when nothing is stored.
+func TestExplainedEventsAreLimited(t *testing.T) {
+	s, clock := limited(ports.Limits{Requests: 60, Burst: 3, Events: 3}, httpapi.Config{})
+	const explain = "/v1/events/explain"
+	answer := s.do(t, http.MethodPost, explain, batch(goodEvent, badEvent))
+	checkStatus(t, answer, http.StatusOK)
+	checkLimit(t, answer, "60", "2", "1")
+	answer = s.do(t, http.MethodPost, explain, "{")
+	checkStatus(t, answer, http.StatusBadRequest)
+	checkLimit(t, answer, "60", "1", "2")
+	for i, path := range []string{explain, "/v1/events"} {
+		answer = s.do(t, http.MethodPost, path, batch(goodEvent, goodEvent))
+		checkStatus(t, answer, http.StatusTooManyRequests)
+		checkHeader(t, answer.Header(), "Retry-After", strconv.Itoa(60-i))
+		clock.Advance(time.Second)
+	}
+	checkStatus(t, s.do(t, http.MethodPost, explain, batch(goodEvent)), http.StatusOK)
+}
+
 // Whatever is wrong with a batch, it counts as a request, once.
 func TestNothingIsForFree(t *testing.T) {
 	for name, request := range map[string]struct {
@@ -96,6 +116,7 @@ func TestNothingIsForFree(t *testing.T) {
 		"too many":     {batch(strings.Split(strings.Repeat(goodEvent+"\n", 101), "\n")[:101]...), nil, http.StatusBadRequest},
 		"bad key":      {batch(goodEvent), []string{"Idempotency-Key", "ä"}, http.StatusBadRequest},
 		"wrong type":   {batch(goodEvent), []string{"Content-Type", "text/plain"}, http.StatusUnsupportedMediaType},
+		"foreign page": {batch(goodEvent), []string{"Origin", "https://evil.example"}, http.StatusForbidden},
 		"no gzip":      {batch(goodEvent), []string{"Content-Encoding", "gzip"}, http.StatusBadRequest},
 		"too long":     {strings.Repeat(" ", 100<<10+1), nil, http.StatusRequestEntityTooLarge},
 		"strict":       {batch(goodEvent, badEvent), []string{"Prefer", "handling=strict"}, http.StatusBadRequest},
@@ -109,6 +130,33 @@ func TestNothingIsForFree(t *testing.T) {
 				checkLimit(t, answer, "60", strconv.Itoa(2-i), strconv.Itoa(i+1))
 			}
 			checkStatus(t, s.do(t, http.MethodPost, "/v1/events", request.body, request.header...), http.StatusTooManyRequests)
+		})
+	}
+}
+
+// An address that is too long counts like any other, and fills no log where
+// nothing is counted.
+func TestLongAddressesAreLimited(t *testing.T) {
+	for _, test := range []struct {
+		method, path string
+		want         int
+	}{
+		{http.MethodGet, "/v1/catalogue", http.StatusTooManyRequests},
+		{http.MethodGet, "/v1/nothing", http.StatusTooManyRequests},
+		{http.MethodPost, "/v1/events", http.StatusTooManyRequests},
+		{http.MethodPost, "/v1/live", http.StatusTooManyRequests},
+		{http.MethodGet, "/v1/live", http.StatusRequestURITooLong},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			s, _ := limited(ports.Limits{Requests: 60, Burst: 3, Events: 1000}, httpapi.Config{})
+			long := test.path + "?" + strings.Repeat("x", 12<<10)
+			for range 3 {
+				checkStatus(t, s.do(t, test.method, long, ""), http.StatusRequestURITooLong)
+			}
+			checkStatus(t, s.do(t, test.method, long, ""), test.want)
+			if lines := s.log.linesAt(t, slog.LevelDebug); len(lines) != 4 {
+				t.Errorf("not all is logged at debug: %s", s.log)
+			}
 		})
 	}
 }

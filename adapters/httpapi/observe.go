@@ -25,7 +25,7 @@ type record struct {
 	err  error
 	// accepted and refused count events; both are 0 where none were sent.
 	accepted, refused int
-	// quiet marks requests that machines repeat all day.
+	// quiet marks requests that are repeated all day, or without limit.
 	quiet bool
 }
 
@@ -98,12 +98,12 @@ func (s *Server) write(c *gin.Context, r *record, took time.Duration) {
 
 func severity(status int, r *record) slog.Level {
 	switch {
-	case status == http.StatusServiceUnavailable:
-		return slog.LevelWarn
-	case status >= http.StatusInternalServerError:
+	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		return slog.LevelError
 	case r.quiet:
 		return slog.LevelDebug
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
 	default:
 		return slog.LevelInfo
 	}

@@ -2,8 +2,12 @@ package httpapi_test
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -88,6 +92,11 @@ func TestHealth(t *testing.T) {
 			if healthy := test.err == nil; healthy != (line["level"] == "DEBUG") || healthy != (line["error"] == nil) {
 				t.Errorf("logged as %v", line)
 			}
+			// Anybody may ask without limit.
+			s.do(t, http.MethodGet, "/v1/health", "")
+			if lines := s.log.linesAt(t, slog.LevelWarn); test.err != nil && len(lines) != 1 {
+				t.Errorf("told %d times", len(lines))
+			}
 		})
 	}
 }
@@ -149,6 +158,27 @@ func TestStatus(t *testing.T) {
 	done := ask()
 	if done.Queue.Events != 0 || done.EventsProcessed != 2 || *done.LastReceived != "2026-11-23T10:30:00Z" {
 		t.Errorf("after the worker: %+v with %q", done, *done.LastReceived)
+	}
+}
+
+// What finds no place among the versions and error types of a day is told.
+func TestStatusTellsWhatCountsAsOther(t *testing.T) {
+	const versions, errorTypes = domain.DefaultMaxVersionsPerDay, domain.DefaultMaxErrorTypesPerDay
+	s := newService(setup{})
+	events := make([]domain.Event, errorTypes+3)
+	for i := range events {
+		events[i] = domain.Event{
+			Version: fmt.Sprintf("1.%d", i%(versions+1)), Tool: "get_alerts", Status: domain.StatusError,
+			ErrorType: fmt.Sprintf("e%d", i), Hour: now.Truncate(time.Hour), Level: domain.LevelMinimal,
+		}
+	}
+	if _, err := s.store.Store(t.Context(), []domain.Batch{{ID: "1", ReceivedAt: now, Events: events}}); err != nil {
+		t.Fatal(err)
+	}
+	// 1.200 is the last of those with two calls.
+	answer := s.do(t, http.MethodGet, "/v1/status", "").Body.String()
+	if !strings.Contains(answer, `"folded":{"versions":2,"error_types":3}`) {
+		t.Errorf("status is %s", answer)
 	}
 }
 

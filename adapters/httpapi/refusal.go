@@ -14,6 +14,7 @@ import (
 
 // Codes for what only HTTP can get wrong.
 const (
+	codeForbidden        domain.Code = "forbidden"
 	codeMethodNotAllowed domain.Code = "method_not_allowed"
 	codeRequestTimeout   domain.Code = "request_timeout"
 	codePayloadTooLarge  domain.Code = "payload_too_large"
@@ -61,6 +62,7 @@ var refusals = map[domain.Code]refusal{
 	domain.CodeQueueFull:   {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
 	domain.CodePoison:      internalRefusal,
 	domain.CodeInternal:    internalRefusal,
+	codeForbidden:          {http.StatusForbidden, codeForbidden, 0},
 	codeMethodNotAllowed:   {http.StatusMethodNotAllowed, codeMethodNotAllowed, 0},
 	codeRequestTimeout:     {http.StatusRequestTimeout, codeRequestTimeout, 0},
 	codePayloadTooLarge:    {http.StatusRequestEntityTooLarge, codePayloadTooLarge, 0},

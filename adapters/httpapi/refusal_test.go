@@ -58,6 +58,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"too-large":   {ask: post(padded("", 200<<10)), status: 413, code: "payload_too_large", level: "INFO"},
 		"unsupported": {ask: unsupported, status: 415, code: "unsupported_media_type", level: "INFO"},
+		"forbidden":   {ask: foreign, status: 403, code: "forbidden", level: "INFO"},
 		"queue-full": {
 			setup: setup{maxQueue: 1}, ask: post(batch(goodEvent, goodEvent)),
 			status: 503, code: "queue_full", level: "WARN", header: map[string]string{"Retry-After": "5"},
@@ -124,6 +125,11 @@ func TestRefusals(t *testing.T) {
 func unsupported(t *testing.T, s *service) *httptest.ResponseRecorder {
 	t.Helper()
 	return s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Content-Type", "text/plain")
+}
+
+func foreign(t *testing.T, s *service) *httptest.ResponseRecorder {
+	t.Helper()
+	return s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Origin", "https://evil.example")
 }
 
 func TestPanicIsAnswered(t *testing.T) {

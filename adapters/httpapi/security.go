@@ -44,7 +44,9 @@ const maxAddress = 12 << 10
 // checkAddress refuses what is too long to be read with care.
 func checkAddress(c *gin.Context) {
 	if len(c.Request.RequestURI) > maxAddress {
-		refuse(c, domain.NewError(codeAddressTooLong, nil, "the path and its query are too long"))
+		err := domain.NewError(codeAddressTooLong, nil, "the path and its query are too long")
+		recordOf(c).quiet = true // some paths are asked for without limit
+		refuse(c, admissionOf(c).settle(c.Request.Context(), err))
 		c.Abort()
 	}
 }

@@ -32,7 +32,8 @@ type Config struct {
 	BodyLimit int64
 	// RequestTimeout bounds the work on one request. Default 10 s.
 	RequestTimeout time.Duration
-	// Origins are the web pages that may read the answers. Default none.
+	// Origins are the web pages that may read the answers and post. Default none
+	// but the server's own.
 	Origins Origins
 	// Bodies bounds how many request bodies are worked on at once. Default 64
 	// places, 1024 in line for 3 s.
@@ -64,14 +65,10 @@ type Server struct {
 
 // New returns a server of the use cases and the catalogue.
 func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Config) *Server {
-	s := newServer(log, config)
+	s := newServer(u.Limit, log, config)
 	s.answers = u.Answers
-	if u.Limit != nil {
-		limiting := &limiting{limit: u.Limit, addresses: addresses{config.TrustedProxies}}
-		s.engine.Use(limiting.middleware)
-	}
 	read := readRoutes{s.engine}
-	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit, s.bodies)).routes(s.engine, s.handle)
+	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit, s.bodies)).routes(s.engine, s.handlePost)
 	newCatalogueHandler(catalogue).routes(read, s.handle)
 	newStatusHandler(u.Status, u.Answers, u.Limit, s.config, s.Load).routes(read, s.handle)
 	newStatsHandler(u).routes(read, s.handle)
@@ -82,16 +79,21 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 // NewStatusOnly returns a server that tells how the process is, at /v1/live,
 // /v1/health and /v1/status, and offers nothing else.
 func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server {
-	s := newServer(log, config)
+	s := newServer(nil, log, config)
 	newStatusHandler(status, nil, nil, s.config, s.Load).routes(readRoutes{s.engine}, s.handle)
 	return s
 }
 
-func newServer(log *slog.Logger, config Config) *Server {
+func newServer(limit *app.Limit, log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
 	s := &Server{engine: newEngine(), log: log, config: config, bodies: newBodyGate(config)}
-	s.engine.Use(s.observe, s.cors, checkAddress)
+	s.engine.Use(s.observe, s.cors)
+	if limit != nil {
+		limiting := &limiting{limit: limit, addresses: addresses{config.TrustedProxies}}
+		s.engine.Use(limiting.middleware)
+	}
+	s.engine.Use(checkAddress)
 	s.engine.NoRoute(s.handle(noRoute))
 	s.engine.NoMethod(s.handle(noMethod))
 	return s
@@ -130,6 +132,16 @@ func (*Server) handle(h handlerFunc) gin.HandlerFunc {
 			refuse(c, err)
 		}
 	}
+}
+
+// handlePost is handle for what other pages must not have their visitors send.
+func (s *Server) handlePost(h handlerFunc) gin.HandlerFunc {
+	return s.handle(func(c *gin.Context) error {
+		if err := s.config.Origins.check(c.Request); err != nil {
+			return admissionOf(c).settle(c.Request.Context(), err)
+		}
+		return h(c)
+	})
 }
 
 // readRoutes lets HEAD ask for whatever GET may; net/http drops the body.

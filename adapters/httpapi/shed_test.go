@@ -74,7 +74,7 @@ func TestStatusTellsTheLoad(t *testing.T) {
 		Connections: connections,
 		Bodies:      app.GateConfig{Pressed: func() bool { return true }},
 	}})
-	address := serveBounded(t, s, connections)
+	address := serveOn(t, s, connections, listen(t))
 	s.do(t, http.MethodPost, "/v1/events", batch(goodEvent))
 	say(t, dial(t, attacker, address), "garbage\r\n\r\n")
 	eventually(t, func() bool { return connections.Counts() == httpapi.ConnectionCounts{Malformed: 1} })

@@ -21,6 +21,8 @@ type statusHandler struct {
 	limit          *app.Limit
 	load           func() Load
 	version, store string
+	// failing tells of bad health, for which anybody may ask without limit.
+	failing minutely
 }
 
 func newStatusHandler(s *app.Status, a *app.Answers, l *app.Limit, config Config, load func() Load) *statusHandler {
@@ -74,7 +76,7 @@ func (h *statusHandler) getHealth(c *gin.Context) error {
 	health := h.status.Health(c.Request.Context())
 	body := healthJSON{Status: healthy, UptimeSeconds: seconds(health.Uptime), Checks: make([]checkJSON, len(health.Checks))}
 	record := recordOf(c)
-	record.quiet = true
+	record.quiet = health.Healthy || !h.failing.due()
 	for i, check := range health.Checks {
 		body.Checks[i] = checkJSON{Name: check.Name, Status: healthy, DurationMS: milliseconds(check.Took)}
 		if check.Err != nil {
@@ -98,6 +100,7 @@ type statusJSON struct {
 	Queue           queueJSON  `json:"queue"`
 	DeadLetters     int        `json:"dead_letters"`
 	EventsProcessed int64      `json:"events_processed"`
+	Folded          foldedJSON `json:"folded"`
 	LastReceived    string     `json:"last_event_received"`
 	Memory          memoryJSON `json:"memory"`
 	// Cache is there where statistics are answered.
@@ -105,6 +108,13 @@ type statusJSON struct {
 	Load  loadJSON      `json:"load"`
 	// RateLimit is nil where nothing is limited.
 	RateLimit *rateLimitJSON `json:"rate_limit,omitempty"`
+}
+
+// foldedJSON counts those of the processed events that stand under "other"
+// because their day has too many values.
+type foldedJSON struct {
+	Versions   int64 `json:"versions"`
+	ErrorTypes int64 `json:"error_types"`
 }
 
 // rateLimitJSON counts requests since the start.
@@ -200,11 +210,15 @@ func (h *statusHandler) getStatus(c *gin.Context) error {
 		},
 		DeadLetters:     pipeline.Queue.DeadLetters,
 		EventsProcessed: pipeline.Activity.Events,
-		LastReceived:    instantOrNone(pipeline.Activity.LastReceived),
-		Memory:          readMemory(),
-		Cache:           h.cacheUse(),
-		Load:            newLoadJSON(h.load()),
-		RateLimit:       newRateLimitJSON(h.limit),
+		Folded: foldedJSON{
+			Versions:   pipeline.Activity.FoldedVersions,
+			ErrorTypes: pipeline.Activity.FoldedErrorTypes,
+		},
+		LastReceived: instantOrNone(pipeline.Activity.LastReceived),
+		Memory:       readMemory(),
+		Cache:        h.cacheUse(),
+		Load:         newLoadJSON(h.load()),
+		RateLimit:    newRateLimitJSON(h.limit),
 	})
 	return nil
 }

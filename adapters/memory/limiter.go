@@ -73,9 +73,6 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 	defer l.mu.Unlock()
 	now := l.clock.Now().UnixMicro()
 	a := l.account(client)
-	if a.barred(now) {
-		return a.refusal(now, l.rules, a.until-now), nil
-	}
 	l.order.MoveToBack(l.accounts[a.client])
 	allowance := a.take(now, events, l.rules)
 	l.forget(now)
@@ -112,7 +109,7 @@ func (l *Limiter) hash(client string) clientHash {
 	return clientHash(mac.Sum(nil))
 }
 
-// Barred looks whether a client is barred, as ports.Limiter promises.
+// Barred refuses a client that is barred, as ports.Limiter promises.
 func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,13 +119,14 @@ func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 		return ports.Allowance{}, false
 	}
 	a := e.Value.(*account)
-	return a.refusal(now, l.rules, a.until-now), true
+	a.disregard(now, l.rules)
+	return a.refusal(now, 0, l.rules), true
 }
 
 // rules are ports.Limits in microseconds.
 type rules struct {
-	requests, events int
-	burst, interval  int64
+	requests, events, patience int
+	burst, interval            int64
 }
 
 const (
@@ -142,18 +140,24 @@ const (
 )
 
 func newRules(l ports.Limits) rules {
-	return rules{requests: l.Requests, events: l.Events, burst: int64(max(l.Burst, 1)), interval: window / int64(max(l.Requests, 1))}
+	return rules{
+		requests: l.Requests, events: l.Events, patience: l.Patience(),
+		burst: int64(max(l.Burst, 1)), interval: window / int64(max(l.Requests, 1)),
+	}
 }
 
 // account is what is remembered of a client. Times are Unix microseconds.
 type account struct {
-	client  clientHash
-	seen    int64   // when it asked last and was not barred
-	granted []grant // in the last window, oldest first
-	whole   int64   // when all of the burst is there again
-	until   int64   // till when it is barred
-	strikes int     // windows violated
-	struck  int64   // when the last of these began
+	client   clientHash
+	seen     int64   // when it was judged last
+	granted  []grant // in the last window, oldest first
+	whole    int64   // when all of the burst is there again
+	until    int64   // till when it is barred
+	told     int64   // till when it was told to wait with its events
+	heedless int     // how often it asked nevertheless, in the window
+	since    int64   // that began then
+	strikes  int     // windows violated
+	struck   int64   // when the last of these was
 }
 
 type grant struct {
@@ -163,20 +167,25 @@ type grant struct {
 
 func (a *account) barred(now int64) bool { return a.seen <= now && now < a.until }
 
-// take judges a request of a client that is not barred.
+// take judges a request.
 func (a *account) take(now int64, events int, r rules) ports.Allowance {
 	a.forget(now)
+	if a.barred(now) {
+		a.disregard(now, r)
+		return a.refusal(now, events, r)
+	}
 	if wait := a.waitForRequests(now, 1, r); wait > 0 {
-		return a.bar(now, wait, r)
+		a.until = now + wait
+		return a.refusal(now, events, r)
 	}
 	a.whole = max(a.whole, now) + r.interval
 	if a.waitForEvents(now, events, r) > 0 {
 		a.add(now, 0)
-		wait := max(a.waitForEvents(now, events, r), a.waitForRequests(now, 1, r))
-		if penalty := a.strike(now); penalty > 0 {
-			return a.bar(now, max(wait, penalty), r)
+		if now < a.told {
+			a.disregard(now, r)
 		}
-		return a.refusal(now, r, wait)
+		a.told = now + a.waitForEvents(now, events, r)
+		return a.refusal(now, events, r)
 	}
 	a.add(now, events)
 	return a.allowance(now, r)
@@ -200,13 +209,16 @@ func (a *account) forget(now int64) {
 }
 
 // forgiven is from when on violations do not matter any more.
-func (a *account) forgiven() int64 { return max(a.struck+window, a.until) + forgiveness }
+func (a *account) forgiven() int64 { return a.struck + max(window, a.penalty()) + forgiveness }
 
 // end is from when on the account is as good as none.
 func (a *account) end() int64 {
 	end := max(a.whole, a.seen+1)
 	if len(a.granted) > 0 {
 		end = max(end, a.granted[len(a.granted)-1].at+window)
+	}
+	if a.heedless > 0 {
+		end = max(end, a.since+window)
 	}
 	if a.strikes > 0 {
 		end = max(end, a.forgiven())
@@ -265,14 +277,23 @@ func (a *account) add(now int64, events int) {
 	g.events += int32(events) //nolint:gosec // at most what the limit is
 }
 
-// strike counts a violated window, once. It returns for how long the client is
-// barred for it.
-func (a *account) strike(now int64) int64 {
-	if a.strikes > 0 && now < a.struck+window {
-		return 0
+// disregard counts that the client asks although it was told to wait. When that
+// violates the window, it is barred for as long as it has earned.
+func (a *account) disregard(now int64, r rules) {
+	if now >= a.since+window {
+		a.since, a.heedless = now, 0
+	}
+	a.heedless++
+	if a.heedless < r.patience || a.struck >= a.since { // once in a window
+		return
 	}
 	a.strikes++
 	a.struck = now
+	a.until = max(a.until, now+a.penalty())
+}
+
+// penalty is for how long the violations so far bar the client.
+func (a *account) penalty() int64 {
 	if a.strikes < ports.StrikesToBar {
 		return 0
 	}
@@ -281,12 +302,6 @@ func (a *account) strike(now int64) int64 {
 		penalty *= 2
 	}
 	return min(penalty, longestBar)
-}
-
-// bar refuses everything for a while, at least for the wait.
-func (a *account) bar(now, wait int64, r rules) ports.Allowance {
-	a.until = now + max(wait, a.strike(now))
-	return a.refusal(now, r, a.until-now)
 }
 
 func (a *account) allowance(now int64, r rules) ports.Allowance {
@@ -298,11 +313,12 @@ func (a *account) allowance(now int64, r rules) ports.Allowance {
 	}
 }
 
-func (a *account) refusal(now int64, r rules, wait int64) ports.Allowance {
-	allowance := a.allowance(now, r)
-	allowance.Granted, allowance.Barred, allowance.Wait = false, a.barred(now), microseconds(wait)
+func (a *account) refusal(now int64, events int, r rules) ports.Allowance {
+	allowance, bar := a.allowance(now, r), a.until-now
+	allowance.Granted, allowance.Barred = false, bar > 0
+	allowance.Wait = microseconds(max(bar, a.waitForRequests(now, 1, r), a.waitForEvents(now, events, r)))
 	if allowance.Barred {
-		allowance.Remaining, allowance.Reset = 0, max(allowance.Reset, microseconds(a.until-now))
+		allowance.Remaining, allowance.Reset = 0, max(allowance.Reset, microseconds(bar))
 	}
 	return allowance
 }

@@ -26,9 +26,9 @@ type Store struct {
 	events   []domain.Event
 	rollups  map[place]*domain.Rollup
 	errors   map[errorPlace]*domain.ErrorSummary
-	// values holds what is told apart on each open day, and folded how many
-	// calls found no place on those that are closed.
-	values map[domain.OpenDay][]string
+	// values holds what is told apart on each open day, and whether it was noted
+	// late; folded how many calls found no place on the days that are closed.
+	values map[domain.OpenDay]map[string]bool
 	folded domain.Folded
 }
 
@@ -54,7 +54,7 @@ func NewBoundedStore(limits domain.Cardinality) *Store {
 		received: make(map[domain.BatchID]time.Time),
 		rollups:  make(map[place]*domain.Rollup),
 		errors:   make(map[errorPlace]*domain.ErrorSummary),
-		values:   make(map[domain.OpenDay][]string),
+		values:   make(map[domain.OpenDay]map[string]bool),
 		folded:   make(domain.Folded),
 	}
 }
@@ -82,7 +82,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 	}
 	maps.Copy(s.received, fresh)
 	s.events = append(s.events, events...)
-	s.count(domain.Finest(events))
+	s.count(domain.Finest(events), domain.FirstReceived(batches))
 	return ports.Stored{Batches: len(fresh), Events: len(events), Repeated: len(batches) - len(fresh)}, nil
 }
 
@@ -218,7 +218,7 @@ func (s *Store) Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, erro
 	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool {
 		return p.start().Before(errorCutoffs[p.resolution])
 	})
-	maps.DeleteFunc(s.values, func(o domain.OpenDay, _ []string) bool { return o.Day.Before(cutoffs.Days()) })
+	maps.DeleteFunc(s.values, func(o domain.OpenDay, _ map[string]bool) bool { return o.Day.Before(cutoffs.Days()) })
 	maps.DeleteFunc(s.folded, func(o domain.OpenDay, _ int64) bool { return o.Day.Before(cutoffs.Days()) })
 	maps.DeleteFunc(s.received, func(_ domain.BatchID, at time.Time) bool { return at.Before(cutoffs.Batches) })
 	return int64(before - s.rows()), nil

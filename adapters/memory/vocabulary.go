@@ -1,17 +1,22 @@
 package memory
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// count decides about the values that are new and adds the rest up.
-func (s *Store) count(finest domain.Aggregates) {
+// count decides about the values that are new, received then, and adds the
+// rest up.
+func (s *Store) count(finest domain.Aggregates, received time.Time) {
 	census := domain.TakeCensus(finest)
 	vocabulary := s.vocabulary()
 	for _, undecided := range vocabulary.Undecided(census) {
 		o := undecided.OpenDay
-		admission := s.limits.Admit(undecided, len(s.values[o]), s.callsOn(o.Before()))
-		s.values[o] = append(s.values[o], admission.Values...)
+		admission := s.limits.Admit(undecided, len(s.values[o]), s.weekBefore(o))
+		s.note(admission, o.IsOver(received))
 		vocabulary.Learn(admission)
 	}
 	finest, folded := vocabulary.Fold(finest)
@@ -19,10 +24,19 @@ func (s *Store) count(finest domain.Aggregates) {
 	s.merge(domain.RollUp(finest))
 }
 
+func (s *Store) note(a domain.Admission, late bool) {
+	if s.values[a.OpenDay] == nil {
+		s.values[a.OpenDay] = make(map[string]bool)
+	}
+	for _, value := range a.Values {
+		s.values[a.OpenDay][value] = late
+	}
+}
+
 func (s *Store) vocabulary() *domain.Vocabulary {
 	v := domain.NewVocabulary()
 	for o, values := range s.values {
-		v.Know(o, values...)
+		v.Know(o, slices.Collect(maps.Keys(values))...)
 	}
 	for o := range s.folded {
 		v.Close(o)
@@ -30,25 +44,32 @@ func (s *Store) vocabulary() *domain.Vocabulary {
 	return v
 }
 
-// callsOn counts the calls of each value on an open day.
-func (s *Store) callsOn(o domain.OpenDay) []domain.GroupCount {
-	var counts []domain.GroupCount
-	if o.Dimension == domain.OpenVersion {
-		for p, rollup := range s.rollups {
-			if p.isOfDay(o, domain.GrainOf(domain.DimensionVersion)) {
-				counts = append(counts, domain.GroupCount{Value: p.group.Version, Calls: rollup.Calls})
+// weekBefore counts the calls of the values that were noted in time.
+func (s *Store) weekBefore(o domain.OpenDay) []domain.OpenValues {
+	var week []domain.OpenValues
+	for _, day := range o.Week() {
+		counts := domain.OpenValues{OpenDay: day}
+		for value, late := range s.values[day] {
+			if !late {
+				counts.Values = append(counts.Values, domain.GroupCount{Value: value, Calls: s.callsOn(day, value)})
 			}
 		}
-		return counts
+		week = append(week, counts)
 	}
-	for p, summary := range s.errors {
-		if p.isOfDay(o, domain.GrainTotal) {
-			counts = append(counts, domain.GroupCount{Value: p.errorType, Calls: summary.Count})
-		}
-	}
-	return counts
+	return week
 }
 
-func (p place) isOfDay(o domain.OpenDay, grain domain.Grain) bool {
-	return p.resolution == domain.Daily && p.group.Grain == grain && p.start().Equal(o.Day)
+func (s *Store) callsOn(o domain.OpenDay, value string) int64 {
+	total := place{resolution: domain.Daily, bucket: o.Day.Unix()}
+	if o.Dimension == domain.OpenErrorType {
+		if summary := s.errors[errorPlace{total, value}]; summary != nil {
+			return summary.Count
+		}
+		return 0
+	}
+	total.group = domain.Group{Grain: domain.GrainOf(domain.DimensionVersion), Version: value}
+	if rollup := s.rollups[total]; rollup != nil {
+		return rollup.Calls
+	}
+	return 0
 }

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -130,9 +130,9 @@ func TestLongJournalIsMergedInPieces(t *testing.T) {
 		mustStore(t, idle, contract.NewBatch(i, stored...))
 		events = append(events, stored...)
 	}
-	log := new(lines)
+	log := new(logs.Buffer)
 	db := open(t, postgres.Config{
-		URL: url, JournalEntries: 100, SlowQuery: time.Nanosecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+		URL: url, JournalEntries: 100, SlowQuery: time.Nanosecond, Log: log.Logger(),
 	})
 	store := postgres.NewStore(db)
 	before := selected(t, store)
@@ -178,10 +178,10 @@ func TestDamageIsToldAndCured(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			log := new(lines)
+			log := new(logs.Buffer)
 			db := open(t, postgres.Config{
 				URL: servers.SharedPostgres(t).NewDatabase(t), JournalEntries: 50, JournalDelay: time.Hour,
-				Log: slog.New(slog.NewTextHandler(log, nil)),
+				Log: log.Logger(),
 			})
 			store := postgres.NewStore(db)
 			events := dated(today, 200)

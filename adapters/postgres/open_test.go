@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -185,9 +185,9 @@ func TestStatsCountConnections(t *testing.T) {
 }
 
 func TestSlowQueriesAreLoggedByName(t *testing.T) {
-	log := new(lines)
+	log := new(logs.Buffer)
 	db := open(t, postgres.Config{
-		URL: servers.SharedPostgres(t).NewDatabase(t), SlowQuery: time.Nanosecond, Log: slog.New(slog.NewTextHandler(log, nil)),
+		URL: servers.SharedPostgres(t).NewDatabase(t), SlowQuery: time.Nanosecond, Log: log.Logger(),
 	})
 	event := contract.Events(1, 1)[0]
 	event.Version, event.SessionID = "9.8.7-canary", "00000000deadbeef"
@@ -203,24 +203,6 @@ func TestSlowQueriesAreLoggedByName(t *testing.T) {
 			t.Errorf("the log tells %q:\n%s", value, text)
 		}
 	}
-}
-
-// lines is a log that may be written and read at once.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func TestCheckWrites(t *testing.T) {

@@ -48,7 +48,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		for _, events := range fresh {
 			stored.Events += len(events)
 		}
-		added, closed, err = s.insertEvents(ctx, tx, fresh)
+		added, closed, err = s.insertEvents(ctx, tx, fresh, domain.FirstReceived(batches))
 		return err
 	})
 	if err != nil {
@@ -95,7 +95,9 @@ func insertBatches(ctx context.Context, tx *transaction, batches []domain.Batch)
 // insertEvents stores raw events and appends to the journal what they add up
 // to, which is computed while the server takes the events. It returns what was
 // appended and the days that were closed.
-func (s *Store) insertEvents(ctx context.Context, tx *transaction, batches [][]domain.Event) (journalSize, []domain.OpenDay, error) {
+func (s *Store) insertEvents(
+	ctx context.Context, tx *transaction, batches [][]domain.Event, received time.Time,
+) (journalSize, []domain.OpenDay, error) {
 	if !slices.ContainsFunc(batches, func(events []domain.Event) bool { return len(events) > 0 }) {
 		return journalSize{}, nil, nil
 	}
@@ -117,7 +119,7 @@ func (s *Store) insertEvents(ctx context.Context, tx *transaction, batches [][]d
 	if journal.err != nil {
 		return journalSize{}, nil, journal.err
 	}
-	folded, err := s.fold(ctx, tx, journal.counted.finest)
+	folded, err := s.fold(ctx, tx, journal.counted.finest, received)
 	if err == nil && len(folded.folded) > 0 {
 		journal.rows, err = journalRows(folded)
 	}

@@ -18,10 +18,10 @@ type counted struct {
 	closed []domain.OpenDay
 }
 
-// fold decides about the values that are new. Nearly always there are none,
-// and then it takes no lock; who has some is alone with their days until the
-// transaction ends.
-func (s *Store) fold(ctx context.Context, tx *transaction, finest domain.Aggregates) (counted, error) {
+// fold decides about the values that are new, received then. Nearly always
+// there are none, and then it takes no lock; who has some is alone with their
+// days until the transaction ends.
+func (s *Store) fold(ctx context.Context, tx *transaction, finest domain.Aggregates, received time.Time) (counted, error) {
 	census := domain.TakeCensus(finest)
 	vocabulary, err := readVocabulary(ctx, tx, census)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Store) fold(ctx context.Context, tx *transaction, finest domain.Aggrega
 			return counted{}, err
 		}
 		for _, values := range vocabulary.Undecided(census) {
-			admission, err := s.admit(ctx, tx, values)
+			admission, err := s.admit(ctx, tx, values, received)
 			if err != nil {
 				return counted{}, err
 			}
@@ -127,25 +127,25 @@ func addDecided(ctx context.Context, tx *transaction, v *domain.Vocabulary, quer
 	return err
 }
 
-// admit decides about values of a day that is locked.
-func (s *Store) admit(ctx context.Context, tx *transaction, undecided domain.OpenValues) (domain.Admission, error) {
+// admit decides about values of a day that is locked, received then.
+func (s *Store) admit(ctx context.Context, tx *transaction, undecided domain.OpenValues, received time.Time) (domain.Admission, error) {
 	o := undecided.OpenDay
 	var known int
 	err := tx.GetContext(ctx, &known, `SELECT count(*) FROM dimension_values WHERE day = $1 AND dimension = $2`, o.Day, string(o.Dimension))
 	if err != nil {
 		return domain.Admission{}, err
 	}
-	var before []domain.GroupCount
+	var week []domain.OpenValues
 	if known == 0 {
-		if before, err = callsOn(ctx, tx, o.Before()); err != nil {
+		if week, err = weekBefore(ctx, tx, o); err != nil {
 			return domain.Admission{}, err
 		}
 	}
-	admission := s.db.config.Limits.Admit(undecided, known, before)
+	admission := s.db.config.Limits.Admit(undecided, known, week)
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO dimension_values (day, dimension, value) SELECT $1, $2, unnest($3::text[])
+		INSERT INTO dimension_values (day, dimension, value, late) SELECT $1, $2, unnest($3::text[]), $4
 		ON CONFLICT DO NOTHING`,
-		o.Day, string(o.Dimension), pq.StringArray(admission.Values))
+		o.Day, string(o.Dimension), pq.StringArray(admission.Values), o.IsOver(received))
 	if err == nil && admission.Overflows {
 		_, err = tx.ExecContext(ctx, `
 			INSERT INTO dimension_overflow (day, dimension, calls) VALUES ($1, $2, 0)
@@ -154,45 +154,60 @@ func (s *Store) admit(ctx context.Context, tx *transaction, undecided domain.Ope
 	return admission, err
 }
 
-// callsOn counts the calls of each value on an open day. A merge meanwhile may
-// have some of them counted twice, which only weighs.
-func callsOn(ctx context.Context, tx *transaction, o domain.OpenDay) ([]domain.GroupCount, error) {
+// weekBefore counts the calls of the values that were noted in time. A merge
+// meanwhile may have some of them counted twice, which only weighs.
+func weekBefore(ctx context.Context, tx *transaction, o domain.OpenDay) ([]domain.OpenValues, error) {
+	days := o.Week()
 	var journal []journalRow
-	err := tx.SelectContext(ctx, &journal, `SELECT id, day, payload FROM aggregation_journal WHERE day = $1`, o.Day)
+	err := tx.SelectContext(ctx, &journal, `
+		SELECT id, day, payload FROM aggregation_journal WHERE day >= $1 AND day < $2`, days[0].Day, o.Day)
 	if err != nil {
 		return nil, err
 	}
-	query := `SELECT version AS value, calls FROM daily_aggregations WHERE grain = 2 AND bucket = $1`
+	merged := `SELECT day, value, coalesce(calls, 0) AS calls FROM dimension_values LEFT JOIN daily_aggregations
+		ON grain = 2 AND bucket = day AND bucket >= $2 AND bucket < $3 AND version = value`
 	if o.Dimension == domain.OpenErrorType {
-		query = `SELECT error_type AS value, count AS calls FROM error_summary WHERE resolution = 'day' AND grain = 0 AND bucket = $1`
+		merged = `SELECT day, value, coalesce(count, 0) AS calls FROM dimension_values LEFT JOIN error_summary
+			ON resolution = 'day' AND grain = 0 AND bucket = day AND bucket >= $2 AND bucket < $3 AND error_type = value`
 	}
-	var counts []domain.GroupCount
-	if err := tx.SelectContext(ctx, &counts, query, o.Day); err != nil {
+	var rows []struct {
+		Day time.Time `db:"day"`
+		domain.GroupCount
+	}
+	err = tx.SelectContext(ctx, &rows, merged+`
+		WHERE dimension = $1 AND day >= $2 AND day < $3 AND NOT late`, string(o.Dimension), days[0].Day, o.Day)
+	if err != nil {
 		return nil, err
 	}
-	calls := make(map[string]int64)
-	for _, c := range counts {
-		calls[c.Value] = c.Calls
+	inJournal := callsInJournal(journal)
+	week := make([]domain.OpenValues, len(days))
+	for _, row := range rows {
+		i := int(row.Day.Sub(days[0].Day) / day)
+		row.Calls += inJournal[days[i]][row.Value]
+		week[i].OpenDay = days[i]
+		week[i].Values = append(week[i].Values, row.GroupCount)
 	}
-	for i := range journal {
-		part, err := journal[i].decode(everything)
+	return week, nil
+}
+
+// callsInJournal counts calls by day and value.
+func callsInJournal(rows []journalRow) map[domain.OpenDay]map[string]int64 {
+	calls := make(map[domain.OpenDay]map[string]int64)
+	for i := range rows {
+		part, err := rows[i].decode(everything)
 		if err != nil {
 			continue // the merge tells of the damage; it is no reason to store nothing today
 		}
 		for _, values := range domain.TakeCensus(part) {
-			if values.Dimension != o.Dimension {
-				continue
+			if calls[values.OpenDay] == nil {
+				calls[values.OpenDay] = make(map[string]int64)
 			}
-			for _, c := range values.Values {
-				calls[c.Value] += c.Calls
+			for _, v := range values.Values {
+				calls[values.OpenDay][v.Value] += v.Calls
 			}
 		}
 	}
-	counts = counts[:0]
-	for value, n := range calls {
-		counts = append(counts, domain.GroupCount{Value: value, Calls: n})
-	}
-	return counts, nil
+	return calls
 }
 
 // addFolded counts folded calls that were in the journal. The day is locked.

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -51,10 +51,10 @@ func checkVersions(t *testing.T, store *postgres.Store, want map[string]int64) {
 // overflowed: what was folded on it stays folded, whoever counts, and another
 // day has the new limit.
 func TestProcessesOfDifferentLimitsAgree(t *testing.T) {
-	log := new(lines)
+	log := new(logs.Buffer)
 	url := servers.SharedPostgres(t).NewDatabase(t)
 	strict := postgres.NewStore(open(t, postgres.Config{
-		URL: url, Limits: domain.Cardinality{Versions: 2}, Log: slog.New(slog.NewTextHandler(log, nil)),
+		URL: url, Limits: domain.Cardinality{Versions: 2}, Log: log.Logger(),
 	}))
 	generous := postgres.NewStore(open(t, postgres.Config{URL: url, Limits: domain.Cardinality{Versions: 9}}))
 
@@ -187,7 +187,7 @@ func TestWhoWaitedSeesWhatWasDecided(t *testing.T) {
 	release := hold(t, db, `
 		SELECT pg_advisory_xact_lock(77328161, (extract(epoch FROM timestamptz '2026-11-23 00:00:00+00') / 86400)::integer);
 		INSERT INTO dimension_values VALUES
-			('2026-11-23 00:00:00+00', 'version', 'a'), ('2026-11-23 00:00:00+00', 'version', 'b')`)
+			('2026-11-23 00:00:00+00', 'version', 'a', false), ('2026-11-23 00:00:00+00', 'version', 'b', false)`)
 	stored := make(chan error, 1)
 	go func() {
 		_, err := store.Store(t.Context(), []domain.Batch{contract.NewBatch(1, versioned("a", "c")...)})

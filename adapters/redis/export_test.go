@@ -30,7 +30,7 @@ func (l *Limiter) With(limits ports.Limits, clock string) *Limiter {
 	source := strings.Replace(takeSource, "redis.call('TIME')", "{0, redis.call('GET', "+strconv.Quote(clock)+")}", 1)
 	return &Limiter{
 		pool: l.pool, limits: limits, most: l.most, keys: l.keys,
-		script: newScript(3, source), barred: make(map[string]bar),
+		script: newScript(3, source), bars: make(map[string]*bar),
 	}
 }
 

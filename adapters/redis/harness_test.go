@@ -1,11 +1,8 @@
 package redis_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -234,26 +231,6 @@ func (r *relay) Cut() {
 		_ = c.Close()
 	}
 }
-
-// logs collects what is logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logs) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Writer(l), nil)) }
 
 // eventually waits until done returns true.
 func eventually(tb testing.TB, what string, done func() bool) {

@@ -40,13 +40,18 @@ type Limiter struct {
 	keys   *keyring
 	script *redigo.Script
 
-	mu     sync.Mutex
-	barred map[string]bar // by account, as far as we were told
+	mu    sync.Mutex
+	bars  map[string]*bar // by account, as far as we were told
+	swept time.Time       // when those that are over were forgotten
 }
 
+// bar is what is known of a client that is or was barred.
 type bar struct {
 	until time.Time
 	reset time.Duration // after until
+	since time.Time     // when the window began in which it asked nevertheless,
+	known int           // so often as the server knows
+	asked int           // and so often beside that
 }
 
 // NewLimiter returns a limiter, which agrees on a key with the other processes
@@ -61,7 +66,7 @@ func NewLimiter(pool *Pool, config LimiterConfig) *Limiter {
 		most:   cmp.Or(config.MaxClients, 50_000),
 		keys:   newKeyring(pool, lifetime),
 		script: takeScript,
-		barred: make(map[string]bar),
+		bars:   make(map[string]*bar),
 	}
 }
 
@@ -85,8 +90,9 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 		return ports.Allowance{}, errNoKey()
 	}
 	k := &l.pool.keys
+	asked, ago := l.handOver(account)
 	answer, err := redigo.Int64s(l.pool.run(ctx, "limit.take", l.script, k.agreed, k.accounts+account, k.clients,
-		id, l.most, l.limits.Requests, l.limits.Burst, l.limits.Events, events))
+		id, l.most, l.limits.Requests, l.limits.Burst, l.limits.Events, l.limits.Patience(), events, asked, ago.Microseconds()))
 	switch {
 	case err != nil:
 		return ports.Allowance{}, err
@@ -96,11 +102,8 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 	case len(answer) != len(verdict{}):
 		return ports.Allowance{}, fmt.Errorf("limit.take: an answer of %d numbers", len(answer))
 	}
-	allowance := verdict(answer).allowance()
-	if allowance.Barred {
-		l.remember(account, allowance)
-	}
-	return allowance, nil
+	l.remember(account, verdict(answer))
+	return verdict(answer).allowance(), nil
 }
 
 func errNoKey() error {
@@ -108,35 +111,56 @@ func errNoKey() error {
 }
 
 // verdict is what the script answers.
-type verdict [5]int64
+type verdict [7]int64
 
 func (v verdict) allowance() ports.Allowance {
-	return ports.Allowance{
-		Granted: v[0] == 1, Barred: v[1] == 1, Wait: time.Duration(v[2]) * time.Microsecond,
-		Remaining: int(v[3]), Reset: time.Duration(v[4]) * time.Microsecond,
-	}
+	return ports.Allowance{Granted: v[0] == 1, Barred: v.bar() > 0, Wait: v.time(2), Remaining: int(v[3]), Reset: v.time(4)}
 }
+
+func (v verdict) bar() time.Duration { return v.time(1) }
+
+func (v verdict) time(i int) time.Duration { return time.Duration(v[i]) * time.Microsecond }
 
 // remember notes that a client is barred. What is forgotten again for want of
 // room the server knows.
-func (l *Limiter) remember(account string, a ports.Allowance) {
+func (l *Limiter) remember(account string, v verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.pool.config.Clock.Now()
-	if len(l.barred) >= l.most {
-		for other, b := range l.barred {
-			if !now.Before(b.until) {
-				delete(l.barred, other)
-			}
+	b := l.bars[account]
+	if b == nil {
+		if v.bar() == 0 {
+			return
 		}
+		l.sweep(now)
+		b = new(bar)
+		l.bars[account] = b
 	}
-	if len(l.barred) >= l.most {
-		clear(l.barred)
+	b.since, b.known, b.asked = now.Add(-v.time(6)), int(v[5]), 0
+	if v.bar() > 0 {
+		b.until, b.reset = now.Add(v.bar()), v.time(4)-v.bar()
 	}
-	l.barred[account] = bar{until: now.Add(a.Wait), reset: a.Reset - a.Wait}
 }
 
-// Barred looks whether a client is barred, as far as this process was told.
+// sweep forgets, once in a window, those bars that have been over for another,
+// and all when there is no room.
+func (l *Limiter) sweep(now time.Time) {
+	if len(l.bars) < l.most && now.Sub(l.swept) < ports.LimitWindow {
+		return
+	}
+	l.swept = now
+	for account, b := range l.bars {
+		if now.Sub(b.until) >= ports.LimitWindow {
+			delete(l.bars, account)
+		}
+	}
+	if len(l.bars) >= l.most {
+		clear(l.bars)
+	}
+}
+
+// Barred refuses a client that is barred, as far as this process was told. It
+// does so without the server until that has to know that the client goes on.
 func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	_, account, ok := l.keys.hash(client)
 	if !ok {
@@ -144,11 +168,40 @@ func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.barred[account]
-	wait := b.until.Sub(l.pool.config.Clock.Now())
-	if wait <= 0 {
-		delete(l.barred, account)
+	now := l.pool.config.Clock.Now()
+	b := l.bars[account]
+	if b == nil || !now.Before(b.until) || b.ask(now, l.limits.Patience()) {
 		return ports.Allowance{}, false
 	}
+	wait := b.until.Sub(now)
 	return ports.Allowance{Barred: true, Wait: wait, Reset: wait + b.reset}, true
+}
+
+// ask counts that the client asks, and tells whether that violates the window.
+func (b *bar) ask(now time.Time, patience int) bool {
+	if now.Sub(b.since) >= ports.LimitWindow {
+		b.since, b.known, b.asked = now, 0, 0
+	}
+	if b.known >= patience { // it is violated
+		return false
+	}
+	b.asked++
+	return b.known+b.asked == patience
+}
+
+// handOver returns how often a client asked since the server was told, and how
+// long ago that began.
+func (l *Limiter) handOver(account string) (asked int, ago time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.bars[account]
+	if b == nil {
+		return 0, 0
+	}
+	asked, ago = b.asked, l.pool.config.Clock.Now().Sub(b.since)
+	b.asked = 0
+	if ago >= ports.LimitWindow {
+		return 0, 0
+	}
+	return asked, ago
 }

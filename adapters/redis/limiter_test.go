@@ -20,6 +20,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -60,7 +61,10 @@ func TestLimiter(t *testing.T) {
 			s.console.do("SET", s.prefix+":clock", s.clock.Now().UnixMicro())
 		}
 		advance(0)
-		return contract.LimiterHarness{Limiter: own.With(limits, s.prefix+":clock"), Advance: advance, Break: s.severed}
+		clock := s.prefix + ":clock"
+		return contract.LimiterHarness{
+			Limiter: own.With(limits, clock), Another: own.With(limits, clock), Advance: advance, Break: s.severed,
+		}
 	})
 }
 
@@ -341,12 +345,12 @@ func TestALimiterWithoutChannels(t *testing.T) {
 	server := servers.Redis(t)
 	console := newConsole(t, server.URL())
 	console.do("ACL", "SETUSER", "api", "on", ">secret", "~*", "+@all", "resetchannels")
-	logs := new(logs)
-	pool := open(t, redis.Config{URL: "redis://api:secret@" + server.Address(), Log: logs.Logger()})
+	log := new(logs.Buffer)
+	pool := open(t, redis.Config{URL: "redis://api:secret@" + server.Address(), Log: log.Logger()})
 	l := redis.NewLimiter(pool, redis.LimiterConfig{Limits: usual})
 	_, err := l.Take(t.Context(), "client", 0)
 	checkCode(t, err, domain.CodeUnavailable)
-	eventually(t, "it is logged", func() bool { return strings.Contains(logs.String(), "rate limits are not shared") })
+	eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "rate limits are not shared") })
 	console.do("ACL", "SETUSER", "api", "allchannels")
 	awaitKey(t, l)
 }
@@ -385,6 +389,99 @@ func TestAccountsExpire(t *testing.T) {
 		if left <= want-10*time.Second || left > want+time.Second {
 			t.Errorf("kept for %v, want %v", left, want)
 		}
+		for range 11 { // violates the minute
+			take(t, l, "client", 0)
+		}
+	}
+}
+
+// onClock is a limiter with a clock of its own.
+func onClock(t *testing.T, s *site, config redis.LimiterConfig) (l *redis.Limiter, advance func(time.Duration)) {
+	t.Helper()
+	clock := s.prefix + ":clock"
+	advance = func(d time.Duration) {
+		s.clock.Advance(d)
+		s.console.do("SET", clock, s.clock.Now().UnixMicro())
+	}
+	advance(0)
+	return openLimiter(t, s.pool, config).With(usual, clock), advance
+}
+
+// A flood costs the server nothing: it is told once in a minute that it goes on.
+func TestAFloodDoesNotReachTheServer(t *testing.T) {
+	s := newSite(t, 0)
+	l, advance := onClock(t, s, redis.LimiterConfig{})
+	for range usual.Burst + 1 {
+		take(t, l, "client", 0)
+	}
+	const barred, until = 180, 300 // after four violated minutes
+	reached := 0
+	for second := range until {
+		for range 100 {
+			if _, known := l.Barred("client"); !known {
+				a := take(t, l, "client", 0)
+				if second > barred {
+					reached++
+					if a.Granted {
+						t.Errorf("granted in second %d", second)
+					}
+				}
+			}
+		}
+		advance(time.Second)
+	}
+	if reached != 1 {
+		t.Errorf("the server was asked %d times in two minutes, want once, for the minute that is violated", reached)
+	}
+}
+
+// What a client asked in a minute that it violated is not held against it in the
+// next one, when the process's clock is behind the server's.
+func TestAMinuteIsViolatedOnceByLateClocks(t *testing.T) {
+	s := newSite(t, 0)
+	l, advance := onClock(t, s, redis.LimiterConfig{})
+	ask := func(n int) (a ports.Allowance) {
+		for range n {
+			var barred bool
+			if a, barred = l.Barred("client"); !barred {
+				a = take(t, l, "client", 0)
+			}
+		}
+		return a
+	}
+	for range 2 {
+		ask(40)
+		advance(time.Minute)
+		s.clock.Advance(-time.Millisecond)
+		ask(1)
+		advance(time.Minute)
+	}
+	if a := ask(20); a.Wait > time.Second {
+		t.Errorf("barred for less than three minutes violated: %+v", a)
+	}
+	if a := ask(1); a.Wait != time.Minute {
+		t.Errorf("the third minute is violated: %+v", a)
+	}
+}
+
+// Judgements of a clock that was set back since do not push out the new ones.
+func TestAClockSetBackWithAllRoomTaken(t *testing.T) {
+	s := newSite(t, 0)
+	l, advance := onClock(t, s, redis.LimiterConfig{MaxClients: 300})
+	for i := range 300 {
+		take(t, l, strconv.Itoa(i), 0)
+	}
+	advance(-time.Hour)
+	for i := range usual.Burst + 1 {
+		if a := take(t, l, "client", 0); a.Granted != (i < usual.Burst) {
+			t.Fatalf("request %d: %+v", i, a)
+		}
+	}
+	if n := s.console.number("ZCARD", s.prefix+":limits"); n != 1 {
+		t.Errorf("%d are remembered", n)
+	}
+	if keys, err := redigo.Strings(s.console.do("KEYS", s.prefix+":limit:*"), nil); err != nil || len(keys) != 2 { // the client, and the id of the key
+		t.Errorf("the keys are %v, %v", keys, err)
 	}
 }
 
@@ -393,7 +490,7 @@ func TestAccountsExpire(t *testing.T) {
 func TestNoAddressAndNoKeyIsWritten(t *testing.T) {
 	server := servers.Redis(t, "appendonly yes", "appendfsync always", "aof-use-rdb-preamble no",
 		"loglevel debug", "slowlog-log-slower-than 0")
-	console, monitor := newConsole(t, server.URL()), new(logs)
+	console, monitor := newConsole(t, server.URL()), new(logs.Buffer)
 	watch(t, server, monitor)
 	prefix := newPrefix()
 	var limiters []*redis.Limiter
@@ -444,7 +541,7 @@ func TestNoAddressAndNoKeyIsWritten(t *testing.T) {
 }
 
 // watch collects all that the server is told.
-func watch(t *testing.T, server *servers.RedisServer, into *logs) {
+func watch(t *testing.T, server *servers.RedisServer, into *logs.Buffer) {
 	t.Helper()
 	console := newConsole(t, server.URL())
 	console.do("MONITOR")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -121,16 +122,16 @@ func TestAServerIsWaitedFor(t *testing.T) {
 	server.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	logs := new(logs)
+	log := new(logs.Buffer)
 	opened := make(chan error)
 	go func() {
-		pool, err := redis.Open(ctx, redis.Config{URL: server.URL(), Log: logs.Logger()})
+		pool, err := redis.Open(ctx, redis.Config{URL: server.URL(), Log: log.Logger()})
 		if err == nil {
 			err = pool.Close()
 		}
 		opened <- err
 	}()
-	eventually(t, "it waits", func() bool { return strings.Contains(logs.String(), "waiting for Redis") })
+	eventually(t, "it waits", func() bool { return strings.Contains(log.String(), "waiting for Redis") })
 	server.Start(t)
 	must(t, <-opened)
 
@@ -181,9 +182,9 @@ func TestWarnings(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			logs := new(logs)
-			open(t, redis.Config{URL: servers.Redis(t, c.directives...).URL(), Log: logs.Logger()})
-			text := logs.String()
+			log := new(logs.Buffer)
+			open(t, redis.Config{URL: servers.Redis(t, c.directives...).URL(), Log: log.Logger()})
+			text := log.String()
 			if got := strings.Count(text, "level=WARN"); got != len(c.want) || !hasAll(text, c.want...) {
 				t.Errorf("logged %d warnings, want %q:\n%s", got, c.want, text)
 			}

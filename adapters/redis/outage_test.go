@@ -10,6 +10,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -72,8 +73,8 @@ func TestAPausedServer(t *testing.T) {
 
 func TestAServerThatIsGone(t *testing.T) {
 	server := servers.Redis(t, "appendonly yes", "appendfsync always")
-	logs := new(logs)
-	pool := open(t, redis.Config{URL: server.URL(), Log: logs.Logger()})
+	log := new(logs.Buffer)
+	pool := open(t, redis.Config{URL: server.URL(), Log: log.Logger()})
 	q := redis.NewQueue(pool, redis.QueueConfig{})
 	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
 	waiting := make(chan error)
@@ -92,7 +93,7 @@ func TestAServerThatIsGone(t *testing.T) {
 	server.Start(t)
 	recovers(t, pool)
 	checkHeld(t, q, 1, 1)
-	if text := logs.String(); strings.Count(text, "Redis is away") != 1 || strings.Count(text, "Redis is back") != 1 {
+	if text := log.String(); strings.Count(text, "Redis is away") != 1 || strings.Count(text, "Redis is back") != 1 {
 		t.Errorf("logged:\n%s", text)
 	}
 }
@@ -365,8 +366,8 @@ func TestAServerWhoseNameMovesOn(t *testing.T) {
 func TestALateFailureIsNoNewOutage(t *testing.T) {
 	server := servers.SharedRedis(t)
 	relay := newRelay(t, server.Address())
-	logs := new(logs)
-	pool := open(t, redis.Config{URL: server.URLAt(relay.Address()), CallTimeout: callTimeout, Log: logs.Logger()})
+	log := new(logs.Buffer)
+	pool := open(t, redis.Config{URL: server.URLAt(relay.Address()), CallTimeout: callTimeout, Log: log.Logger()})
 	q := redis.NewQueue(pool, redis.QueueConfig{Heartbeat: 4 * time.Second})
 	waiting := make(chan error)
 	go func() {
@@ -381,7 +382,7 @@ func TestALateFailureIsNoNewOutage(t *testing.T) {
 	recovers(t, pool)
 	checkCode(t, <-waiting, domain.CodeUnavailable)
 	must(t, pool.Check(t.Context()))
-	if text := logs.String(); strings.Count(text, "Redis is away") != 1 {
+	if text := log.String(); strings.Count(text, "Redis is away") != 1 {
 		t.Errorf("logged:\n%s", text)
 	}
 }

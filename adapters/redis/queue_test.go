@@ -12,6 +12,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -414,9 +415,9 @@ func TestABurialThatFailsMovesNothing(t *testing.T) {
 
 // In a rolling upgrade an old worker meets what a newer version has queued.
 func TestNewerPayloadsWaitForNewerWorkers(t *testing.T) {
-	logs := new(logs)
+	log := new(logs.Buffer)
 	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
-	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix, Log: logs.Logger()}), redis.QueueConfig{Heartbeat: time.Hour})
+	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix, Log: log.Logger()}), redis.QueueConfig{Heartbeat: time.Hour})
 	console := newConsole(t, url)
 	newer := func(id string) {
 		console.do("XADD", prefix, "*", "id", id, "n", "1", "t", "1", "b", "\x02of the future")
@@ -436,8 +437,8 @@ func TestNewerPayloadsWaitForNewerWorkers(t *testing.T) {
 	if err != nil || depth.Batches != 4 || depth.DeadLetters != 0 {
 		t.Errorf("%+v, %v", depth, err)
 	}
-	if n := strings.Count(logs.String(), "a newer version has queued batches"); n != 1 {
-		t.Errorf("said %d times that there are newer batches:\n%s", n, logs)
+	if n := strings.Count(log.String(), "a newer version has queued batches"); n != 1 {
+		t.Errorf("said %d times that there are newer batches:\n%s", n, log)
 	}
 	if n := console.number("LLEN", prefix+":arrivals"); n != 1 {
 		t.Error("newer workers are not woken")

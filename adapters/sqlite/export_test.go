@@ -14,19 +14,10 @@ import (
 // RawEvents lists the raw events.
 func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
 	var rows []struct {
+		eventRow
+
 		Hour           int64           `db:"hour"`
-		Version        string          `db:"version"`
-		Tool           string          `db:"tool"`
-		Status         string          `db:"status"`
-		Level          string          `db:"analytics_level"`
-		ErrorType      sql.NullString  `db:"error_type"`
-		ResponseTimeMS sql.Null[int32] `db:"response_time_ms"`
-		Service        sql.NullString  `db:"service"`
-		CacheHit       sql.Null[bool]  `db:"cache_hit"`
-		RetryCount     sql.Null[int32] `db:"retry_count"`
-		Country        sql.NullString  `db:"country"`
 		Parameters     sql.NullString  `db:"parameters"`
-		SessionID      sql.NullString  `db:"session_id"`
 		SequenceNumber sql.Null[int32] `db:"sequence_number"`
 	}
 	err := s.db.readers.SelectContext(ctx, &rows, `
@@ -34,16 +25,8 @@ func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
 			cache_hit, retry_count, country, parameters, session_id, sequence_number FROM events ORDER BY id`)
 	events := make([]domain.Event, len(rows))
 	for i, r := range rows {
-		events[i] = domain.Event{
-			Version: r.Version, Tool: r.Tool, Status: domain.Status(r.Status),
-			Hour: time.Unix(r.Hour, 0).UTC(), Level: domain.Level(r.Level), ErrorType: r.ErrorType.String,
-			ResponseTimeMS: domain.Optional[int32]{Value: r.ResponseTimeMS.V, Valid: r.ResponseTimeMS.Valid},
-			Service:        r.Service.String,
-			CacheHit:       domain.Optional[bool]{Value: r.CacheHit.V, Valid: r.CacheHit.Valid},
-			RetryCount:     domain.Optional[int32]{Value: r.RetryCount.V, Valid: r.RetryCount.Valid},
-			Country:        r.Country.String, Parameters: r.Parameters.String, SessionID: r.SessionID.String,
-			SequenceNumber: domain.Optional[int32]{Value: r.SequenceNumber.V, Valid: r.SequenceNumber.Valid},
-		}
+		events[i] = r.event(time.Unix(r.Hour, 0).UTC())
+		events[i].Parameters, events[i].SequenceNumber = r.Parameters.String, present(r.SequenceNumber)
 	}
 	return events, err
 }

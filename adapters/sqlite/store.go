@@ -44,7 +44,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		if err := insertEvents(ctx, tx, fresh); err != nil {
 			return err
 		}
-		finest, days, err := s.fold(ctx, tx, domain.Finest(fresh...))
+		finest, days, err := s.fold(ctx, tx, domain.Finest(fresh...), domain.FirstReceived(batches))
 		if err != nil {
 			return err
 		}

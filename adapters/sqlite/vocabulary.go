@@ -10,10 +10,10 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// fold decides about the values that are new, and returns what the events add
-// up to with those folded that have no place, and the days that take no others
-// from now on.
-func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, finest domain.Aggregates) (domain.Aggregates, []domain.OpenDay, error) {
+// fold decides about the values that are new, received then, and returns what
+// the events add up to with those folded that have no place, and the days that
+// take no others from now on.
+func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, finest domain.Aggregates, received time.Time) (domain.Aggregates, []domain.OpenDay, error) {
 	census := domain.TakeCensus(finest)
 	vocabulary := domain.NewVocabulary()
 	for _, o := range census {
@@ -23,7 +23,7 @@ func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, finest domain.Aggregates)
 	}
 	var closed []domain.OpenDay
 	for _, undecided := range vocabulary.Undecided(census) {
-		admission, err := s.admit(ctx, tx, undecided)
+		admission, err := s.admit(ctx, tx, undecided, received)
 		if err != nil {
 			return domain.Aggregates{}, nil, err
 		}
@@ -69,40 +69,51 @@ func readOverflow(ctx context.Context, tx *sqlx.Tx, v *domain.Vocabulary, o doma
 	return err
 }
 
-// admit decides about values. That the day overflows is noted when calls are
-// folded.
-func (s *Store) admit(ctx context.Context, tx *sqlx.Tx, undecided domain.OpenValues) (domain.Admission, error) {
+// admit decides about values that were received then. That the day overflows
+// is noted when calls are folded.
+func (s *Store) admit(ctx context.Context, tx *sqlx.Tx, undecided domain.OpenValues, received time.Time) (domain.Admission, error) {
 	o := undecided.OpenDay
 	var known int
 	err := tx.GetContext(ctx, &known, `SELECT count(*) FROM dimension_values WHERE day = ? AND dimension = ?`, o.Day.Unix(), o.Dimension)
 	if err != nil {
 		return domain.Admission{}, err
 	}
-	var before []domain.GroupCount
+	var week []domain.OpenValues
 	if known == 0 {
-		if before, err = callsOn(ctx, tx, o.Before()); err != nil {
+		if week, err = weekBefore(ctx, tx, o); err != nil {
 			return domain.Admission{}, err
 		}
 	}
-	admission := s.db.config.Limits.Admit(undecided, known, before)
+	admission := s.db.config.Limits.Admit(undecided, known, week)
 	if len(admission.Values) == 0 {
 		return admission, nil
 	}
 	values, _ := json.Marshal(admission.Values) // strings always can be encoded
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO dimension_values SELECT ?, ?, value FROM json_each(?)`, o.Day.Unix(), o.Dimension, string(values))
+		INSERT INTO dimension_values (day, dimension, value, late) SELECT ?, ?, value, ? FROM json_each(?)`,
+		o.Day.Unix(), o.Dimension, o.IsOver(received), string(values))
 	return admission, err
 }
 
-// callsOn counts the calls of each value on an open day.
-func callsOn(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay) ([]domain.GroupCount, error) {
-	query := `SELECT version AS value, calls FROM daily_aggregations WHERE grain = 2 AND bucket = ?`
+// weekBefore counts the calls of the values that were noted in time.
+func weekBefore(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay) ([]domain.OpenValues, error) {
+	counted := `SELECT value, calls FROM dimension_values JOIN daily_aggregations
+		ON grain = 2 AND bucket = day AND tool = '' AND version = value AND country = '' AND service = ''`
 	if o.Dimension == domain.OpenErrorType {
-		query = `SELECT error_type AS value, count AS calls FROM error_summary WHERE resolution = 'day' AND grain = 0 AND bucket = ?`
+		counted = `SELECT value, count AS calls FROM dimension_values JOIN error_summary
+			ON resolution = 'day' AND grain = 0 AND bucket = day AND error_type = value`
 	}
-	var counts []domain.GroupCount
-	err := tx.SelectContext(ctx, &counts, query, o.Day.Unix())
-	return counts, err
+	var week []domain.OpenValues
+	for _, day := range o.Week() {
+		values := domain.OpenValues{OpenDay: day}
+		err := tx.SelectContext(ctx, &values.Values, counted+`
+			WHERE day = ? AND dimension = ? AND NOT late`, day.Day.Unix(), day.Dimension)
+		if err != nil {
+			return nil, err
+		}
+		week = append(week, values)
+	}
+	return week, nil
 }
 
 func addFolded(ctx context.Context, tx *sqlx.Tx, folded domain.Folded) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -109,15 +110,15 @@ func (c letterCommand) show(ctx context.Context) error {
 		return err
 	}
 	l := newLetterJSON(&letter)
-	events := make([]eventJSON, len(letter.Batch.Events))
+	events := make([]*httpapi.EventJSON, len(letter.Batch.Events))
 	for i := range letter.Batch.Events {
-		events[i] = newEventJSON(&letter.Batch.Events[i])
+		events[i] = httpapi.NewEventJSON(&letter.Batch.Events[i])
 	}
 	if c.asJSON {
 		return c.printJSON(struct {
 			letterJSON
 
-			Events []eventJSON `json:"events"`
+			Events []*httpapi.EventJSON `json:"events"`
 		}{l, events})
 	}
 	table := c.table()
@@ -226,50 +227,6 @@ func (l letterJSON) count() string {
 		return "unreadable"
 	}
 	return strconv.Itoa(l.EventCount)
-}
-
-// eventJSON is an event under the names that clients give its fields.
-type eventJSON struct {
-	Version        string          `json:"version"`
-	Tool           string          `json:"tool"`
-	Status         domain.Status   `json:"status"`
-	Hour           string          `json:"timestamp_hour"`
-	Level          domain.Level    `json:"analytics_level"`
-	ErrorType      string          `json:"error_type,omitempty"`
-	ResponseTimeMS *int32          `json:"response_time_ms,omitempty"`
-	Service        string          `json:"service,omitempty"`
-	CacheHit       *bool           `json:"cache_hit,omitempty"`
-	RetryCount     *int32          `json:"retry_count,omitempty"`
-	Country        string          `json:"country,omitempty"`
-	Parameters     json.RawMessage `json:"parameters,omitempty"`
-	SessionID      string          `json:"session_id,omitempty"`
-	SequenceNumber *int32          `json:"sequence_number,omitempty"`
-}
-
-func newEventJSON(e *domain.Event) eventJSON {
-	return eventJSON{
-		Version: e.Version, Tool: e.Tool, Status: e.Status, Hour: e.Hour.Format(time.RFC3339), Level: e.Level, ErrorType: e.ErrorType,
-		ResponseTimeMS: pointer(e.ResponseTimeMS), Service: e.Service, CacheHit: pointer(e.CacheHit),
-		RetryCount: pointer(e.RetryCount), Country: e.Country, Parameters: parameters(e.Parameters),
-		SessionID: e.SessionID, SequenceNumber: pointer(e.SequenceNumber),
-	}
-}
-
-// parameters returns a JSON object as it is. Whatever else a batch that cannot
-// be stored may hold in its place becomes a JSON string.
-func parameters(text string) json.RawMessage {
-	if text == "" || json.Valid([]byte(text)) {
-		return json.RawMessage(text)
-	}
-	quoted, _ := json.Marshal(text) // strings always can be encoded
-	return quoted
-}
-
-func pointer[T any](o domain.Optional[T]) *T {
-	if !o.Valid {
-		return nil
-	}
-	return &o.Value
 }
 
 func (p program) printJSON(value any) error {

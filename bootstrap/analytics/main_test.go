@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -30,8 +30,7 @@ func TestMain(m *testing.M) {
 // process is the command in a process of its own.
 type process struct {
 	command *exec.Cmd
-	mu      sync.Mutex
-	log     strings.Builder
+	log     logs.Buffer
 	ended   chan struct{}
 	err     error
 }
@@ -42,7 +41,7 @@ func startProcess(t *testing.T, environ []string, args ...string) *process {
 	p := &process{command: exec.CommandContext(t.Context(), os.Args[0], args...), ended: make(chan struct{})}
 	p.command.Dir = t.TempDir()
 	p.command.Env = append([]string{asCommand + "=1", "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)
-	p.command.Stderr = p
+	p.command.Stderr = &p.log
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,30 +56,17 @@ func startProcess(t *testing.T, environ []string, args ...string) *process {
 	return p
 }
 
-// Write keeps what the process says.
-func (p *process) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(text)
-}
-
-func (p *process) said() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
 // await waits until the process has said the words.
 func (p *process) await(t *testing.T, words string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(p.said(), words); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(p.log.String(), words); time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-p.ended:
-			t.Fatalf("ended with %v and without %q:\n%s", p.err, words, p.said())
+			t.Fatalf("ended with %v and without %q:\n%s", p.err, words, &p.log)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("does not say %q:\n%s", words, p.said())
+			t.Fatalf("does not say %q:\n%s", words, &p.log)
 		}
 	}
 }
@@ -90,7 +76,7 @@ func (p *process) address(t *testing.T) string {
 	t.Helper()
 	const before = "msg=ready address="
 	p.await(t, before)
-	_, after, _ := strings.Cut(p.said(), before)
+	_, after, _ := strings.Cut(p.log.String(), before)
 	address, _, _ := strings.Cut(after, " ")
 	return address
 }
@@ -109,7 +95,7 @@ func (p *process) wait(t *testing.T) error {
 	case <-p.ended:
 		return p.err
 	case <-time.After(40 * time.Second):
-		t.Fatalf("does not end:\n%s", p.said())
+		t.Fatalf("does not end:\n%s", &p.log)
 		return nil
 	}
 }

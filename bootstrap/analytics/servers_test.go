@@ -23,6 +23,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 var installations atomic.Int64
@@ -39,32 +40,11 @@ func installation(t *testing.T) []string {
 	}
 }
 
-// fresh makes one connection per request.
-var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
-
-func ask(t *testing.T, method, url, body string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := fresh.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
-}
-
 // post sends two calls.
 func post(t *testing.T, address string) {
 	t.Helper()
 	body := batch(event("get_forecast"), event("get_alerts"))
-	if status, answer := ask(t, http.MethodPost, "http://"+address+"/v1/events", body); status != http.StatusOK {
+	if status, answer := web.Ask(t, http.MethodPost, "http://"+address+"/v1/events", body); status != http.StatusOK {
 		t.Fatalf("status %d: %s", status, answer)
 	}
 }
@@ -78,7 +58,7 @@ func calls(t *testing.T, address string) int {
 			}
 		}
 	}
-	status, answer := ask(t, http.MethodGet, "http://"+address+"/v1/stats/all?period=24h", "")
+	status, answer := web.Ask(t, http.MethodGet, "http://"+address+"/v1/stats/all?period=24h", "")
 	if err := json.Unmarshal([]byte(answer), &all); err != nil || status != http.StatusOK {
 		t.Fatalf("status %d: %s", status, answer)
 	}
@@ -99,7 +79,7 @@ func end(t *testing.T, p *process, signal os.Signal) {
 	t.Helper()
 	p.signal(t, signal)
 	if err := p.wait(t); err != nil {
-		t.Errorf("ended with %v:\n%s", err, p.said())
+		t.Errorf("ended with %v:\n%s", err, &p.log)
 	}
 }
 
@@ -135,14 +115,14 @@ func TestRolesShareTheWork(t *testing.T) {
 
 func checkWorkerHealth(t *testing.T, address string) {
 	t.Helper()
-	status, answer := ask(t, http.MethodGet, "http://"+address+"/v1/health", "")
+	status, answer := web.Ask(t, http.MethodGet, "http://"+address+"/v1/health", "")
 	if status != http.StatusOK || !strings.Contains(answer, `"name":"store"`) || !strings.Contains(answer, `"name":"queue"`) {
 		t.Errorf("health is %d: %s", status, answer)
 	}
-	if status, answer := ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); status != http.StatusOK || !strings.Contains(answer, `"store":"postgresql"`) {
+	if status, answer := web.Ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); status != http.StatusOK || !strings.Contains(answer, `"store":"postgresql"`) {
 		t.Errorf("status is %d: %s", status, answer)
 	}
-	if status, _ := ask(t, http.MethodPost, "http://"+address+"/v1/events", batch(event("get_forecast"))); status != http.StatusNotFound {
+	if status, _ := web.Ask(t, http.MethodPost, "http://"+address+"/v1/events", batch(event("get_forecast"))); status != http.StatusNotFound {
 		t.Errorf("a worker answers a batch with %d", status)
 	}
 }
@@ -186,7 +166,7 @@ func TestServeOnServers(t *testing.T) {
 		address, stop := inProcess(t, environ, "serve")
 		post(t, address)
 		awaitCalls(t, address, 2*(restarts+1))
-		if _, answer := ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); !strings.Contains(answer, `"store":"postgresql"`) {
+		if _, answer := web.Ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); !strings.Contains(answer, `"store":"postgresql"`) {
 			t.Errorf("status is %s", answer)
 		}
 		stop()
@@ -220,8 +200,8 @@ func TestServersThatComeLater(t *testing.T) {
 			p := startProcess(t, environ, role)
 			p.await(t, "waiting for PostgreSQL")
 			end(t, p, syscall.SIGTERM)
-			if strings.Contains(p.said(), "private") || strings.Contains(p.said(), "analytics: ") {
-				t.Errorf("%s said\n%s", role, p.said())
+			if log := p.log.String(); strings.Contains(log, "private") || strings.Contains(log, "analytics: ") {
+				t.Errorf("%s said\n%s", role, log)
 			}
 		}
 		postgres.Start(t)
@@ -399,7 +379,7 @@ func TestDeadLettersInRedis(t *testing.T) {
 	if got = try(t, "", environ, "deadletters", "replay", "--all"); got.code != 0 || got.stdout != string(first.ID)+": replayed\n" {
 		t.Errorf("replay: %+v", got)
 	}
-	if status, answer := ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); status != http.StatusOK ||
+	if status, answer := web.Ask(t, http.MethodGet, "http://"+address+"/v1/status", ""); status != http.StatusOK ||
 		!strings.Contains(answer, `"dead_letters":0`) || !strings.Contains(answer, `"queue":{"batches":1,"events":2`) {
 		t.Errorf("status is %d: %s", status, answer)
 	}
@@ -444,7 +424,7 @@ func TestAPIsShareAnswers(t *testing.T) {
 	for range 2 {
 		address := startProcess(t, environ, "api").address(t)
 		for _, path := range []string{"/v1/stats/all", "/v1/status"} {
-			status, answer := ask(t, http.MethodGet, "http://"+address+path, "")
+			status, answer := web.Ask(t, http.MethodGet, "http://"+address+path, "")
 			if status != http.StatusOK {
 				t.Fatalf("GET %s: %d %s", path, status, answer)
 			}

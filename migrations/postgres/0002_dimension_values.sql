@@ -3,11 +3,13 @@
 
 -- +goose Up
 
--- The values that are told apart on a day.
+-- The values that are told apart on a day. Late ones were noted when it was
+-- over, and are not reserved on the days that follow.
 CREATE TABLE dimension_values (
     day       timestamptz NOT NULL,
     dimension text        NOT NULL COLLATE "C" CHECK (dimension IN ('version', 'error_type')),
     value     text        NOT NULL COLLATE "C",
+    late      boolean     NOT NULL,
     PRIMARY KEY (day, dimension, value)
 );
 
@@ -27,11 +29,11 @@ ALTER TABLE aggregation_journal
 
 -- What the last days have is told apart already.
 INSERT INTO dimension_values
-SELECT bucket, 'version', version FROM daily_aggregations
+SELECT bucket, 'version', version, false FROM daily_aggregations
 WHERE grain = 2 AND bucket >= now() - interval '3 days' AND version <> 'other';
 
 INSERT INTO dimension_values
-SELECT bucket, 'error_type', error_type FROM error_summary
+SELECT bucket, 'error_type', error_type, false FROM error_summary
 WHERE resolution = 'day' AND grain = 0 AND bucket >= now() - interval '3 days' AND error_type NOT IN ('other', 'unspecified');
 
 -- +goose Down

@@ -2,7 +2,6 @@ package browser_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/test/browser"
 	"github.com/weather-mcp/weather-mcp-analytics/test/service"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 // backgrounds are what Swagger UI has for each scheme.
@@ -61,11 +61,11 @@ func count(t *testing.T, root string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"events":[{"version":"1.23.0","tool":"get_forecast","status":"success","timestamp_hour":%q,"analytics_level":"minimal"}]}`,
 		time.Now().UTC().Truncate(time.Hour).Format(time.RFC3339))
-	if answer := ask(t, http.MethodPost, root+"/v1/events", body); !strings.Contains(answer, `"count":1`) {
+	if _, answer := web.Ask(t, http.MethodPost, root+"/v1/events", body); !strings.Contains(answer, `"count":1`) {
 		t.Fatalf("the event is answered %s", answer)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		answer := ask(t, http.MethodGet, root+"/v1/stats/overview", "")
+		_, answer := web.Ask(t, http.MethodGet, root+"/v1/stats/overview", "")
 		if strings.Contains(answer, `"total_calls":1,`) {
 			return
 		}
@@ -73,22 +73,4 @@ func count(t *testing.T, root string) {
 			t.Fatalf("the event does not count: %s", answer)
 		}
 	}
-}
-
-func ask(t *testing.T, method, address, body string) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

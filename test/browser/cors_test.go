@@ -20,6 +20,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/browser"
 	"github.com/weather-mcp/weather-mcp-analytics/test/service"
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 // answer is what a page's script can see of an answer.
@@ -185,6 +186,27 @@ func TestAnswersAreReadByAllowedPagesOnly(t *testing.T) {
 	waitForEvents(t, v.root, 2)
 }
 
+// A browser sends a body without a type, and a beacon, without asking before.
+func TestPagesOfOthersCannotReport(t *testing.T) {
+	v := visit(t)
+	events := v.root + "/v1/events"
+	send := func(page *browser.Page, tools ...string) {
+		t.Helper()
+		body := posting(nil, tools...)["body"]
+		got := browser.Evaluate[string](page, fmt.Sprintf(`fetch(%q, { method: "POST", mode: "no-cors", body: new Blob([%q]) }).then((a) => a.type)`, events, body))
+		if got != "opaque" {
+			t.Errorf("the page sees an answer of the type %q", got)
+		}
+		if !browser.Evaluate[bool](page, fmt.Sprintf(`navigator.sendBeacon(%q, new Blob([%q]))`, events, body)) {
+			t.Error("the browser takes no beacon")
+		}
+	}
+	send(v.another, "get_forecast")
+	// No event of the other page would make it eight.
+	send(v.allowed, "get_forecast", "get_alerts", "get_forecast", "get_alerts")
+	waitForEvents(t, v.root, 8)
+}
+
 // waitForEvents waits until the service has stored so many, and no more.
 func waitForEvents(t *testing.T, root string, want int) {
 	t.Helper()
@@ -192,7 +214,7 @@ func waitForEvents(t *testing.T, root string, want int) {
 		var status struct {
 			Processed int `json:"events_processed"`
 		}
-		text := ask(t, "GET", root+"/v1/status", "")
+		_, text := web.Ask(t, "GET", root+"/v1/status", "")
 		if err := json.Unmarshal([]byte(text), &status); err != nil {
 			t.Fatalf("%v in %s", err, text)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/test/web"
 )
 
 // call is an event as a client sends it.
@@ -89,7 +91,7 @@ func post(t *testing.T, root string, calls []call) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if answer := ask(t, http.MethodPost, root+"/v1/events", string(body)); !strings.Contains(answer, fmt.Sprintf(`"count":%d,`, len(batch))) {
+		if _, answer := web.Ask(t, http.MethodPost, root+"/v1/events", string(body)); !strings.Contains(answer, fmt.Sprintf(`"count":%d,`, len(batch))) {
 			t.Fatalf("the events are answered %s", answer)
 		}
 	}

@@ -22,15 +22,17 @@ type OpenBoundedStore func(t *testing.T, limits domain.Cardinality) StoreHarness
 // limits allow, as ports.EventStore promises, and that nothing else changes.
 func Cardinality(t *testing.T, open OpenBoundedStore) {
 	for name, test := range map[string]func(*testing.T, OpenBoundedStore){
-		"values beyond the limit count as other":           testOverflow,
-		"the most called of a call find a place":           testMostCalledFirst,
-		"every day has a limit of its own":                 testDaysApart,
-		"yesterday's most called are known from the start": testSeeds,
-		"a batch given again changes no count":             testFoldedOnce,
-		"a rebuild folds the same":                         testRebuildFolds,
-		"what is decided stays decided":                    testReopenFolds,
-		"decisions expire with their day":                  testExpireValues,
-		"concurrent workers keep to the limit":             testBoundedWriters,
+		"values beyond the limit count as other":          testOverflow,
+		"the most called of a call find a place":          testMostCalledFirst,
+		"every day has a limit of its own":                testDaysApart,
+		"what the last week used is known from the start": testSeeds,
+		"error types of the last week are known, too":     testSeededErrorTypes,
+		"what is dated back is not reserved":              testLateValues,
+		"a batch given again changes no count":            testFoldedOnce,
+		"a rebuild folds the same":                        testRebuildFolds,
+		"what is decided stays decided":                   testReopenFolds,
+		"decisions expire with their day":                 testExpireValues,
+		"concurrent workers keep to the limit":            testBoundedWriters,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -171,21 +173,92 @@ func testDaysApart(t *testing.T, open OpenBoundedStore) {
 	checkCounts(t, h, events, counted)
 }
 
+// inTime returns a batch that was received in the hour of its first event.
+func inTime(number int, events ...domain.Event) domain.Batch {
+	b := NewBatch(number, events...)
+	b.ReceivedAt = events[0].Hour
+	return b
+}
+
+// daysAgo is the noon of a day before that of [Now].
+func daysAgo(n int) time.Time { return noon.Add(-time.Duration(n) * 24 * time.Hour) }
+
+// foldEach folds the events of each day but for its places.
+func foldEach(events []domain.Event, shown map[int][]string) []domain.Event {
+	for ago, versions := range shown {
+		events = places{versions: versions}.on(domain.Daily.Floor(daysAgo(ago)), events)
+	}
+	return events
+}
+
+// testSeeds fills the days before in every way, and the day itself with values
+// that are called more than any other.
 func testSeeds(t *testing.T, open OpenBoundedStore) {
 	h := open(t, few)
-	before := noon.Add(-24 * time.Hour)
-	yesterday := slices.Concat(calls(before, 2, "d"), calls(before, 5, "a"), calls(before, 4, "b"), calls(before, 3, "c"),
-		calls(before, 9, "late"), calls(before, 9, domain.OtherName))
-	store(t, h.Store, NewBatch(1, yesterday[:14]...))
-	store(t, h.Store, NewBatch(2, yesterday[14:]...))
-	flood := calls(noon, 7, invented("x", 9)...)
-	store(t, h.Store, NewBatch(3, flood...))
-	later := calls(noon, 1, "a", "b", "c", "d", "x-0")
-	store(t, h.Store, NewBatch(4, later...))
+	parts := [][]domain.Event{
+		calls(daysAgo(8), 1, "old"),
+		slices.Concat(calls(daysAgo(3), 2, "a", "d"), calls(daysAgo(3), 1, "b")),
+		slices.Concat(calls(daysAgo(2), 1, "a", "b"), calls(daysAgo(2), 5, "c")),
+		slices.Concat(calls(daysAgo(1), 1, "d"), calls(daysAgo(1), 9, "e"), calls(daysAgo(1), 9, domain.OtherName)),
+		calls(daysAgo(1), 9, "found no place"),
+		calls(noon, 7, invented("x", 9)...),
+		calls(noon, 1, "a", "b", "c", "d", "e", "old", "x-0"),
+	}
+	for i, part := range parts {
+		if i == 5 { // what the week counted may be stored in more than one place
+			rebuild(t, h, domain.Daily.Floor(daysAgo(1)), domain.Cutoffs{}, len(parts[3])+len(parts[4]))
+		}
+		store(t, h.Store, inTime(i+1, part...))
+	}
+	// Of those with two days, a has 3 calls, d too, and b has 2.
+	events := slices.Concat(parts...)
+	checkCounts(t, h, events, foldEach(events, map[int][]string{
+		1: {"a", "b", "d", "e"}, 0: {"a", "d", "x-0", "x-1"},
+	}))
+}
 
-	events := slices.Concat(yesterday, flood, later)
-	counted := places{versions: []string{"a", "b", "c", "d"}}.on(domain.Daily.Floor(before), events)
-	checkCounts(t, h, events, today(counted, []string{"a", "b", "x-0", "x-1"}))
+func testSeededErrorTypes(t *testing.T, open OpenBoundedStore) {
+	h := open(t, few)
+	failures := func(hour time.Time, times int, errorTypes ...string) []domain.Event {
+		var events []domain.Event
+		for _, errorType := range errorTypes {
+			events = append(events, slices.Repeat([]domain.Event{call(hour, "1", errorType)}, times)...)
+		}
+		return events
+	}
+	first := slices.Concat(failures(daysAgo(2), 2, "b"), failures(daysAgo(2), 1, "a"))
+	second := slices.Concat(failures(daysAgo(1), 1, "a", "b"), failures(daysAgo(1), 9, "c"))
+	flood := failures(noon, 7, invented("x", 9)...)
+	last := failures(noon, 1, "a", "b", "c", "x-1")
+	store(t, h.Store, inTime(1, first...))
+	store(t, h.Store, inTime(2, second...))
+	rebuild(t, h, domain.Daily.Floor(daysAgo(2)), domain.Cutoffs{}, len(first))
+	store(t, h.Store, inTime(3, flood...))
+	store(t, h.Store, inTime(4, last...))
+	events := slices.Concat(first, second, flood, last)
+	checkCounts(t, h, events, today(events, []string{"1"}, "b", "x-0", "x-1"))
+}
+
+// testLateValues has a client send a week of what it invented at once.
+func testLateValues(t *testing.T, open OpenBoundedStore) {
+	h := open(t, few)
+	parts := [][]domain.Event{calls(daysAgo(2), 1, "real"), calls(daysAgo(1), 1, "real")}
+	for ago := range 6 {
+		parts = append(parts, calls(daysAgo(ago+1), 9, "x"))
+	}
+	flood := calls(noon, 7, invented("y", 9)...)
+	last := calls(noon, 1, "real", "x")
+	events := slices.Concat(append(parts, flood, last)...)
+	store(t, h.Store, inTime(1, parts[0]...))
+	store(t, h.Store, inTime(2, parts[1]...))
+	for i, part := range parts[2:] {
+		b := NewBatch(3+i, part...)
+		b.ReceivedAt = daysAgo(0)
+		store(t, h.Store, b)
+	}
+	store(t, h.Store, inTime(20, flood...))
+	store(t, h.Store, inTime(21, last...))
+	checkCounts(t, h, events, foldEach(events, map[int][]string{0: {"real", "y-0", "y-1", "y-2"}}))
 }
 
 func testFoldedOnce(t *testing.T, open OpenBoundedStore) {
@@ -369,6 +442,7 @@ func drawCrowd(t *rapid.T) []domain.Batch {
 	batches := make([]domain.Batch, rapid.IntRange(1, 6).Draw(t, "batches"))
 	for i := range batches {
 		batches[i] = NewBatch(i+1, rapid.SliceOfN(event, 0, 12).Draw(t, "events")...)
+		batches[i].ReceivedAt = noon.Add(time.Duration(-12*rapid.IntRange(-1, 5).Draw(t, "received")) * time.Hour)
 	}
 	return batches
 }

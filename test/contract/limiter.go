@@ -23,6 +23,9 @@ type LimiterHarness struct {
 	// Break takes away what the limiter judges by. Nil for one that needs
 	// nothing.
 	Break func(t *testing.T)
+	// Another is the limiter of another process that shares what is counted.
+	// Nil for one that is for a process alone.
+	Another ports.Limiter
 }
 
 // OpenLimiter returns a limiter that knows nobody and cleans up after the test.
@@ -45,6 +48,8 @@ func Limiter(t *testing.T, open OpenLimiter) {
 		"clients do not share":                      testLimiterClients,
 		"repeated violation lengthens the wait":     testLimiterStrikes,
 		"violations by events lengthen it as well":  testLimiterEventStrikes,
+		"a few impatient requests are no violation": testLimiterPatience,
+		"the wait is for events as well":            testLimiterBothWaits,
 		"violations are forgotten":                  testLimiterForgives,
 		"who is barred is known":                    testLimiterBarred,
 		"a clock that is set back harms nobody":     testLimiterClockSetBack,
@@ -53,6 +58,11 @@ func Limiter(t *testing.T, open OpenLimiter) {
 		"a broken limiter says so":                  testBrokenLimiter,
 		"the verdict is that of the one in memory":  testSameVerdicts,
 		"a limit that is no part of a minute works": testLimiterOddLimits,
+		"who asks once a second is served":          simulateJitter,
+		"just above the limit is served":            simulateHaste,
+		"who waits as told gets the limit":          simulateObedience,
+		"a few at once are served":                  simulateSwarms,
+		"who ignores everything is shut out":        simulateFlood,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -73,6 +83,15 @@ func take(t fataler, l ports.Limiter, client string, events int) ports.Allowance
 		t.Fatalf("take: %v", err)
 	}
 	return a
+}
+
+// ask asks as the use case does: who is barred is not judged.
+func ask(t fataler, l ports.Limiter, client string) ports.Allowance {
+	t.Helper()
+	if a, barred := l.Barred(client); barred {
+		return a
+	}
+	return take(t, l, client, 0)
 }
 
 // granted asks n times at once and returns how often that was granted.
@@ -227,16 +246,14 @@ func testLimiterWaiting(t *testing.T, open OpenLimiter) {
 				h.Advance(time.Duration(rapid.Int64Range(0, 3_000_000).Draw(r, "step")) * time.Microsecond)
 				continue
 			}
-			h.Advance(refused.Wait - time.Microsecond)
-			if early := refused.Barred && rapid.Bool().Draw(r, "early"); early {
-				if a := take(r, h.Limiter, alice, events); a.Granted || a.Wait != time.Microsecond {
-					r.Fatalf("told to wait %v, and before that: %+v", refused.Wait, a)
+			if rapid.Bool().Draw(r, "early") {
+				h.Advance(refused.Wait - time.Microsecond)
+				if refused = take(r, h.Limiter, alice, events); refused.Granted {
+					r.Fatalf("granted before the wait was over: %+v", refused)
 				}
 			}
-			h.Advance(time.Microsecond)
-			// Barred for its requests, a client was not told about its events.
-			a := take(r, h.Limiter, alice, map[bool]int{true: 0, false: events}[refused.Barred])
-			if !a.Granted {
+			h.Advance(refused.Wait)
+			if a := take(r, h.Limiter, alice, events); !a.Granted {
 				r.Fatalf("told to wait %v, and after that: %+v", refused.Wait, a)
 			}
 		}
@@ -252,21 +269,19 @@ func testLimiterClients(t *testing.T, open OpenLimiter) {
 	}
 }
 
-// violate makes the client be refused now.
-func violate(t *testing.T, l ports.Limiter) ports.Allowance {
+// violate asks until the window is violated, and for some more, and returns the
+// last answer.
+func violate(t *testing.T, l ports.Limiter) (a ports.Allowance) {
 	t.Helper()
-	for range 11 {
-		if a := take(t, l, alice, 0); !a.Granted {
-			return a
-		}
+	for range usual.Burst + 1 + usual.Patience() + 2 {
+		a = ask(t, l, alice)
 	}
-	t.Fatal("nothing is refused")
-	return ports.Allowance{}
+	return a
 }
 
 func testLimiterStrikes(t *testing.T, open OpenLimiter) {
 	h := open(t, usual)
-	// However often it is refused, a window is violated once.
+	// However often it is heedless, a window is violated once.
 	for range 5 {
 		if a := violate(t, h.Limiter); a.Wait > 2*time.Second {
 			t.Fatalf("the first window: %+v", a)
@@ -281,10 +296,8 @@ func testLimiterStrikes(t *testing.T, open OpenLimiter) {
 	for i, minutes := range []int{1, 2, 4, 8, 10, 10} {
 		a, wait := violate(t, h.Limiter), time.Duration(minutes)*time.Minute
 		checkAllowance(t, a, ports.Allowance{Barred: true, Wait: wait, Reset: wait})
-		// Asking meanwhile neither helps nor harms.
 		h.Advance(a.Wait - time.Second)
-		checkAllowance(t, take(t, h.Limiter, alice, 0), ports.Allowance{Barred: true, Wait: time.Second, Reset: time.Second})
-		checkAllowance(t, take(t, h.Limiter, alice, 2000), ports.Allowance{Barred: true, Wait: time.Second, Reset: time.Second})
+		checkAllowance(t, ask(t, h.Limiter, alice), ports.Allowance{Barred: true, Wait: time.Second, Reset: time.Second})
 		h.Advance(time.Second)
 		if n := granted(t, h.Limiter, alice, 10); n != 10 {
 			t.Fatalf("%d granted after wait %d", n, i)
@@ -294,14 +307,62 @@ func testLimiterStrikes(t *testing.T, open OpenLimiter) {
 
 func testLimiterEventStrikes(t *testing.T, open OpenLimiter) {
 	h := open(t, usual)
-	for range 2 {
-		if a := take(t, h.Limiter, alice, 1001); a.Granted || a.Barred {
-			t.Fatalf("allowance is %+v", a)
+	for second := range 200 {
+		a := take(t, h.Limiter, alice, 1001)
+		if a.Granted || a.Barred && second < 120 {
+			t.Fatalf("second %d: %+v", second, a)
 		}
-		h.Advance(time.Minute)
+		if a.Barred {
+			checkAllowance(t, a, ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
+			checkAllowance(t, ask(t, h.Limiter, alice), ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
+			return
+		}
+		h.Advance(time.Second)
 	}
-	checkAllowance(t, take(t, h.Limiter, alice, 1001), ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
-	checkAllowance(t, take(t, h.Limiter, alice, 0), ports.Allowance{Barred: true, Wait: time.Minute, Reset: time.Minute})
+	t.Error("it is never barred")
+}
+
+// testLimiterPatience has a client violate no minute, by one request, and then
+// three.
+func testLimiterPatience(t *testing.T, open OpenLimiter) {
+	for burst, patience := range map[int]int{2: 10, 10: 10, 30: 30} {
+		h := open(t, ports.Limits{Requests: 60, Burst: burst, Events: 1})
+		for minute := range 8 {
+			barred := minute == 7
+			heedless := patience - 1
+			if minute >= 5 {
+				heedless = patience
+			}
+			var last ports.Allowance
+			for range burst + 1 + heedless {
+				last = ask(t, h.Limiter, alice)
+			}
+			if long := last.Wait > time.Second; long != barred {
+				t.Fatalf("burst %d, minute %d: %+v", burst, minute, last)
+			}
+			h.Advance(time.Minute)
+		}
+	}
+}
+
+// testLimiterBothWaits asks for a batch when neither its request nor its events
+// can be granted.
+func testLimiterBothWaits(t *testing.T, open OpenLimiter) {
+	h := open(t, usual)
+	for range 10 {
+		take(t, h.Limiter, alice, 100)
+	}
+	h.Advance(time.Second / 2)
+	want := ports.Allowance{Barred: true, Wait: time.Minute - time.Second/2, Reset: 10*time.Second - time.Second/2}
+	for range 2 { // barred by the first
+		checkAllowance(t, take(t, h.Limiter, alice, 1), want)
+	}
+	want.Wait = time.Second / 2
+	checkAllowance(t, take(t, h.Limiter, alice, 0), want)
+	h.Advance(time.Second / 2)
+	if a := take(t, h.Limiter, alice, 0); !a.Granted {
+		t.Errorf("barred for its events: %+v", a)
+	}
 }
 
 func testLimiterForgives(t *testing.T, open OpenLimiter) {
@@ -312,6 +373,12 @@ func testLimiterForgives(t *testing.T, open OpenLimiter) {
 	}
 	a := violate(t, h.Limiter)
 	if a.Wait != time.Minute {
+		t.Fatalf("forgotten too early: %+v", a)
+	}
+	h.Advance(a.Wait)
+	violate(t, h.Limiter)
+	h.Advance(2*time.Minute + ports.LimitForgiveness - time.Microsecond)
+	if a = violate(t, h.Limiter); a.Wait != 4*time.Minute {
 		t.Fatalf("forgotten too early: %+v", a)
 	}
 	h.Advance(a.Wait + ports.LimitForgiveness)
@@ -437,20 +504,35 @@ func testSameVerdicts(t *testing.T, open OpenLimiter) {
 		h := open(t, limits)
 		clock := memory.NewClock(Now)
 		reference := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: clock})
-		for range rapid.IntRange(1, 80).Draw(r, "takes") {
+		advance := func(d time.Duration) {
+			h.Advance(d)
+			clock.Advance(d)
+		}
+		judge := judgeOf(r)
+		for range rapid.IntRange(1, 80).Draw(r, "asks") {
 			client := strconv.Itoa(rapid.IntRange(1, 2).Draw(r, "client"))
 			events := rapid.SampledFrom([]int{0, 1, 10, 100, 400}).Draw(r, "batch")
-			got, want := take(r, h.Limiter, client, events), take(r, reference, client, events)
-			if got != want {
-				r.Fatalf("allowance of %s is\n%+v, want\n%+v", client, got, want)
+			var want ports.Allowance
+			for range rapid.SampledFrom([]int{1, 1, 1, 15}).Draw(r, "at once") {
+				got := judge(h.Limiter, client, events)
+				if want = judge(reference, client, events); got != want {
+					r.Fatalf("allowance of %s is\n%+v, want\n%+v", client, got, want)
+				}
 			}
 			step := rapid.SampledFrom([]time.Duration{
 				0, 1, time.Microsecond, time.Millisecond, time.Second, 10 * time.Second, time.Minute, 11 * time.Minute, want.Wait, want.Reset,
 			}).Draw(r, "step")
 			step *= time.Duration(rapid.IntRange(1, 2).Draw(r, "times"))
-			step = step.Truncate(time.Microsecond)
-			h.Advance(step)
-			clock.Advance(step)
+			advance(step.Truncate(time.Microsecond))
 		}
 	})
+}
+
+// judgeOf draws whether those who are barred are judged. If not, what they ask
+// is counted apart from what their events count, and there are none.
+func judgeOf(r *rapid.T) func(l ports.Limiter, client string, events int) ports.Allowance {
+	if rapid.Bool().Draw(r, "judged") {
+		return func(l ports.Limiter, client string, events int) ports.Allowance { return take(r, l, client, events) }
+	}
+	return func(l ports.Limiter, client string, _ int) ports.Allowance { return ask(r, l, client) }
 }

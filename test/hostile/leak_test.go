@@ -43,13 +43,9 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		t.Fatalf("did not start: %v", err)
 	}
 
-	attacks := []string{
-		"", "GET", "garbage\r\n\r\n", "GET /v1/stats/all HTTP/1.1\r\nHost: x\r\n\r\n", "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\nGET",
-		"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n{", "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16),
-		"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 300000\r\n\r\n" + string(squeeze(make([]byte, 10*mb))),
-	}
+	attacks := attacksOnConnections()
 	var group sync.WaitGroup
-	for i := range 400 {
+	for i := range 8 * len(attacks) {
 		group.Go(func() {
 			c, err := dial(t.Context(), attackerAt(i), address)
 			if err != nil {
@@ -71,6 +67,24 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("stop: %v", err)
 	}
+}
+
+// attacksOnConnections are all that can be done to a connection at once.
+func attacksOnConnections() []string {
+	good := postOf(encode([]event{newEvent("get_alerts", "1.0.0")}))
+	attacks := []string{
+		"", "GET", "garbage\r\n\r\n", "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\nGET", "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16),
+		good, good + good[:len(good)/2], strings.Repeat(good, 100), postOf([]byte("{")), postOf(make([]byte, 200_000)),
+		"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n{",
+		"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 300000\r\n\r\n" + string(squeeze(make([]byte, 10*mb))),
+	}
+	for _, path := range []string{"/", "/api-docs", "/v1/catalogue", "/v1/status", "/v1/stats/all", "/v1/stats/tool/x", "/v1/stats/tools?limit=1", "/v1/stats/errors?period=x"} {
+		attacks = append(attacks, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	for _, text := range ambiguous(good) {
+		attacks = append(attacks, text)
+	}
+	return append(attacks, drawn...)
 }
 
 func askHealth(ctx context.Context, client *http.Client, address string) error {

@@ -12,10 +12,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,9 +58,20 @@ const (
 type target struct {
 	process *program.Process
 	address string
+	pid     int
 	witness *witness
+	// control is a second program, which has a witness of its own and is not
+	// attacked. It shows how fast the machine is meanwhile.
+	control *target
+	// pace is how quickly the witness has to be answered.
+	pace time.Duration
+	// attacking says that this process is the attackers', and knows but
+	// address and pid.
+	attacking bool
 	// answers counts what attackers were answered, by status.
 	answers tally
+	// accepted counts the attackers' events, where an attack does.
+	accepted atomic.Int64
 	// settled checks what is particular to the attack, once all is counted.
 	settled func()
 	// files is how many were open before the attack.
@@ -69,15 +82,11 @@ type target struct {
 // the attack, unless env says otherwise.
 func start(t *testing.T, env ...string) *target {
 	t.Helper()
-	dir := t.TempDir()
-	env = append([]string{
-		"DATA_DIR=" + dir, "PRIVACY_MIN_COUNT=0", "MAX_QUEUE_SIZE=100000",
-		fmt.Sprintf("MEMORY_LIMIT_MB=%d", memoryLimitMB),
-	}, env...)
-	g := &target{settled: func() {}, process: program.Launch(t, "serve", dir, env...)}
-	g.address = g.process.Await(t)
-	g.files = g.openFiles(t)
-	g.witness = newWitness(g.address)
+	if g, ok := attacked(); ok {
+		return g
+	}
+	g := launch(t, env)
+	g.control = launch(t, env)
 	t.Cleanup(func() {
 		if t.Failed() {
 			text := g.process.Log.String()
@@ -87,15 +96,34 @@ func start(t *testing.T, env ...string) *target {
 	return g
 }
 
-// endure runs an attack beside the witness, for as long as it takes or the
-// context lives, and then checks what must hold after every attack.
+func launch(t *testing.T, env []string) *target {
+	t.Helper()
+	dir := t.TempDir()
+	process := program.Launch(t, "serve", dir, append([]string{
+		"DATA_DIR=" + dir, "PRIVACY_MIN_COUNT=0", "MAX_QUEUE_SIZE=100000",
+		fmt.Sprintf("MEMORY_LIMIT_MB=%d", memoryLimitMB),
+	}, env...)...)
+	g := &target{process: process, address: process.Await(t), pid: process.PID(), pace: floodPace, settled: func() {}}
+	g.files, g.witness = g.openFiles(t), newWitness(g.address)
+	return g
+}
+
+// endure has the program attacked beside the witness, for as long as that takes
+// or the context lives, and then checks what must hold after every attack. The
+// attackers' process gets no further than through attack.
 func (g *target) endure(t *testing.T, attack func(context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), full(10*time.Minute, 2*time.Minute))
 	defer cancel()
-	watching := g.witness.watch(ctx)
-	attack(ctx)
-	watching()
+	if g.attacking {
+		attack(ctx)
+		g.tell(t)
+		t.SkipNow()
+	}
+	watched, controlled := g.witness.watch(ctx), g.control.witness.watch(ctx)
+	g.beAttacked(ctx, t)
+	watched()
+	controlled()
 	g.check(t)
 }
 
@@ -106,6 +134,9 @@ func (g *target) check(t *testing.T) {
 	g.settled()
 	g.checkHealth(t)
 	g.witness.check(t)
+	g.control.awaitCalm(t)
+	g.control.witness.check(t)
+	g.checkPace(t)
 	g.checkLog(t)
 	if got := g.answers.count(http.StatusInternalServerError); got > 0 {
 		t.Errorf("%d requests were answered 500", got)
@@ -123,10 +154,7 @@ func (g *target) check(t *testing.T) {
 func (g *target) awaitCalm(t *testing.T) {
 	t.Helper()
 	await(t, "everything is counted", func() bool { return g.queued(t) == 0 })
-	var status struct{ Load struct{ Connections int } }
-	await(t, "all connections but this are gone", func() bool {
-		return g.get(t, "/v1/status", &status) == http.StatusOK && status.Load.Connections == 1
-	})
+	await(t, "all connections but this are gone", func() bool { return g.connections(t) == 1 })
 	// The store opens some files of its own as it works.
 	const stores = 16
 	await(t, "all files are closed", func() bool { return g.openFiles(t) <= g.files+stores })
@@ -144,6 +172,15 @@ func (g *target) queued(t *testing.T) int {
 		return -1
 	}
 	return status.Queue.Events
+}
+
+// connections is how many the program has, that by which it is asked included;
+// 0 when it does not tell.
+func (g *target) connections(t *testing.T) int {
+	t.Helper()
+	var status struct{ Load struct{ Connections int } }
+	g.get(t, "/v1/status", &status)
+	return status.Load.Connections
 }
 
 func (g *target) checkHealth(t *testing.T) {
@@ -174,7 +211,7 @@ func (g *target) memoryPeak(t *testing.T) int { return g.procStatus(t, "VmHWM") 
 // procStatus reads a number of the kernel's about the process.
 func (g *target) procStatus(t *testing.T, name string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(g.process.PID()), "status"))
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(g.pid), "status"))
 	if err != nil {
 		t.Skipf("NOT TESTED: memory is read from /proc: %v", err)
 	}
@@ -193,7 +230,7 @@ func (g *target) procStatus(t *testing.T, name string) int {
 
 func (g *target) openFiles(t *testing.T) int {
 	t.Helper()
-	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(g.process.PID()), "fd"))
+	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(g.pid), "fd"))
 	if err != nil {
 		t.Skipf("NOT TESTED: open files are counted in /proc: %v", err)
 	}
@@ -271,20 +308,23 @@ func (a *tally) add(status int) { a.counts[status].Add(1) }
 
 func (a *tally) count(status int) int64 { return a.counts[status].Load() }
 
-func (a *tally) total() (sum int64) {
-	for i := range a.counts {
-		sum += a.counts[i].Load()
+// all returns the counts that are not 0.
+func (a *tally) all() map[int]int64 {
+	counts := make(map[int]int64)
+	for status := range a.counts {
+		if n := a.count(status); n > 0 {
+			counts[status] = n
+		}
 	}
-	return sum
+	return counts
 }
 
 // String lists what was counted.
 func (a *tally) String() string {
 	var parts []string
-	for status := range a.counts {
-		if n := a.counts[status].Load(); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d × %d", n, status))
-		}
+	counts := a.all()
+	for _, status := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d × %d", counts[status], status))
 	}
 	return strings.Join(parts, ", ")
 }

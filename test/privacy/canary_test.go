@@ -20,6 +20,8 @@ type canary struct {
 	text, core string
 	// address is set if it is one.
 	address netip.Addr
+	// allowedIn is the one place where it may be found; mostly none.
+	allowedIn string
 }
 
 // canaries makes canaries and remembers them.
@@ -78,6 +80,16 @@ func (c *canaries) position(sentAs string) string {
 	})
 }
 
+// filter is a word by which statistics may be filtered, so that the database is
+// asked for it.
+func (c *canaries) filter(sentAs string) string {
+	text := c.word(sentAs)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.made[slices.IndexFunc(c.made, func(c canary) bool { return c.text == text })].allowedIn = valuesInLog
+	return text
+}
+
 // source is an address of the loopback network, from which a client can speak.
 func (c *canaries) source(sentAs string) string { return c.ipv4(sentAs, 127) }
 
@@ -126,8 +138,8 @@ func draw(r *rand.Rand, alphabet string, length int) string {
 }
 
 // spellings are the other ways to write an address: both orders of an IPv4
-// address's numbers with whatever is between them, and the long form and the
-// network of an IPv6 one.
+// address's numbers with whatever is between them, and the long form, the network
+// (its /48, with which its /64 begins) and the second half of an IPv6 one.
 func (c *canary) spellings() []string {
 	switch {
 	case c.address.Is4():
@@ -140,8 +152,7 @@ func (c *canary) spellings() []string {
 		return append(all, join(octets[:], "."))
 	case c.address.Is6():
 		long := c.address.StringExpanded()
-		network := netip.PrefixFrom(c.address, 64).Masked()
-		return []string{long, long[:len("2001:0db8:0000:0000")], strings.TrimSuffix(network.Addr().String(), ":")}
+		return []string{long[:len("2001:0db8:0000:")], c.text[:len("2001:db8:0000:")], long[len("2001:0db8:0000:0000:"):]}
 	default:
 		return nil
 	}
@@ -156,22 +167,25 @@ func join(octets []byte, separator string) string {
 }
 
 // hashed lists what a hash of the canary may have been made of.
-func (c *canary) hashed() [][]byte {
-	all := [][]byte{[]byte(c.text), []byte(strings.ToUpper(c.text))}
+func (c *canary) hashed() (all [][]byte) {
+	texts := []string{c.text, strings.ToUpper(c.text)}
 	if c.core != c.text {
-		all = append(all, []byte(c.core))
+		texts = append(texts, c.core)
 	}
-	if !c.address.IsValid() {
-		return all
+	if c.address.IsValid() {
+		mapped := c.address.As16()
+		all = append(all, c.address.AsSlice(), mapped[:])
+		texts = append(texts, netip.PrefixFrom(c.address, c.address.BitLen()).String())
+		if c.address.Is6() {
+			network := netip.PrefixFrom(c.address, 64).Masked()
+			all = append(all, mapped[:8])
+			texts = append(texts, c.address.StringExpanded(), network.String(), network.Addr().String())
+		} else {
+			texts = append(texts, "::ffff:"+c.text, hex.EncodeToString(c.address.AsSlice()))
+		}
 	}
-	mapped := c.address.As16()
-	own := netip.PrefixFrom(c.address, c.address.BitLen())
-	all = append(all, c.address.AsSlice(), mapped[:], []byte(own.String()))
-	if c.address.Is6() {
-		network := netip.PrefixFrom(c.address, 64).Masked()
-		all = append(all, []byte(c.address.StringExpanded()), []byte(network.String()), []byte(network.Addr().String()), mapped[:8])
-	} else {
-		all = append(all, []byte("::ffff:"+c.text), []byte(hex.EncodeToString(c.address.AsSlice())))
+	for _, text := range texts {
+		all = append(all, []byte(text), []byte(text+"\n"))
 	}
 	return all
 }

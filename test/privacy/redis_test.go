@@ -2,6 +2,7 @@ package privacy_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -15,7 +16,11 @@ func (f *fleet) askRedis(t *testing.T, command string, args ...any) string {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	answer, err := connection.Do(command, args...)
+	var answer any
+	await(t, "Redis has time for "+command, func() bool {
+		answer, err = connection.Do(command, args...)
+		return err == nil || !strings.Contains(err.Error(), "in progress")
+	})
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}

@@ -2,20 +2,27 @@ package privacy_test
 
 import (
 	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -35,9 +42,13 @@ var disguises = map[string]func(text string) []byte{
 	"base64 after two bytes": func(s string) []byte {
 		return []byte(base64.RawURLEncoding.EncodeToString([]byte("\xfe\xff" + s + "\xfe")))
 	},
-	"base64 in JSON": func(s string) []byte { text, _ := json.Marshal([]byte("key=" + s)); return text },
-	"URL-encoded":    func(s string) []byte { return []byte(url.QueryEscape(s)) },
-	"JSON":           func(s string) []byte { text, _ := json.Marshal(s); return text },
+	"base64 in JSON":              func(s string) []byte { text, _ := json.Marshal([]byte("key=" + s)); return text },
+	"base64 behind a letter":      func(s string) []byte { return []byte("t" + base64.StdEncoding.EncodeToString([]byte(s))) },
+	"base64 behind two letters":   func(s string) []byte { return []byte("to" + base64.StdEncoding.EncodeToString([]byte(s))) },
+	"base64 behind three letters": func(s string) []byte { return []byte("tok" + base64.StdEncoding.EncodeToString([]byte(s))) },
+	"hex behind a digit":          func(s string) []byte { return fmt.Appendf(nil, "0%x", s) },
+	"URL-encoded":                 func(s string) []byte { return []byte(url.QueryEscape(s)) },
+	"JSON":                        func(s string) []byte { text, _ := json.Marshal(s); return text },
 	"JSON-escaped": func(s string) []byte {
 		var text []byte
 		for _, r := range s {
@@ -58,10 +69,47 @@ var disguises = map[string]func(text string) []byte{
 		}
 		return text
 	},
-	"MD5":              func(s string) []byte { return fmt.Appendf(nil, "%x", md5.Sum([]byte(s))) },
-	"SHA-1":            func(s string) []byte { return fmt.Appendf(nil, "%X", sha1.Sum([]byte(s))) },
-	"SHA-256":          func(s string) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(s))) },
-	"SHA-256 cut":      func(s string) []byte { return fmt.Appendf(nil, "%.16x", sha256.Sum256([]byte(s))) },
+	"MD5":                      func(s string) []byte { return fmt.Appendf(nil, "%x", md5.Sum([]byte(s))) },
+	"SHA-1":                    func(s string) []byte { return fmt.Appendf(nil, "%X", sha1.Sum([]byte(s))) },
+	"SHA-256":                  func(s string) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(s))) },
+	"SHA-256 cut":              func(s string) []byte { return fmt.Appendf(nil, "%.16x", sha256.Sum256([]byte(s))) },
+	"SHA-256 cut more":         func(s string) []byte { return fmt.Appendf(nil, "%.6x", sha256.Sum256([]byte(s))) },
+	"SHA-256's end":            func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[24:] },
+	"SHA-256 of a line":        func(s string) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(s+"\n"))) },
+	"FNV-1":                    func(s string) []byte { return fmt.Append(nil, sum64(fnv.New64(), []byte(s))) },
+	"FNV-1a":                   func(s string) []byte { return fmt.Appendf(nil, "%016x", sum64(fnv.New64a(), []byte(s))) },
+	"FNV-1a, signed":           func(s string) []byte { return fmt.Append(nil, int64(sum64(fnv.New64a(), []byte(s)))) },
+	"FNV-1a as bytes":          func(s string) []byte { return binary.LittleEndian.AppendUint64(nil, sum64(fnv.New64a(), []byte(s))) },
+	"FNV-1 of 128 bits":        func(s string) []byte { return sumOf(fnv.New128(), []byte(s)) },
+	"FNV-1a of 128 bits":       func(s string) []byte { return sumOf(fnv.New128a(), []byte(s)) },
+	"base32":                   func(s string) []byte { return []byte(base32.StdEncoding.EncodeToString([]byte(s))) },
+	"base32 after three bytes": func(s string) []byte { return []byte(base32.HexEncoding.EncodeToString([]byte("\xfe\xff\xfe" + s))) },
+	"base64 in lines": func(s string) []byte {
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\xfe", 40) + s))
+		return []byte(text[:64] + "\r\n" + text[64:])
+	},
+	"spaced hex":              func(s string) []byte { return fmt.Appendf(nil, "% x", s) },
+	"hex with colons":         func(s string) []byte { return []byte(strings.ReplaceAll(fmt.Sprintf("% X", s), " ", ":")) },
+	"bytes as Go writes them": func(s string) []byte { return fmt.Appendf(nil, "%#v", []byte(s)) },
+	"hex escapes":             func(s string) []byte { return []byte(eachByte(s, `\x%02x`)) },
+	"octal escapes":           func(s string) []byte { return []byte(eachByte(s, `\%03o`)) },
+	"HTML":                    func(s string) []byte { return []byte(strings.ReplaceAll(s, ":", "&#58;")) },
+	"HTML in hex":             func(s string) []byte { return []byte(eachByte(s, "&#x%X;")) },
+	"HTML in decimal":         func(s string) []byte { return []byte(eachByte(s, "&#%d;")) },
+	"gzip":                    func(s string) []byte { return gzipped(s) },
+	"gzip, cut off": func(s string) []byte {
+		packed := gzipped(s + strings.Repeat(" and more", 99))
+		return packed[:len(packed)-9]
+	},
+	"zlib": func(s string) []byte {
+		var b bytes.Buffer
+		w := zlib.NewWriter(&b)
+		_, _ = io.WriteString(w, s) // a buffer takes all
+		_ = w.Close()
+		return b.Bytes()
+	},
+	"gzip in base64":   func(s string) []byte { return []byte(base64.StdEncoding.EncodeToString(gzipped(s))) },
+	"base64 in hex":    func(s string) []byte { return fmt.Appendf(nil, "%x", base64.StdEncoding.EncodeToString([]byte(s))) },
 	"SHA-256 as bytes": func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[:] },
 	"SHA-512 in base64": func(s string) []byte {
 		sum := sha512.Sum512([]byte(s))
@@ -69,15 +117,34 @@ var disguises = map[string]func(text string) []byte{
 	},
 }
 
+func gzipped(s string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, s) // a buffer takes all
+	_ = w.Close()
+	return b.Bytes()
+}
+
 // numbers are how an address may be written down, too.
 var numbers = map[string]func(netip.Addr) []byte{
-	"packed":       func(a netip.Addr) []byte { return a.AsSlice() },
-	"packed, hex":  func(a netip.Addr) []byte { return []byte(hex.EncodeToString(a.AsSlice())) },
-	"mapped":       func(a netip.Addr) []byte { b := a.As16(); return b[:] },
-	"mapped text":  func(a netip.Addr) []byte { return []byte(netip.AddrFrom16(a.As16()).String()) },
-	"with a port":  func(a netip.Addr) []byte { return []byte(netip.AddrPortFrom(a, 8080).String()) },
-	"long":         func(a netip.Addr) []byte { return []byte(a.StringExpanded()) },
-	"hash of bits": func(a netip.Addr) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256(a.AsSlice())) },
+	"packed":             func(a netip.Addr) []byte { return a.AsSlice() },
+	"packed, hex":        func(a netip.Addr) []byte { return []byte(hex.EncodeToString(a.AsSlice())) },
+	"packed, spaced hex": func(a netip.Addr) []byte { return fmt.Appendf(nil, "% x", a.AsSlice()) },
+	"packed, base64":     func(a netip.Addr) []byte { return []byte(base64.StdEncoding.EncodeToString(a.AsSlice())) },
+	"packed, base64 after one byte": func(a netip.Addr) []byte {
+		return []byte(base64.RawURLEncoding.EncodeToString(append([]byte{4}, a.AsSlice()...)))
+	},
+	"packed, base64 after two bytes": func(a netip.Addr) []byte {
+		return []byte(base64.StdEncoding.EncodeToString(append([]byte{4, 4}, a.AsSlice()...)))
+	},
+	"CRC-32":            func(a netip.Addr) []byte { return fmt.Appendf(nil, "%08X", crc32.ChecksumIEEE([]byte(a.String()))) },
+	"FNV-1 of 32 bits":  func(a netip.Addr) []byte { return fmt.Appendf(nil, "%08x", sum32(fnv.New32(), a.AsSlice())) },
+	"FNV-1a of 32 bits": func(a netip.Addr) []byte { return fmt.Appendf(nil, "%08x", sum32(fnv.New32a(), []byte(a.String()))) },
+	"mapped":            func(a netip.Addr) []byte { b := a.As16(); return b[:] },
+	"mapped text":       func(a netip.Addr) []byte { return []byte(netip.AddrFrom16(a.As16()).String()) },
+	"with a port":       func(a netip.Addr) []byte { return []byte(netip.AddrPortFrom(a, 8080).String()) },
+	"long":              func(a netip.Addr) []byte { return []byte(a.StringExpanded()) },
+	"hash of bits":      func(a netip.Addr) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256(a.AsSlice())) },
 	"hash of itself as a network": func(a netip.Addr) []byte {
 		return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(netip.PrefixFrom(a, a.BitLen()).String())))
 	},
@@ -103,7 +170,11 @@ var ipv4Numbers = map[string]func(netip.Addr) []byte{
 
 // ipv6Numbers are for addresses of sixteen.
 var ipv6Numbers = map[string]func(netip.Addr) []byte{
-	"its network": func(a netip.Addr) []byte { return []byte(netip.PrefixFrom(a, 64).Masked().String()) },
+	"its network":           func(a netip.Addr) []byte { return []byte(netip.PrefixFrom(a, 64).Masked().String()) },
+	"its site":              func(a netip.Addr) []byte { return []byte(netip.PrefixFrom(a, 48).Masked().String()) },
+	"its site, packed":      func(a netip.Addr) []byte { return a.AsSlice()[:6] },
+	"its interface":         func(a netip.Addr) []byte { return []byte(a.StringExpanded()[20:]) },
+	"its interface, packed": func(a netip.Addr) []byte { return a.AsSlice()[8:] },
 	"hash of its network": func(a netip.Addr) []byte {
 		return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(netip.PrefixFrom(a, 64).Masked().String())))
 	},
@@ -112,29 +183,32 @@ var ipv6Numbers = map[string]func(netip.Addr) []byte{
 // TestSearchFindsEveryEncoding plants canaries of each kind in each form in a
 // file full of noise. Each is found, and nothing in noise alone.
 func TestSearchFindsEveryEncoding(t *testing.T) {
+	t.Parallel()
 	c := newCanaries(t)
 	noise := noise(c.random)
-	for range 2 { // chance alone might write one packed address
+	for range enoughAmid { // chance alone might write one packed address
 		c.word("word")
 		c.kinds("kind")
 		c.source("source")
 	}
 	s := newSearch(c.all())
 	s.in("noise", noise)
-	s.check(t)
-	for name, pair := range pairs(c.all()) {
+	report(t, s.findings())
+	for name, group := range groups(c.all()) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSearch(c.all())
 			for form, encode := range disguises {
-				checkFound(t, form, noise, s, encode(pair[0].text), encode(pair[1].text))
+				checkSeen(t, form, noise, s, group, func(c canary) []byte { return encode(c.text) })
 			}
 			forms := []map[string]func(netip.Addr) []byte{numbers, ipv6Numbers}
-			if pair[0].address.Is4() {
+			if group[0].address.Is4() {
 				forms[1] = ipv4Numbers
 			}
 			for _, some := range forms {
 				for form, encode := range some {
-					if pair[0].address.IsValid() {
-						checkFound(t, form, noise, s, encode(pair[0].address), encode(pair[1].address))
+					if group[0].address.IsValid() {
+						checkSeen(t, form, noise, s, group, func(c canary) []byte { return encode(c.address) })
 					}
 				}
 			}
@@ -142,27 +216,41 @@ func TestSearchFindsEveryEncoding(t *testing.T) {
 	}
 }
 
-// pairs are two canaries of each kind.
-func pairs(all []canary) map[string][2]canary {
-	pairs, half := make(map[string][2]canary), len(all)/2
-	for i := range half {
-		pairs[fmt.Sprint(all[i].sentAs, " ", all[i].text)] = [2]canary{all[i], all[half+i]}
+// groups are canaries of one kind each.
+func groups(all []canary) map[string][]canary {
+	groups, kinds := make(map[string][]canary), len(all)/enoughAmid
+	for i := range kinds {
+		var group []canary
+		for j := i; j < len(all); j += kinds {
+			group = append(group, all[j])
+		}
+		groups[fmt.Sprint(all[i].sentAs, " ", all[i].text)] = group
 	}
-	return pairs
+	return groups
 }
 
-// checkFound plants two texts in a file that s searches anew.
-func checkFound(t *testing.T, form string, noise []byte, s *search, planted ...[]byte) {
+// checkSeen plants the canaries in a file that s searches anew. Each must be
+// found.
+func checkSeen(t *testing.T, form string, noise []byte, s *search, group []canary, encode func(canary) []byte) {
 	t.Helper()
+	content := slices.Clone(noise[:len(noise)/2])
+	for _, c := range group {
+		content = append(append(content, ' '), encode(c)...)
+	}
 	dir := t.TempDir()
-	content := append(noise[:len(noise)/2:len(noise)/2], bytes.Join(planted, []byte(" "))...)
-	if err := os.WriteFile(filepath.Join(dir, "file"), content, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "file"), append(content, ' '), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.found = nil
-	s.inFiles(t, dir, func(path string) string { return path })
-	if len(s.findings()) < len(planted) {
-		t.Errorf("the search finds %d of %q, written as %s", len(s.findings()), planted, form)
+	s.inFiles(t, dir, s.at(func(path string) string { return path }))
+	found := make(map[string]bool)
+	for _, f := range s.findings() {
+		found[f.canary.text] = true
+	}
+	for _, c := range group {
+		if !found[c.text] {
+			t.Errorf("the search does not find %q, written as %s: %q", c.text, form, encode(c))
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,8 +32,8 @@ type message struct {
 type clients struct {
 	*canaries
 
-	// version marks what is accepted, and so may be found.
-	version string
+	// version and requestID mark what is accepted, and so may be found.
+	version, requestID string
 	// remark and deepRemark are in accepted events, and not kept.
 	remark, deepRemark string
 
@@ -46,30 +47,22 @@ func newClients(t *testing.T) *clients {
 	t.Helper()
 	c := newCanaries(t)
 	return &clients{
-		canaries: c, version: "7." + draw(c.random, letters, 14), statuses: make(map[int]int),
+		canaries: c, version: "7." + draw(c.random, letters, 14), requestID: draw(c.random, "0123456789abcdef", 32), statuses: make(map[int]int),
 		remark: c.word("member that is not known"), deepRemark: c.email("member of an unknown member"),
 	}
 }
 
-// control is what was accepted, for a search that must find it.
-func (c *clients) control() []canary {
-	return []canary{{sentAs: "version of accepted events", text: c.version, core: c.version}}
-}
-
-// salvo sends every kind of message twice, each time from addresses of its own.
+// salvo sends every kind of message.
 func (c *clients) salvo(t *testing.T, to string) {
 	t.Helper()
-	const rounds, sources = 2, 4
-	for range rounds {
-		var from [sources]*http.Client
-		for i := range from {
-			from[i] = clientFrom(c.source("source of a request"))
-			defer from[i].CloseIdleConnections()
-		}
-		messages := c.messages()
-		parallel(len(messages), func(i int) { c.send(t.Context(), from[i%sources], to, messages[i]) })
-		c.garbage(t.Context(), to)
+	var from [6]*http.Client
+	for i := range from {
+		from[i] = clientFrom(c.source("source of a request"))
+		defer from[i].CloseIdleConnections()
 	}
+	messages := c.messages()
+	parallel(len(messages), func(i int) { c.send(t.Context(), from[i%len(from)], to, messages[i]) })
+	c.garbage(t.Context(), to)
 }
 
 // flood asks more than anybody may, from three addresses and, as far as a proxy
@@ -116,15 +109,16 @@ func (c *clients) send(ctx context.Context, client *http.Client, to string, m me
 	request.Host = or(m.header.Get("Host"), to)
 	response, err := client.Do(request)
 	if err != nil {
-		c.note(0, nil)
+		c.note(0, nil, nil)
 		return
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body) // what came is kept
-	c.note(response.StatusCode, body)
+	c.note(response.StatusCode, response.Header, body)
 }
 
-func (c *clients) note(status int, body []byte) {
+// note keeps an answer.
+func (c *clients) note(status int, header http.Header, body []byte) {
 	var receipt struct {
 		Status string
 		Count  int
@@ -133,10 +127,24 @@ func (c *clients) note(status int, body []byte) {
 	c.answersMu.Lock()
 	defer c.answersMu.Unlock()
 	c.statuses[status]++
+	_ = header.Write(&c.answers) // a buffer takes all
 	c.answers.Write(append(body, '\n'))
 	if receipt.Status == "accepted" {
 		c.accepted += receipt.Count
 	}
+}
+
+// answered says whether an answer told text.
+func (c *clients) answered(text string) bool {
+	c.answersMu.Lock()
+	defer c.answersMu.Unlock()
+	return bytes.Contains(c.answers.Bytes(), []byte(text))
+}
+
+func (c *clients) answeredWith(status int) bool {
+	c.answersMu.Lock()
+	defer c.answersMu.Unlock()
+	return c.statuses[status] > 0
 }
 
 // checkStatuses wants that all of these were answered: what is refused for
@@ -153,7 +161,7 @@ func (c *clients) checkStatuses(t *testing.T, want ...int) {
 
 // messages are valid, refused and malformed ones, with canaries in every place.
 func (c *clients) messages() []message {
-	all := slices.Concat(c.fields(), c.names(), c.malformed(), c.paths(), c.refusals())
+	all := slices.Concat(c.batches(), c.malformed(), c.paths(), c.filters(), c.requestIDs(), c.refusals())
 	common := c.headers()
 	for i := range all {
 		header := common.Clone()
@@ -194,12 +202,23 @@ func (c *clients) events(events []any) message {
 	return message{method: http.MethodPost, path: "/v1/events", body: encode(map[string]any{"events": events})}
 }
 
+// batches are sent to be judged leniently, strictly and with an explanation.
+func (c *clients) batches() (all []message) {
+	for _, batch := range slices.Concat(c.fields(), c.parameters(), c.names(), c.besides()) {
+		explained, strict := batch, batch
+		explained.path = "/v1/events/explain"
+		strict.header = http.Header{"Prefer": {"handling=strict"}}
+		all = append(all, batch, explained, strict)
+	}
+	return all
+}
+
 // fields put canaries in place of every value. Where any word may stand, there
 // are only those that are recognised.
 func (c *clients) fields() (all []message) {
 	for field := range c.event() {
 		events := []any{c.event(), c.minimal()}
-		values := anys(c.kinds(field))
+		values := c.kinds(field)
 		switch field {
 		case "remark", "remarks":
 			continue
@@ -207,29 +226,35 @@ func (c *clients) fields() (all []message) {
 		default:
 			values = append(values, c.word(field))
 		}
-		values = append(values, []any{c.word(field + ", in a list")}, map[string]any{"email": c.email(field + ", in an object")})
 		for _, value := range values {
 			events = append(events, with(c.event(), field, value))
 		}
-		batch := c.events(events)
-		explained := batch
-		explained.path = "/v1/events/explain"
-		strict := batch
-		strict.header = http.Header{"Prefer": {"handling=strict"}}
-		all = append(all, batch, explained, strict)
+		for _, value := range append(c.kinds(field+", in a list"), c.word(field+", in a list")) {
+			events = append(events, with(c.event(), field, []any{value}))
+		}
+		for _, value := range append(c.kinds(field+", in an object"), c.word(field+", in an object")) {
+			events = append(events, with(c.event(), field, map[string]any{"remark": []any{value}, "email": value}))
+		}
+		all = append(all, c.events(events))
 	}
-	var parameters []any
-	for _, value := range c.kinds("parameter") {
-		parameters = append(parameters,
-			with(c.event(), "parameters", map[string]any{"note": value}),
-			with(c.event(), "parameters", map[string]any{"note": "see " + value + " there"}),
-			with(c.event(), "parameters", map[string]any{"note": eachByte(value, "%%%02X")}),
-			with(c.event(), "parameters", map[string]any{value: 1}))
-	}
-	return append(all, c.events(parameters))
+	return all
 }
 
-// names give canaries names that mean personal data.
+// parameters have canaries that are recognised in their names and values.
+func (c *clients) parameters() []message {
+	var events []any
+	for _, value := range c.kinds("parameter") {
+		for name, text := range map[string]any{
+			"note": value, "notes": "see " + value + " there", "encoded": eachByte(value, "%%%02X"), "list": []any{value}, value: 1,
+		} {
+			events = append(events, with(c.event(), "parameters", map[string]any{name: text}))
+		}
+	}
+	return []message{c.events(events)}
+}
+
+// names give canaries names that mean personal data, in an event and deep in its
+// parameters.
 func (c *clients) names() (all []message) {
 	for names := range slices.Chunk(domain.PersonalNames(), 40) {
 		var beside, within []any
@@ -240,14 +265,24 @@ func (c *clients) names() (all []message) {
 		}
 		all = append(all, c.events(beside), c.events(within))
 	}
-	return append(all,
-		message{method: http.MethodPost, path: "/v1/events", body: encode(map[string]any{
-			"events": []any{c.event()}, "userName": c.word("member beside the events"),
-		})},
-		message{method: http.MethodPost, path: "/v1/events", body: encode(map[string]any{
-			"events": []any{with(c.event(), c.email("name of a member"), c.word("member named like a person"))},
-			"remark": c.phone("unknown member beside the events"),
-		})})
+	return append(all, c.events([]any{with(c.event(), c.email("name of a member"), c.word("member named like a person"))}))
+}
+
+// besides have canaries beside the events.
+func (c *clients) besides() (all []message) {
+	beside := func(name, value string) {
+		all = append(all, message{
+			method: http.MethodPost, path: "/v1/events", body: encode(map[string]any{"events": []any{c.event()}, name: value}),
+		})
+	}
+	for _, name := range domain.PersonalNames() {
+		beside(name, c.word("member "+name+" beside the events"))
+	}
+	for _, value := range append(c.kinds("unknown member beside the events"), c.word("unknown member beside the events")) {
+		beside("remark", value)
+	}
+	beside(c.email("name of a member beside the events"), c.word("member beside the events"))
+	return all
 }
 
 // malformed are bodies that nobody can read.
@@ -288,19 +323,12 @@ func (c *clients) malformed() (all []message) {
 // paths have canaries in the path, the query and the method.
 func (c *clients) paths() (all []message) {
 	kinds := c.kinds("path")
-	for _, value := range kinds {
-		// Any word may be the name of a tool, and so is asked for.
+	for _, value := range append(kinds, c.filter("name of a tool")) {
 		all = append(all, message{path: "/v1/stats/tool/" + url.PathEscape(value)})
 	}
 	for _, value := range append(kinds, c.word("path")) {
 		for _, path := range []string{"/", "/v1/stats/", "/v1/events/", "/v1/../"} {
 			all = append(all, message{path: path + url.PathEscape(value)})
-		}
-	}
-	for _, name := range []string{"period", "start", "tool", "version", "country", "service", "limit", "user", ""} {
-		for _, route := range []string{"/v1/stats/all", "/v1/stats/overview", "/v1/status"} {
-			value := url.QueryEscape(c.email("query " + name))
-			all = append(all, message{path: route + "?" + name + "=" + value}, message{path: route + "?" + value})
 		}
 	}
 	return append(all,
@@ -310,6 +338,49 @@ func (c *clients) paths() (all []message) {
 		message{path: "/v1/stats/all?%zz" + c.word("query that is no text")})
 }
 
+// filters have canaries in the parameters of statistics, known and not.
+func (c *clients) filters() (all []message) {
+	routes := []string{
+		"/v1/stats/all", "/v1/stats/performance", "/v1/stats/tool/get_forecast", "/v1/stats/tools", "/v1/stats/health", "/v1/status",
+	}
+	for i, route := range routes {
+		for _, name := range []string{
+			"period", "start", "end", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "user", "email", "",
+		} {
+			values := append(c.kinds("query "+name), c.forged("query "+name))
+			if name != "version" && name != "service" {
+				values = append(values, c.word("query "+name))
+			} else if i < 3 { // lists tell in Link what they were asked for
+				values = append(values, c.filter("query "+name))
+			}
+			for _, value := range values {
+				all = append(all, message{path: route + "?" + name + "=" + url.QueryEscape(value)})
+			}
+			all = append(all, message{path: route + "?" + url.QueryEscape(values[0])})
+		}
+	}
+	return all
+}
+
+// requestIDs have ids of all forms; only the first two are well-formed.
+func (c *clients) requestIDs() (all []message) {
+	const hexDigits = "0123456789abcdef"
+	uuid := func(s string) string { return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:] }
+	add := func(alphabet string, length int, format func(string) string) string {
+		return c.add("X-Request-Id", func(r *rand.Rand) (string, string) {
+			text := format(draw(r, alphabet, length))
+			return text, text
+		})
+	}
+	for _, id := range []string{
+		c.requestID, uuid(c.requestID), add(letters, 26, strings.ToUpper), add(hexDigits, 31, strings.ToLower),
+		add(hexDigits, 33, strings.ToLower), add(letters, 32, uuid), c.email("X-Request-Id"), c.forged("X-Request-Id"), c.ipv6("X-Request-Id"),
+	} {
+		all = append(all, message{path: "/v1/stats/all", header: http.Header{"X-Request-Id": {id}}})
+	}
+	return all
+}
+
 // refusals are what is refused before anything is read.
 func (c *clients) refusals() []message {
 	big := bytes.Repeat([]byte(c.email("large body")+" "), 6_000)
@@ -317,7 +388,11 @@ func (c *clients) refusals() []message {
 	for i := range events {
 		events[i] = with(c.minimal(), "password", c.word("member of a large batch"))
 	}
+	foreign := c.events([]any{c.event()})
+	foreign.header = http.Header{"Origin": {"https://" + c.word("Origin") + ".example"}}
 	return []message{
+		foreign,
+		{path: "/v1/stats/all", header: foreign.header},
 		{method: http.MethodPost, path: "/v1/events", body: big},
 		{path: "/" + strings.Repeat(c.word("long path"), 950)},
 		{header: http.Header{"X-Long": {strings.Repeat(c.word("long header"), 1_500)}}},
@@ -343,7 +418,7 @@ func (c *clients) headers() http.Header {
 		"Idempotency-Key": {c.email("Idempotency-Key")},
 	}
 	for _, name := range []string{
-		"Accept", "Accept-Language", "Baggage", "From", "If-None-Match", "Origin", "Prefer", "Proxy-Authorization", "Range", "Traceparent",
+		"Accept", "Accept-Language", "Baggage", "From", "If-None-Match", "Prefer", "Proxy-Authorization", "Range", "Traceparent",
 		"User-Agent", "Via", "X-Forwarded-Host", "X-Forwarded-User", "X-Original-Url", "X-Request-Id",
 	} {
 		header.Set(name, c.word(name))
@@ -411,7 +486,7 @@ func (c *clients) shout(ctx context.Context, from, to, text string, reset bool) 
 	}
 	_ = connection.SetReadDeadline(time.Now().Add(time.Second))
 	answer, _ := io.ReadAll(connection)
-	c.note(statusOf(answer), answer)
+	c.note(statusOf(answer), nil, answer)
 }
 
 func statusOf(answer []byte) (status int) {
@@ -456,13 +531,6 @@ func encode(v any) []byte {
 		panic(err) // maps of strings and numbers always marshal
 	}
 	return body
-}
-
-func anys(texts []string) (all []any) {
-	for _, text := range texts {
-		all = append(all, text)
-	}
-	return all
 }
 
 func or(text, otherwise string) string {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -40,20 +42,41 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	servers.AtExit(func() { _ = os.RemoveAll(dir) })
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Join(filepath.Dir(file), "..", "..")
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
 	binary := filepath.Join(dir, "analytics")
 	command := exec.CommandContext(context.Background(), "go", "build", "-tags", "nomsgpack", "-o", binary, "./bootstrap/analytics")
-	_, file, _, _ := runtime.Caller(0)
-	command.Dir = filepath.Join(filepath.Dir(file), "..", "..")
+	command.Dir = root
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, output)
 	}
 	return binary, nil
 })
 
+// lookAtSources makes tests run again when what the program is made of has
+// changed: the test cache does not see what another process builds, but heeds
+// every folder and file that a test looks at.
+func lookAtSources(root string) error {
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		return err
+	}
+	for _, folder := range []string{"domain", "ports", "app", "adapters", "bootstrap", "migrations", "api"} {
+		ignore := func(_ string, _ fs.DirEntry, err error) error { return err }
+		if err := filepath.WalkDir(filepath.Join(root, folder), ignore); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Process is one run of the program.
 type Process struct {
-	// Log is what it has logged.
-	Log *Log
+	// Log is what it has logged, Output what it has written beside that.
+	Log    *Log
+	Output *logs.Buffer
 	// Ready gives the address once the program works.
 	Ready <-chan string
 	// Exited is closed when it has ended.
@@ -69,10 +92,10 @@ type Process struct {
 func Launch(tb testing.TB, role, dir string, env ...string) *Process {
 	tb.Helper()
 	ready, exited := make(chan string, 1), make(chan struct{})
-	p := &Process{Log: &Log{ready: ready}, Ready: ready, Exited: exited}
+	p := &Process{Log: &Log{ready: ready}, Output: new(logs.Buffer), Ready: ready, Exited: exited}
 	p.command = exec.CommandContext(context.WithoutCancel(tb.Context()), Build(tb), role)
 	p.command.Dir = dir
-	p.command.Stderr = p.Log
+	p.command.Stdout, p.command.Stderr = p.Output, p.Log
 	p.command.SysProcAttr = servers.EndWithTests(syscall.SIGKILL)
 	p.command.Env = append([]string{
 		"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "RATE_LIMIT_PER_MINUTE=0", "CACHE_TTL_SECONDS=0",
@@ -147,24 +170,32 @@ func Run(tb testing.TB, env []string, args ...string) (stdout string, err error)
 
 // Log keeps a log and looks in it for the address.
 type Log struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-	// Once the address is found, nothing more is looked for.
-	seen  int
+	logs.Buffer
+
+	// Once the address is found, nothing more is looked for. Until then, rest
+	// begins the next line.
 	ready chan<- string
+	rest  []byte
 }
 
-// Write takes what the program logs.
+// Write takes what the program logs; one goroutine calls it.
 func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines.Write(p)
+	n, err := l.Buffer.Write(p)
+	if l.ready != nil {
+		l.look(p)
+	}
+	return n, err
+}
+
+// look takes the address from the line that tells it.
+func (l *Log) look(p []byte) {
+	l.rest = append(l.rest, p...)
 	for l.ready != nil {
-		line, _, complete := bytes.Cut(l.lines.Bytes()[l.seen:], []byte("\n"))
+		line, rest, complete := bytes.Cut(l.rest, []byte("\n"))
 		if !complete {
-			return len(p), nil
+			return
 		}
-		l.seen += len(line) + 1
+		l.rest = rest
 		var record struct {
 			Message string `json:"msg"`
 			Address string `json:"address"`
@@ -174,14 +205,6 @@ func (l *Log) Write(p []byte) (int, error) {
 			l.ready = nil
 		}
 	}
-	return len(p), nil
-}
-
-// String returns the log.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.String()
 }
 
 // LastLine returns what was logged last.

@@ -1,7 +1,6 @@
 package servers
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,12 +26,7 @@ import (
 // PostgresServer is a private PostgreSQL server. Its commits are durable unless a
 // setting says otherwise, and it asks for passwords as a real one does.
 type PostgresServer struct {
-	dir  string
-	port int
-
-	mu      sync.Mutex
-	process *exec.Cmd
-	exited  chan struct{}
+	daemon
 }
 
 // The superuser, as whom tests connect.
@@ -78,7 +72,11 @@ func newPostgres(tb testing.TB, settings []string) *PostgresServer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &PostgresServer{dir: privateDir(tb), port: FreePort(tb)}
+	s := new(PostgresServer)
+	s.daemon = daemon{
+		name: "PostgreSQL", dir: privateDir(tb), port: FreePort(tb),
+		command: s.command, ping: s.ping, crash: syscall.SIGQUIT,
+	}
 	if out, err := exec.Command("cp", "-a", template, s.data()).CombinedOutput(); err != nil {
 		tb.Fatalf("copy the template: %v: %s", err, out)
 	}
@@ -90,7 +88,6 @@ func newPostgres(tb testing.TB, settings []string) *PostgresServer {
 }
 
 func (s *PostgresServer) data() string { return filepath.Join(s.dir, "data") }
-func (s *PostgresServer) log() string  { return filepath.Join(s.dir, "log") }
 
 func (s *PostgresServer) configure(settings []string) error {
 	lines := append([]string{
@@ -110,81 +107,30 @@ func (s *PostgresServer) configure(settings []string) error {
 	return errors.Join(err, file.Close())
 }
 
-// Start starts a server that was stopped and waits until it takes connections.
-func (s *PostgresServer) Start(tb testing.TB) {
-	tb.Helper()
-	if err := s.start(); err != nil {
-		tb.Fatal(err)
-	}
+func (s *PostgresServer) command() *exec.Cmd {
+	return asServer(exec.Command(postgresProgram("postgres"), "-D", s.data()))
 }
 
-func (s *PostgresServer) start() error {
-	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	process := asServer(exec.Command(postgresProgram("postgres"), "-D", s.data()))
-	process.Stdout, process.Stderr = log, log
-	if err := process.Start(); err != nil {
-		return err
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = process.Wait() // a killed server has no good exit code
-	}()
-	s.mu.Lock()
-	s.process, s.exited = process, exited
-	s.mu.Unlock()
-	return s.await(exited)
-}
-
-func (s *PostgresServer) await(exited <-chan struct{}) error {
+func (s *PostgresServer) ping() error {
 	db, err := sql.Open("postgres", s.URL("postgres"))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for deadline := time.Now().Add(time.Minute); ; {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		err = db.PingContext(ctx)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-exited:
-			return fmt.Errorf("PostgreSQL ended at once: %s", s.LogTail())
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("PostgreSQL does not answer: %w: %s", err, s.LogTail())
-		}
-	}
-}
-
-// LogTail returns the end of the server's log.
-func (s *PostgresServer) LogTail() []byte {
-	text, err := os.ReadFile(s.log())
-	if err != nil {
-		return []byte(err.Error())
-	}
-	return text[max(0, len(text)-2_000):]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return db.PingContext(ctx)
 }
 
 // URL returns how to connect to a database as superuser.
 func (s *PostgresServer) URL(database string) string {
-	return s.URLAt("127.0.0.1:"+strconv.Itoa(s.port), database)
+	return s.URLAt(s.Address(), database)
 }
 
 // URLAt is [PostgresServer.URL] for a proxy at another address.
 func (s *PostgresServer) URLAt(address, database string) string {
 	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", postgresUser, postgresPassword, address, database)
 }
-
-// Address is host and port.
-func (s *PostgresServer) Address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
 var databases atomic.Int64
 
@@ -252,70 +198,6 @@ func run(tb testing.TB, command *exec.Cmd) string {
 		tb.Fatalf("%s: %v", filepath.Base(command.Path), err)
 	}
 	return string(out)
-}
-
-func (s *PostgresServer) running() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.exited:
-		return false
-	default:
-		return true
-	}
-}
-
-// Kill ends the server at once, as a crash would: what was not committed is
-// gone and the next start recovers. A server that was paused goes too.
-func (s *PostgresServer) Kill() {
-	s.Resume()
-	s.signal(syscall.SIGQUIT)
-	<-s.exited
-}
-
-// Restart is [PostgresServer.Kill] and [PostgresServer.Start], with the same address and
-// data.
-func (s *PostgresServer) Restart(tb testing.TB) {
-	tb.Helper()
-	s.Kill()
-	s.Start(tb)
-}
-
-// Pause stops the server's processes where they are: connections stay open and
-// nothing answers.
-func (s *PostgresServer) Pause() { s.signalAll(syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (s *PostgresServer) Resume() { s.signalAll(syscall.SIGCONT) }
-
-func (s *PostgresServer) signal(signal syscall.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.process.Process.Signal(signal) // it may have ended already
-}
-
-// signalAll reaches the server's children too, which leave its process group.
-func (s *PostgresServer) signalAll(signal syscall.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	pid := s.process.Process.Pid
-	_ = s.process.Process.Signal(signal)
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		children, _ := os.ReadFile(list)
-		for child := range bytes.FieldsSeq(children) {
-			if pid, err := strconv.Atoi(string(child)); err == nil {
-				_ = syscall.Kill(pid, signal)
-			}
-		}
-	}
-}
-
-func (s *PostgresServer) remove() {
-	if s.running() {
-		s.Kill()
-	}
-	_ = os.RemoveAll(s.dir)
 }
 
 // errNoPostgres says that there is no server to start.

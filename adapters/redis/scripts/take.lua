@@ -1,15 +1,20 @@
 -- Judges a request of a client. Returns {granted, barred, wait, remaining,
--- reset}, times in microseconds. When the caller hashes with another key than
--- the one agreed on, it returns {} and judges nothing.
+-- reset, heedless, ago}, times in microseconds: for how long the client is
+-- barred, how often it asked nevertheless, and how long ago that began. When the
+-- caller hashes with another key than the one agreed on, it returns {} and
+-- judges nothing.
 --
--- This is adapters/memory/limiter.go in Lua: there it is explained.
+-- This is adapters/memory/limiter.go in Lua: there it is explained. Beside that
+-- it is told how often the caller refused the client without asking here, and
+-- how long ago that began.
 local agreed, key, clients = KEYS[1], KEYS[2], KEYS[3]
 local id, most = ARGV[1], tonumber(ARGV[2])
 local requests, burst, events = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local asked = tonumber(ARGV[6])
+local patience, asked = tonumber(ARGV[6]), tonumber(ARGV[7])
+local disregarded, ago = tonumber(ARGV[8]), tonumber(ARGV[9])
 
 local WINDOW, LONGEST, FORGIVENESS, GRAIN = 60000000, 600000000, 600000000, 500000
-local STRIKES = 3
+local STRIKES_TO_BAR = 3
 local interval = math.floor(WINDOW / requests)
 
 if redis.call('GET', agreed) ~= id then
@@ -18,11 +23,13 @@ end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- The account is a list of numbers: when the client was seen, when its burst is
--- whole, till when it is barred, the violated windows, when the last of these
--- began; and from FIRST on, for each grant, when it was, requests, events.
-local SEEN, WHOLE, BARRED, STRUCK, SINCE, FIRST = 1, 2, 3, 4, 5, 6
-local a = {0, 0, 0, 0, 0}
+-- The account is a list of numbers: when the client was judged last, when its
+-- burst is whole, till when it is barred, till when it was told to wait with
+-- its events, how often it asked nevertheless, in the window that began when,
+-- the windows violated, when the last of these was; and from FIRST on, for each
+-- grant, when it was, requests, events.
+local SEEN, WHOLE, BARRED, TOLD, HEEDLESS, SINCE, STRIKES, STRUCK, FIRST = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local a = {0, 0, 0, 0, 0, 0, 0, 0}
 local kept = redis.call('GET', key)
 if kept then
   a = cmsgpack.unpack(kept)
@@ -67,35 +74,40 @@ local function wait_for_events()
   return WINDOW
 end
 
-local function is_barred()
-  return a[SEEN] <= now and now < a[BARRED]
-end
-
-local function answer(ok, wait)
+local function allowance()
   local free = math.floor((burst * interval - math.max(a[WHOLE] - now, 0)) / interval)
   local remaining = math.max(0, math.min(free, requests - granted()))
-  local reset, barred = wait_for_requests(burst), 0
-  if is_barred() and ok == 0 then
-    remaining, reset, barred = 0, math.max(reset, a[BARRED] - now), 1
-  end
-  return {ok, barred, wait, remaining, reset}
+  return {1, 0, 0, remaining, wait_for_requests(burst), a[HEEDLESS], math.min(now - a[SINCE], WINDOW)}
 end
 
-if is_barred() then
-  return answer(0, a[BARRED] - now)
+local function refusal()
+  local answer, bar = allowance(), math.max(a[BARRED] - now, 0)
+  answer[1], answer[2] = 0, bar
+  answer[3] = math.max(bar, wait_for_requests(1), wait_for_events())
+  if bar > 0 then
+    answer[4], answer[5] = 0, math.max(answer[5], bar)
+  end
+  return answer
+end
+
+local function penalty()
+  if a[STRIKES] < STRIKES_TO_BAR then
+    return 0
+  end
+  return math.min(WINDOW * 2 ^ math.min(a[STRIKES] - STRIKES_TO_BAR, 10), LONGEST)
 end
 
 local function forgiven()
-  return math.max(a[SINCE] + WINDOW, a[BARRED]) + FORGIVENESS
+  return a[STRUCK] + math.max(WINDOW, penalty()) + FORGIVENESS
 end
 
 -- forget drops what is too long ago, and all of it when the clock was set back.
 local function forget()
   if now < a[SEEN] then
-    a = {0, 0, 0, 0, 0}
+    a = {0, 0, 0, 0, 0, 0, 0, 0}
   end
   a[SEEN] = now
-  local left = {now, a[WHOLE], a[BARRED], a[STRUCK], a[SINCE]}
+  local left = {unpack(a, 1, FIRST - 1)}
   for i = FIRST, #a, 3 do
     if a[i] + WINDOW > now then
       left[#left + 1] = a[i]
@@ -105,7 +117,7 @@ local function forget()
   end
   a = left
   if now >= forgiven() then
-    a[STRUCK] = 0
+    a[STRIKES] = 0
   end
 end
 
@@ -120,40 +132,44 @@ local function add(n)
   end
 end
 
--- strike counts a violated window, once, and returns for how long to bar.
-local function strike()
-  if a[STRUCK] > 0 and now < a[SINCE] + WINDOW then
-    return 0
+-- disregard counts that the client asked n times although it was told to wait,
+-- since some time ago.
+local function disregard(n, since)
+  if now >= a[SINCE] + WINDOW then
+    a[SINCE], a[HEEDLESS] = since, 0
   end
-  a[STRUCK], a[SINCE] = a[STRUCK] + 1, now
-  if a[STRUCK] < STRIKES then
-    return 0
+  a[HEEDLESS] = a[HEEDLESS] + n
+  if a[HEEDLESS] < patience or a[STRUCK] >= a[SINCE] then
+    return
   end
-  return math.min(WINDOW * 2 ^ math.min(a[STRUCK] - STRIKES, 10), LONGEST)
-end
-
-local function bar(wait)
-  a[BARRED] = now + math.max(wait, strike())
-  return answer(0, a[BARRED] - now)
+  a[STRIKES], a[STRUCK] = a[STRIKES] + 1, now
+  a[BARRED] = math.max(a[BARRED], now + penalty())
 end
 
 local function judge()
+  if disregarded > 0 then
+    disregard(disregarded, now - ago)
+  end
+  if a[BARRED] > now then
+    disregard(1, now)
+    return refusal()
+  end
   local wait = wait_for_requests(1)
   if wait > 0 then
-    return bar(wait)
+    a[BARRED] = now + wait
+    return refusal()
   end
   a[WHOLE] = math.max(a[WHOLE], now) + interval
   if wait_for_events() > 0 then
     add(0)
-    wait = math.max(wait_for_events(), wait_for_requests(1))
-    local penalty = strike()
-    if penalty > 0 then
-      return bar(math.max(wait, penalty))
+    if now < a[TOLD] then
+      disregard(1, now)
     end
-    return answer(0, wait)
+    a[TOLD] = now + wait_for_events()
+    return refusal()
   end
   add(asked)
-  return answer(1, 0)
+  return allowance()
 end
 
 forget()
@@ -163,13 +179,21 @@ local last = a[WHOLE]
 if #a >= FIRST then
   last = math.max(last, a[#a - 2] + WINDOW)
 end
-if a[STRUCK] > 0 then
+if a[HEEDLESS] > 0 then
+  last = math.max(last, a[SINCE] + WINDOW)
+end
+if a[STRIKES] > 0 then
   last = math.max(last, forgiven())
 end
 redis.call('SET', key, cmsgpack.pack(a), 'PX', math.ceil((last - now) / 1000) + 1)
--- Those that were judged longest ago go first when there are too many.
+-- Those that were judged longest ago go first when there are too many. What was
+-- judged in the future, by a clock that was set back since, is worthless.
 redis.call('ZADD', clients, now, key)
 redis.call('ZREMRANGEBYSCORE', clients, '-inf', now - 2 * (LONGEST + FORGIVENESS))
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', clients, string.format('(%.0f', now), '+inf', 'LIMIT', 0, 100)) do
+  redis.call('DEL', other)
+  redis.call('ZREM', clients, other)
+end
 local surplus = redis.call('ZCARD', clients) - most
 if surplus > 0 then
   local first = redis.call('ZPOPMIN', clients, surplus)

@@ -22,7 +22,7 @@ export interface paths {
          *     `Idempotency-Key`.
          *
          *     A batch that cannot be accepted now (429, 503) may be posted again, unchanged, after
-         *     `Retry-After` seconds. Repeating one that was refused (400, 413, 415) cannot help.
+         *     `Retry-After` seconds. Repeating one that was refused (400, 403, 413, 415) cannot help.
          */
         post: operations["postEvents"];
         delete?: never;
@@ -43,7 +43,9 @@ export interface paths {
         /**
          * Try a batch without storing it
          * @description Judges a batch as `POST /v1/events` does and stores nothing. For each event it tells what is wrong, or
-         *     what would be stored, in which aggregates it would count, and when each is deleted.
+         *     what would be stored, in which aggregates it would count, and when each is deleted. A version or error
+         *     type stands there by name, though it counts as `other` on a day that has more of them than are told
+         *     apart.
          */
         post: operations["explainEvents"];
         delete?: never;
@@ -374,7 +376,7 @@ export interface components {
         PeriodText: string;
         /** @description A place in a list, good for the query that it was told for and for at least 10 minutes. */
         Cursor: string;
-        /** @description A UUID, 32 hexadecimal digits or 26 characters of base 32. */
+        /** @description What the request brought, a UUID or 32 hexadecimal digits; or 26 characters of base 32. */
         RequestIdText: string;
         /** @description What a client posts. Members beside `events` are ignored, unless their names mean personal data, which refuses the whole body. */
         Batch: {
@@ -483,7 +485,7 @@ export interface components {
          *     help with `request_timeout` and `internal_error`.
          * @enum {string}
          */
-        RefusalCode: "validation_failed" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "rate_limit_exceeded" | "internal_error" | "service_unavailable" | "malformed_request" | "expectation_failed" | "request_header_fields_too_large" | "not_implemented" | "http_version_not_supported";
+        RefusalCode: "validation_failed" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "rate_limit_exceeded" | "internal_error" | "service_unavailable" | "malformed_request" | "expectation_failed" | "request_header_fields_too_large" | "not_implemented" | "http_version_not_supported";
         /** @description How every error is answered. It never repeats a submitted value. */
         Refusal: {
             error: components["schemas"]["RefusalCode"];
@@ -853,13 +855,22 @@ export interface components {
             queue: components["schemas"]["Queue"];
             /** @description Batches that the store refused. */
             dead_letters: components["schemas"]["Count"];
-            /** @description Events stored so far. */
+            /** @description Events that the daily statistics hold. */
             events_processed: components["schemas"]["Count"];
+            folded: components["schemas"]["Folded"];
             last_event_received: components["schemas"]["InstantOrNone"];
             memory: components["schemas"]["Memory"];
             cache?: components["schemas"]["AnswerCache"];
             load: components["schemas"]["Load"];
             rate_limit?: components["schemas"]["RateLimit"];
+        };
+        /**
+         * @description How many of the processed events count as `other` because their day has more versions or more
+         *     error types than the statistics tell apart. They fall when days are deleted.
+         */
+        Folded: {
+            versions: components["schemas"]["Count"];
+            error_types: components["schemas"]["Count"];
         };
         /** @description What clients hold of the process now, and what it refused since it started because it was too much. */
         Load: {
@@ -949,6 +960,19 @@ export interface components {
         };
         /** @description Nothing goes by this name. That may change with the next event, so it is never kept. */
         NotFound: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control-Never"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Refusal"];
+            };
+        };
+        /**
+         * @description A browser sent it for a page of an origin that the operator has not listed. Requests without `Origin`
+         *     and `Sec-Fetch-Site`, as all but browsers make them, never get this.
+         */
+        Forbidden: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control-Never"];
                 [name: string]: unknown;
@@ -1134,7 +1158,7 @@ export interface components {
          */
         Cursor: components["schemas"]["Cursor"];
         /**
-         * @description The tool's name. One that is well-formed and no tool's is answered 404, any other 400.
+         * @description The tool's name. One that is well-formed and no tool's is answered 404, any other 400; so is what looks like personal data.
          * @example get_forecast
          */
         ToolName: components["schemas"]["Name"];
@@ -1144,7 +1168,7 @@ export interface components {
          */
         IfNoneMatch: string;
         /**
-         * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+         * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
          * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
          */
         RequestId: string;
@@ -1272,7 +1296,7 @@ export interface operations {
                  */
                 "Content-Encoding"?: components["parameters"]["ContentEncoding"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1307,6 +1331,7 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
+            403: components["responses"]["Forbidden"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
@@ -1326,7 +1351,7 @@ export interface operations {
                  */
                 "Content-Encoding"?: components["parameters"]["ContentEncoding"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1356,6 +1381,7 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
+            403: components["responses"]["Forbidden"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
@@ -1375,7 +1401,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1448,7 +1474,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1525,7 +1551,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1625,7 +1651,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1698,14 +1724,14 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /**
-                 * @description The tool's name. One that is well-formed and no tool's is answered 404, any other 400.
+                 * @description The tool's name. One that is well-formed and no tool's is answered 404, any other 400; so is what looks like personal data.
                  * @example get_forecast
                  */
                 name: components["parameters"]["ToolName"];
@@ -1805,7 +1831,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1884,7 +1910,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1919,7 +1945,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1949,7 +1975,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1987,7 +2013,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2015,7 +2041,7 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2050,7 +2076,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2086,7 +2112,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2122,7 +2148,7 @@ export interface operations {
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /**
-                 * @description An id to log the request under, as a UUID, 32 hexadecimal digits or 26 characters of base 32. Any other is replaced.
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
