@@ -68,9 +68,9 @@ func (u *Process) Run(ctx, work context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		u.log.Warn("worker waits", "code", domain.CodeOf(err), "error", err, "wait", backoff)
 		// Full jitter keeps workers from returning all at once.
 		wait := backoff/2 + rand.N(backoff/2+1) //nolint:gosec // no secret
+		u.log.Warn("worker waits", "code", domain.CodeOf(err), "error", err, "wait_ms", wait.Milliseconds())
 		backoff = min(2*backoff, u.config.BackoffMax)
 		select {
 		case <-ctx.Done():

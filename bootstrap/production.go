@@ -137,7 +137,7 @@ func await[T any](ctx context.Context, until time.Time, o Options, reach func(co
 		if waiting.Err() == nil || away == nil {
 			away = err // says more than that the time is over
 		}
-		o.Log.Warn("waiting for PostgreSQL", "error", err, "pause", pause)
+		o.Log.Warn("waiting for PostgreSQL", "error", err, "pause_ms", pause.Milliseconds())
 		select {
 		case <-waiting.Done():
 			return nil, away

@@ -282,7 +282,7 @@ func (db *DB) run(ctx context.Context, pool *sqlx.DB, name string, options *sql.
 		_ = tx.Rollback() // the connection may be lost
 	}
 	if took := time.Since(start); took >= db.config.SlowQuery {
-		db.config.Log.Warn("slow query", "query", name, "took", took)
+		db.config.Log.Warn("slow query", "query", name, "duration_ms", took.Milliseconds())
 	}
 	return err
 }

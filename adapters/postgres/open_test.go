@@ -195,7 +195,7 @@ func TestSlowQueriesAreLoggedByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := log.String()
-	if !strings.Contains(text, `msg="slow query" query=store.store took=`) {
+	if !strings.Contains(text, `msg="slow query" query=store.store duration_ms=`) {
 		t.Errorf("the log does not name the query:\n%s", text)
 	}
 	for _, value := range []string{event.Version, event.SessionID, event.Tool, "INSERT"} {

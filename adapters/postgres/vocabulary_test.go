@@ -70,7 +70,7 @@ func TestProcessesOfDifferentLimitsAgree(t *testing.T) {
 	checkVersions(t, strict, want)
 
 	told := log.String()
-	if strings.Count(told, "further ones count as other") != 1 || !strings.Contains(told, "dimension=version day=2026-11-23 limit=2") {
+	if strings.Count(told, "further ones count as other") != 1 || !strings.Contains(told, "dimension=version day=2026-11-23 max_values=2") {
 		t.Errorf("the log says %q", told)
 	}
 }

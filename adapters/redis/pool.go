@@ -309,7 +309,7 @@ func (p *Pool) regain(ctx context.Context, since time.Time) {
 	}
 	p.usable.Store(time.Now().UnixNano())
 	p.away.Store(nil)
-	p.config.Log.Info("Redis is back", "after", time.Since(since))
+	p.config.Log.Info("Redis is back", "outage_ms", time.Since(since).Milliseconds())
 }
 
 // try makes a connection and writes. The command is one that a full memory

@@ -201,7 +201,7 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, work fun
 		_ = tx.Rollback() // after an error SQLite may have done so itself
 	}
 	if took := time.Since(start); took >= db.config.SlowQuery {
-		db.config.Log.Warn("slow query", "query", name, "took", took)
+		db.config.Log.Warn("slow query", "query", name, "duration_ms", took.Milliseconds())
 	}
 	return db.translate(ctx, name, err)
 }

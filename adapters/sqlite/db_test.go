@@ -205,7 +205,7 @@ func TestSlowQueriesAreLoggedByName(t *testing.T) {
 		if err := sqlite.NewQueue(db, sqlite.QueueConfig{}).Enqueue(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(log.String(), `msg="slow query" query=queue.enqueue took=`); got != c.want {
+		if got := strings.Contains(log.String(), `msg="slow query" query=queue.enqueue duration_ms=`); got != c.want {
 			t.Errorf("threshold %v: logged %q", c.threshold, log.String())
 		}
 		if strings.Contains(log.String(), event.Version) || strings.Contains(log.String(), string(batch.ID)) {

@@ -40,7 +40,7 @@ func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, finest domain.Aggregates,
 func (s *Store) tellClosed(closed []domain.OpenDay) {
 	for _, o := range closed {
 		s.db.config.Log.Warn("a day has more values than are told apart: further ones count as other",
-			"dimension", o.Dimension, "day", o.Day.Format(time.DateOnly), "limit", s.db.config.Limits.Limit(o.Dimension))
+			"dimension", o.Dimension, "day", o.Day.Format(time.DateOnly), "max_values", s.db.config.Limits.Limit(o.Dimension))
 	}
 }
 
