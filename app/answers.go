@@ -53,7 +53,8 @@ type Answer struct {
 	Body []byte
 	// Age is the time since its computation began.
 	Age time.Duration
-	// Fresh is for how long it is fresh; 0 for one that is stale or not kept.
+	// Fresh is for how much longer the answer is fresh. Negative since that
+	// time has passed, and 0 for one that is not kept.
 	Fresh time.Duration
 	// Stale says that it is being computed anew.
 	Stale bool
@@ -186,7 +187,7 @@ func (u *Answers) answer(f finding) Answer {
 	return Answer{
 		Body:    f.body,
 		Age:     age,
-		Fresh:   max(u.config.Fresh-age, 0),
+		Fresh:   u.config.Fresh - age,
 		Stale:   f.outcome == outcomeStale,
 		Failing: u.failing.Load(),
 	}

@@ -202,7 +202,7 @@ func TestAnOldAnswerIsComputedAnewFirst(t *testing.T) {
 	checkAnswer(t, u, func(ctx context.Context) ([]byte, error) {
 		<-block
 		return c.compute(ctx)
-	}, app.Answer{Body: []byte("2"), Age: 30 * time.Minute, Stale: true})
+	}, app.Answer{Body: []byte("2"), Age: 30 * time.Minute, Fresh: -29 * time.Minute, Stale: true})
 	close(block)
 	await(t, "a fresh answer", func() bool {
 		answer, err := u.Get(t.Context(), "question", c.compute)
@@ -233,7 +233,7 @@ func TestAStaleAnswerStaysWhileTheStoreIsAway(t *testing.T) {
 	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
 	await(t, "a failure", func() bool { return u.Counts().Failures == 1 })
 	s.clock.Advance(59 * time.Minute)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Hour, Stale: true, Failing: true})
+	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Hour, Fresh: -59 * time.Minute, Stale: true, Failing: true})
 
 	// A stale answer has its end, too.
 	s.clock.Advance(time.Minute)

@@ -119,9 +119,10 @@ func decodeKept(kept []byte) (r *representation, next string, err error) {
 	return &representation{contentType: jsonType, tag: k.Tag, body: body, zipped: k.Zipped}, k.Next, nil
 }
 
-// setFreshness tells caches for how long the answer may be given without
+// setFreshness writes for how long caches may serve the answer without
 // asking. It is what remains of its freshness here, so a fresh answer has no
-// Age, which caches would subtract once more.
+// Age, which caches would subtract once more. A stale answer has its Age and a
+// Cache-Status (RFC 9211), whose ttl is negative.
 func setFreshness(h http.Header, a app.Answer) {
 	left := int64(a.Fresh / time.Second)
 	if left > 0 {
@@ -133,8 +134,9 @@ func setFreshness(h http.Header, a app.Answer) {
 		return
 	}
 	h.Set("Age", strconv.FormatInt(int64(a.Age/time.Second), 10))
-	h.Set("Warning", `110 - "Response is Stale"`)
+	status := "analytics; hit; ttl=" + strconv.FormatInt(left, 10)
 	if a.Failing {
-		h.Add("Warning", `111 - "Revalidation Failed"`)
+		status += "; detail=revalidation-failed"
 	}
+	h.Set("Cache-Status", status)
 }

@@ -95,7 +95,7 @@ func (o Origins) check(r *http.Request) error {
 // remember that. Chromium remembers for two hours at most.
 const (
 	corsRequestHeaders = "Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-Request-Id"
-	corsAnswerHeaders  = "Age, Allow, ETag, Link, Preference-Applied, Retry-After, Warning, X-RateLimit-Limit, " +
+	corsAnswerHeaders  = "Age, Allow, Cache-Status, ETag, Link, Preference-Applied, Retry-After, X-RateLimit-Limit, " +
 		"X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
 	corsMethods = "GET, HEAD, POST"
 	corsMaxAge  = "7200"

@@ -35,7 +35,7 @@ func checkExposed(t *testing.T, h http.Header, origin string) {
 		t.Errorf("Access-Control-Expose-Headers = %q", exposed)
 	}
 	for _, name := range []string{
-		"ETag", "Age", "Allow", "Link", "Retry-After", "Warning", "X-Request-Id",
+		"ETag", "Age", "Allow", "Cache-Status", "Link", "Retry-After", "X-Request-Id",
 		"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 	} {
 		if origin != "" && !strings.Contains(exposed+",", name+",") {

@@ -127,7 +127,7 @@ func refuse(c *gin.Context, err error) {
 // failed to give.
 func takeBack(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	for _, name := range []string{"Age", "Link", "Warning"} {
+	for _, name := range []string{"Age", "Cache-Status", "Link"} {
 		h.Del(name)
 	}
 }

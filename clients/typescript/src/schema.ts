@@ -935,7 +935,7 @@ export interface components {
                 "Cache-Control": components["headers"]["Cache-Control-Public"];
                 ETag: components["headers"]["ETag"];
                 Age: components["headers"]["Age"];
-                Warning: components["headers"]["Warning"];
+                "Cache-Status": components["headers"]["Cache-Status"];
                 /**
                  * @description As in the answer that is still there.
                  * @example </v1/stats/tools>; rel="first"
@@ -1223,11 +1223,12 @@ export interface components {
          */
         Age: number;
         /**
-         * @description `110` when the answer is older than its time and is computed anew meanwhile; `111` beside it, in a header
-         *     of its own, when the latest computation failed (RFC 7234, section 5.5).
-         * @example 110 - "Response is Stale"
+         * @description Stands there when the answer is older than its time and is computed anew meanwhile (RFC 9211). `ttl` is
+         *     negative: for how many seconds the answer has been stale. `detail=revalidation-failed` says that the latest
+         *     computation failed.
+         * @example analytics; hit; ttl=-60
          */
-        Warning: "110 - \"Response is Stale\"" | "111 - \"Revalidation Failed\"";
+        "Cache-Status": string;
         /**
          * @description Where the first page is and, unless this is the last, the next (RFC 8288).
          * @example </v1/stats/tools?cursor=AZrBtLQAdQ1iZ2V0X2ZvcmVjYXN0&limit=2>; rel="next", </v1/stats/tools?limit=2>; rel="first"
@@ -1490,7 +1491,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1567,7 +1568,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1667,7 +1668,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -1746,7 +1747,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1847,7 +1848,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -1926,7 +1927,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["Cache-Control-Public"];
                     ETag: components["headers"]["ETag"];
                     Age: components["headers"]["Age"];
-                    Warning: components["headers"]["Warning"];
+                    "Cache-Status": components["headers"]["Cache-Status"];
                     [name: string]: unknown;
                 };
                 content: {
