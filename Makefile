@@ -75,6 +75,13 @@ privacy-audit: servers ## send personal data everywhere and search all that is w
 fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 	go test -run='^$$' -fuzz='^$(FUZZ)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x ./domain
 
+.PHONY: mutate
+mutate: ## break domain, app and the limiter in one place at a time; list what no test notices
+	go run ./test/mutation -by ./app ./domain || [ $$? = 1 ]
+	go run ./test/mutation ./app || [ $$? = 1 ]
+	go run ./test/mutation -files '^limiter' ./adapters/memory || [ $$? = 1 ]
+	go run ./test/mutation -files '^limiter' ./adapters/redis || [ $$? = 1 ]
+
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
