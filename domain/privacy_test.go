@@ -250,3 +250,34 @@ func TestAFurtherBreakdownNarrowsWhatIsTold(t *testing.T) {
 		{Code: "other", Name: "Other", Calls: 14, Percentage: 27.451},
 	})
 }
+
+// A group that is told on its own is still not told together with another
+// filter that leaves fewer of its calls than the minimum.
+func TestAFilterThatLeavesFewCallsTellsNothing(t *testing.T) {
+	failed := domain.Event{Country: "DE", Version: "2.0", Tool: "get_forecast", Status: domain.StatusError, ErrorType: "timeout"}
+	for few, want := range map[int]int64{4: 0, 5: 5} {
+		events := slices.Concat(
+			onDays(t, domain.Event{Country: "US", Version: "1.0", Tool: "get_alerts"}, 20),
+			onDays(t, domain.Event{Country: "DE", Version: "2.0", Tool: "get_alerts"}, 20),
+			onDays(t, failed, few),
+		)
+		for name, filter := range map[string]domain.Filter{
+			"country": {Country: "DE", Tool: "get_forecast"}, "version": {Version: "2.0", Tool: "get_forecast"},
+		} {
+			scope := scopeOfDays(t)
+			scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events))
+			scope.Filter = filter
+			r := reading(t, scope, events)
+			o, types := r.Overview(), r.ErrorReport().Types
+			if o.Summary.Calls != want || (len(o.Tools)+len(o.Errors)+len(types) == 0) != (want == 0) {
+				t.Errorf("%s, %d calls: told are %+v with the tools %+v and the errors %+v", name, few, o.Summary, o.Tools, types)
+			}
+		}
+		// Without a private group in the filter even few calls are told.
+		scope := scopeOfDays(t)
+		scope.Filter.Tool = "get_forecast"
+		if got := reading(t, scope, events).Overview().Summary.Calls; got != int64(few) {
+			t.Errorf("by tool alone: %d calls, want %d", got, few)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package app_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+)
+
+// The wait doubles with every failure in a row, up to its bound, and begins
+// anew after a success. Jitter takes away at most half of it.
+func TestBackoffDoublesUpToItsBoundAndResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const success, last = 10, 14
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		queue := enqueued(t, 1)
+		start := time.Now()
+		var tries []time.Duration
+		store := &flakyStore{inner: memory.NewStore(), fail: func(call int, _ []domain.Batch) error {
+			tries = append(tries, time.Since(start))
+			switch call {
+			case success: // and the next batch fails again
+				return queue.Enqueue(ctx, domain.Batch{ID: "next", Events: make([]domain.Event, 1)})
+			case last:
+				stop()
+			}
+			return domain.NewError(domain.CodeUnavailable, nil, "away")
+		}}
+		newProcess(queue, store, app.ProcessConfig{BackoffMin: time.Second, BackoffMax: time.Minute}).Run(ctx, t.Context())
+		if len(tries) != last {
+			t.Fatalf("%d tries, want %d", len(tries), last)
+		}
+		const second = time.Second
+		for i, most := range []time.Duration{
+			second, 2 * second, 4 * second, 8 * second, 16 * second, 32 * second, 60 * second, 60 * second, 60 * second, 0,
+			second, 2 * second, 4 * second,
+		} {
+			if wait := tries[i+1] - tries[i]; wait < most/2 || wait > most {
+				t.Errorf("wait %d took %v, want from %v to %v", i+1, wait, most/2, most)
+			}
+		}
+	})
+}
