@@ -18,6 +18,9 @@ const (
 	// CodeQueueFull is the queue's refusal of a batch that does not fit; it
 	// may fit later.
 	CodeQueueFull Code = "queue_full"
+	// CodeDiskFull means that a disk has no room: nothing was kept, and the
+	// same call may succeed once there is room again.
+	CodeDiskFull Code = "disk_full"
 	// CodePoison marks a batch that the store refuses for the batch's own
 	// sake: no repetition can cure it.
 	CodePoison Code = "poison_batch"

@@ -41,6 +41,9 @@ const statusClientGone = 499
 // that came at a bad time.
 const retrySeconds = 5
 
+// diskRetrySeconds is the same for a full disk, which takes a person to cure.
+const diskRetrySeconds = 60
+
 // busySentence tells the client that there was too much to do.
 const busySentence = "the server is busy: try again later"
 
@@ -60,6 +63,7 @@ var refusals = map[domain.Code]refusal{
 	domain.CodeNotFound:    {http.StatusNotFound, domain.CodeNotFound, 0},
 	domain.CodeUnavailable: {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
 	domain.CodeQueueFull:   {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
+	domain.CodeDiskFull:    {http.StatusServiceUnavailable, domain.CodeUnavailable, diskRetrySeconds},
 	domain.CodePoison:      internalRefusal,
 	domain.CodeInternal:    internalRefusal,
 	codeForbidden:          {http.StatusForbidden, codeForbidden, 0},

@@ -85,16 +85,21 @@ var stateAdvice = map[pqerror.Code]advice{
 	pqerror.TRDeadlockDetected:              {"the database is busy", "this passes"},
 	pqerror.LockNotAvailable:                {"the database is busy", "this passes, unless another program holds locks"},
 	pqerror.IdleInTransactionSessionTimeout: {"the database took too long", "the process was stopped or starved"},
+	pqerror.InvalidSQLStatementName:         {"the connection to the database was changed meanwhile", "a pooler in between must keep a transaction on one connection"},
 }
 
 var classAdvice = map[pqerror.Class]advice{
 	"08": {"the database cannot be reached", "see whether the database server runs"},
 	"28": {"the database refuses the program's credentials", "correct user and password in DATABASE_URL"},
 	"3F": {"the database has no schema for the tables", "create the one that search_path names, or correct search_path of the role or in DATABASE_URL"},
+	"25": {"the database cannot be written", "it is a standby or set read-only, or a pooler in between breaks transactions: name the primary in DATABASE_URL"},
 	"42": {"the database has another schema than the program expects", "run analytics migrate status"},
 	"53": {"the database is short of resources", "see the log of the database server"},
+	"54": {"the database has reached a limit of its own", "see the log of the database server"},
+	"55": {"the database is busy", "another program holds what is needed: see the log of the database server"},
 	"57": {"the database is stopping or starting", "this passes, unless the server was stopped for good"},
 	"58": {"the database server has a fault", "see the log of the database server"},
+	"F0": {"the database server has a fault", "its configuration is damaged: see the log of the database server"},
 	"XX": {"the database is damaged", "see the log of the database server"},
 }
 
@@ -118,7 +123,11 @@ func translateState(e *pq.Error, err error) error {
 	if !known {
 		return err
 	}
-	return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: %s", err, a.remedy), a.message)
+	code := domain.CodeUnavailable
+	if e.Code == pqerror.DiskFull {
+		code = domain.CodeDiskFull
+	}
+	return domain.NewError(code, fmt.Errorf("%w: %s", err, a.remedy), a.message)
 }
 
 // isMoved reports whether a row had no place because a partition was made or

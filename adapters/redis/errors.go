@@ -35,7 +35,9 @@ type refusal struct{ code, message, advice string }
 var refusals = []refusal{
 	{"NOAUTH", "the queue refuses the connection", "Redis wants a password: set it in REDIS_URL or REDIS_PASSWORD"},
 	{"WRONGPASS", "the queue refuses the connection", "Redis does not take the user or password: correct REDIS_URL or REDIS_PASSWORD"},
-	{"NOPERM", "the queue refuses the connection", "the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY"},
+	{"NOPERM", "the queue's user lacks a right that the service needs",
+		"the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY"},
+	{"NOCOMMAND", "the queue lacks a command that the service needs", "Redis does not know a command: it is too old, or rename-command hides it"},
 	{"READONLY", "the queue is read-only", "this Redis is a replica that cannot be written: let REDIS_URL name the primary"},
 	{"DBINDEX", "the queue refuses the connection", "Redis has no database of this number: correct it in REDIS_URL or REDIS_DB"},
 	{"MAXCLIENTS", "the queue has no connection left", "Redis has as many clients as it may have: raise maxclients"},
@@ -47,6 +49,13 @@ var refusals = []refusal{
 	{"MOVED", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"CLUSTERDOWN", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"BUSY", "the queue is busy", "another script keeps Redis busy"},
+	{"UNKILLABLE", "the queue is busy", "another script keeps Redis busy"},
+	{"NOSCRIPT", "the queue is not available", "Redis has forgotten a script while it was sent: this passes"},
+	{"UNBLOCKED", "the queue is not available", "Redis has become a replica: let REDIS_URL name the primary"},
+	{"IOERR", "the queue is not available", "Redis cannot reach what it depends on: see its log"},
+	{"ASK", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
+	{"CROSSSLOT", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
+	{"TRYAGAIN", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"WRONGTYPE", "the queue is not available", "a key that begins with QUEUE_KEY holds something else: choose another QUEUE_KEY"},
 }
 
@@ -56,6 +65,15 @@ var namelessAnswers = []struct{ start, code string }{
 	{"ERR DB index", "DBINDEX"},
 	{"ERR invalid DB index", "DBINDEX"},
 	{"ERR max number of clients", "MAXCLIENTS"},
+	{"ERR unknown command", "NOCOMMAND"},
+}
+
+// scriptAnswers are those of a command inside a script, which have no code of
+// their own in some versions, and other words around them.
+var scriptAnswers = []struct{ words, code string }{
+	{"The user executing the script can't", "NOPERM"},
+	{"ACL failure in script", "NOPERM"},
+	{"Unknown Redis command called from", "NOCOMMAND"},
 }
 
 // scriptFailure finds the answer that stopped a script, which older servers
@@ -74,6 +92,11 @@ func refusalOf(err error) (refusal, bool) {
 	}
 	for _, a := range namelessAnswers {
 		if strings.HasPrefix(string(answer), a.start) {
+			code = a.code
+		}
+	}
+	for _, a := range scriptAnswers {
+		if strings.Contains(string(answer), a.words) {
 			code = a.code
 		}
 	}

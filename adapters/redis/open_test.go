@@ -192,10 +192,34 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+const (
+	lacksRight   = "the queue's user lacks a right that the service needs"
+	lacksCommand = "the queue lacks a command that the service needs"
+)
+
 func TestAnswersOfRefusal(t *testing.T) {
 	for _, c := range []struct{ answer, message, advice string }{
 		{"NOAUTH Authentication required.", "the queue refuses the connection", "REDIS_PASSWORD"},
-		{"NOPERM this user has no permissions", "the queue refuses the connection", "grant it"},
+		{"NOPERM this user has no permissions", lacksRight, "grant it"},
+		// The forms of 6.2, 7.0 and 7.4 inside a script.
+		{
+			"ERR Error running script (call to f_0): @user_script:90: @user_script: 90: " +
+				"The user executing the script can't run this command or subcommand", lacksRight, "grant it",
+		},
+		{"ERR The user executing the script can't run this command or subcommand script: 0, on @user_script:90.", lacksRight, "grant it"},
+		{
+			"ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 0",
+			lacksRight, "grant it",
+		},
+		{"NOPERM ACL failure in script: User default has no permissions to run the 'xadd' command script: 0", lacksRight, "grant it"},
+		{"ERR unknown command 'EVALSHA', with args beginning with:", lacksCommand, "rename-command"},
+		{"ERR Unknown Redis command called from script script: 0, on @user_script:90.", lacksCommand, "rename-command"},
+		{"UNKILLABLE Sorry the script already executed write commands", "the queue is busy", "script"},
+		{"NOSCRIPT No matching script. Please use EVAL.", "the queue is not available", "passes"},
+		{"UNBLOCKED force unblock from blocking operation", "the queue is not available", "primary"},
+		{"CLUSTERDOWN The cluster is down", "the queue is not available", "cluster"},
+		{"ASK 3999 127.0.0.1:6381", "the queue is not available", "cluster"},
+		{"WRONGPASS invalid username-password pair", "the queue refuses the connection", "REDIS_PASSWORD"},
 		{"READONLY You can't write against a read only replica.", "the queue is read-only", "primary"},
 		{"LOADING Redis is loading the dataset in memory", "the queue is starting", "soon"},
 		{"OOM command not allowed when used memory > 'maxmemory'.", "the queue's memory is full", "raise it"},
@@ -223,7 +247,7 @@ func TestAnswersOfRefusal(t *testing.T) {
 	t.Run("unknown", func(t *testing.T) {
 		relay := newRelay(t, servers.SharedRedis(t).Address())
 		pool := open(t, redis.Config{URL: "redis://" + relay.Address()})
-		relay.Answer("-ERR unknown command\r\n")
+		relay.Answer("-ERR syntax error\r\n")
 		checkCode(t, pool.Check(t.Context()), domain.CodeInternal)
 	})
 }

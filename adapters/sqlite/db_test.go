@@ -244,6 +244,9 @@ func TestErrorsHaveCodes(t *testing.T) {
 
 	checkCode(t, "fine", enqueue(), "")
 	checkCode(t, "a batch that is there", enqueue(), domain.CodeInternal)
+	checkCode(t, "a table is missing", db.Write(t.Context(), "missing", `DELETE FROM missing`), domain.CodeUnavailable)
+	checkCode(t, "a column is missing", db.Write(t.Context(), "missing", `UPDATE heartbeat SET missing = 1`), domain.CodeUnavailable)
+	checkCode(t, "a column is missing", db.Write(t.Context(), "missing", `INSERT INTO heartbeat (missing) VALUES (1)`), domain.CodeUnavailable)
 	checkCode(t, "a defect", db.Write(t.Context(), "defect", `INSERT INTO nothing`), domain.CodeInternal)
 	checkCode(t, "too big", db.Write(t.Context(), "big", `UPDATE heartbeat SET filler = zeroblob(2000000000)`), domain.CodePoison)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -39,13 +40,20 @@ func translateCode(code int, err error) error {
 	const primary = 0xff // the rest of an extended code only refines it
 	switch code & primary {
 	case sqlite3.SQLITE_FULL:
-		return domain.NewError(domain.CodeUnavailable, err, "the disk is full")
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM:
+		return domain.NewError(domain.CodeDiskFull, err, "the disk is full")
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM,
+		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_AUTH:
 		return domain.NewError(domain.CodeUnavailable, err, "the database cannot be read or written")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return domain.NewError(domain.CodeUnavailable, err, "the database file is damaged")
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_ABORT:
 		return domain.NewError(domain.CodeUnavailable, err, "the database is busy")
+	case sqlite3.SQLITE_SCHEMA:
+		return domain.NewError(domain.CodeUnavailable, err, otherSchema)
+	case sqlite3.SQLITE_ERROR:
+		if isMissing(err) {
+			return domain.NewError(domain.CodeUnavailable, err, otherSchema)
+		}
 	case sqlite3.SQLITE_TOOBIG:
 		return domain.NewError(domain.CodePoison, err, "an event holds what cannot be stored")
 	case sqlite3.SQLITE_CONSTRAINT:
@@ -54,6 +62,20 @@ func translateCode(code int, err error) error {
 		}
 	}
 	return err
+}
+
+const otherSchema = "the database has another schema than the program expects"
+
+// isMissing reports whether a table or column was not found. SQLite has no code
+// of its own for that.
+func isMissing(err error) bool {
+	text := err.Error()
+	for _, words := range []string{"no such table", "no such column", "has no column named"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // isStorageFailure reports whether err came from what lies under the database.

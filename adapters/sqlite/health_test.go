@@ -79,10 +79,10 @@ func (f *fullDisk) test(t *testing.T) {
 		t.Fatal("it was never full")
 	}
 
-	checkHealth(t, db, domain.CodeUnavailable)
-	checkHealth(t, db, domain.CodeUnavailable) // remembered
+	checkHealth(t, db, domain.CodeDiskFull)
+	checkHealth(t, db, domain.CodeDiskFull) // remembered
 	clock.Advance(2 * time.Second)
-	checkHealth(t, db, domain.CodeUnavailable) // and tried again
+	checkHealth(t, db, domain.CodeDiskFull) // and tried again
 	checkAccepted(t, queue, accepted)
 
 	f.free(t, db)
@@ -108,7 +108,7 @@ func enqueueUntilFull(t *testing.T, queue *sqlite.Queue, accepted, n int) int {
 	for range n {
 		err := queue.Enqueue(t.Context(), contract.NewBatch(accepted, contract.Events(1, 60)...))
 		if err != nil {
-			checkCode(t, "full", err, domain.CodeUnavailable)
+			checkCode(t, "full", err, domain.CodeDiskFull)
 			return accepted
 		}
 		accepted++
