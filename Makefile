@@ -77,10 +77,11 @@ fuzz: ## fuzz the body decoder for FUZZTIME (60s)
 
 .PHONY: mutate
 mutate: ## break domain, app and the limiter in one place at a time; list what no test notices
-	go run ./test/mutation -by ./app ./domain || [ $$? = 1 ]
-	go run ./test/mutation ./app || [ $$? = 1 ]
-	go run ./test/mutation -files '^limiter' ./adapters/memory || [ $$? = 1 ]
-	go run ./test/mutation -files '^limiter' ./adapters/redis || [ $$? = 1 ]
+	go build -o .tools/mutation ./test/mutation
+	.tools/mutation -by ./app ./domain || [ $$? = 1 ]
+	.tools/mutation ./app || [ $$? = 1 ]
+	.tools/mutation -files '^limiter' ./adapters/memory || [ $$? = 1 ]
+	.tools/mutation -files '^limiter' ./adapters/redis || [ $$? = 1 ]
 
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH (all)
