@@ -20,6 +20,9 @@ VULNDB ?= https://vuln.go.dev
 API_TOOLS := .tools/api/node_modules
 SWAGGER_UI := $(API_TOOLS)/swagger-ui-dist
 CLIENT := clients/typescript
+# What other people's generators make of the description of the API.
+CODEGEN := .tools/codegen
+OAPI_CODEGEN := go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 NPM_CI := npm ci --no-audit --no-fund --ignore-scripts
 
 GENERATED := ports/mocks api/docs $(CLIENT)/src/schema.ts
@@ -99,6 +102,18 @@ lint: linter lint-api ## check style, import rules and the description of the AP
 lint-api: $(API_TOOLS)/installed ## check the description of the API
 	$(API_TOOLS)/.bin/spectral lint --ruleset api/.spectral.yaml --fail-severity hint api/openapi.yaml
 
+.PHONY: codegen-check
+codegen-check: $(CODEGEN)/installed ## generate from the description of the API with other people's tools, and use the result
+	@cp test/codegen/*.go test/codegen/*.ts test/codegen/tsconfig.json test/codegen/go.* api/openapi.yaml $(CODEGEN)/
+	@cd $(CODEGEN) && mkdir -p client server && \
+		$(OAPI_CODEGEN) -generate types,client -package client -o client/client.go openapi.yaml && \
+		$(OAPI_CODEGEN) -generate types,gin -package server -o server/server.go openapi.yaml && \
+		go vet ./... && go test -count=1 ./...
+	@cd $(CODEGEN) && npx --no-install openapi-ts --input openapi.yaml --output heyapi --silent && \
+		npx --no-install openapi-typescript openapi.yaml --output openapi-typescript/schema.ts >/dev/null && \
+		npx --no-install tsc
+	@echo 'oapi-codegen, hey-api and openapi-typescript generate what compiles'
+
 .PHONY: vulncheck
 vulncheck: ## fail on known vulnerabilities that the program can reach; VULNDB is their database
 	@if problem=$$(curl -fsS --max-time 20 -o /dev/null '$(VULNDB)/index/db.json' 2>&1); then \
@@ -156,6 +171,11 @@ linter:
 $(API_TOOLS)/installed: api/package.json api/package-lock.json
 	@mkdir -p .tools/api && cp $^ .tools/api
 	@cd .tools/api && $(NPM_CI)
+	@touch $@
+
+$(CODEGEN)/installed: test/codegen/package.json test/codegen/package-lock.json
+	@mkdir -p $(CODEGEN) && cp $^ $(CODEGEN)
+	@cd $(CODEGEN) && $(NPM_CI)
 	@touch $@
 
 $(CLIENT)/node_modules/installed: $(CLIENT)/package.json $(CLIENT)/package-lock.json

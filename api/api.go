@@ -4,7 +4,11 @@ package api
 
 import (
 	"embed"
+	"fmt"
 	"io/fs"
+	"sync"
+
+	"github.com/goccy/go-yaml"
 )
 
 //go:embed openapi.yaml
@@ -12,6 +16,18 @@ var document string
 
 // Document is the interface in OpenAPI 3.1, as YAML.
 func Document() string { return document }
+
+// DocumentJSON is the same in JSON. It is converted once, when it is first
+// asked for.
+func DocumentJSON() ([]byte, error) { return documentJSON() }
+
+var documentJSON = sync.OnceValues(func() ([]byte, error) {
+	encoded, err := yaml.YAMLToJSON([]byte(document))
+	if err != nil {
+		return nil, fmt.Errorf("convert the description of the API to JSON: %w", err)
+	}
+	return encoded, nil
+})
 
 //go:embed docs
 var docs embed.FS

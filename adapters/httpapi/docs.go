@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,6 +32,8 @@ var docsTypes = map[string]string{
 // docsHandler tells what this server offers, to programs and to people.
 type docsHandler struct {
 	document, page *representation
+	// asJSON makes the document in JSON when it is first asked for.
+	asJSON func() (*representation, error)
 	// assets are the files of the page, under names that change with the
 	// content.
 	assets map[string]*representation
@@ -39,6 +42,7 @@ type docsHandler struct {
 func newDocsHandler() *docsHandler {
 	h := &docsHandler{
 		document: newRepresentation("application/yaml", tagOf([]byte(api.Document())), []byte(api.Document())),
+		asJSON:   sync.OnceValues(documentAsJSON),
 		assets:   make(map[string]*representation),
 	}
 	files := api.Docs()
@@ -60,6 +64,14 @@ func newDocsHandler() *docsHandler {
 	return h
 }
 
+func documentAsJSON() (*representation, error) {
+	document, err := api.DocumentJSON()
+	if err != nil {
+		return nil, err
+	}
+	return newRepresentation(jsonType, tagOf(document), document), nil
+}
+
 // newAsset returns the file and the name by which the page mentions it.
 func newAsset(file string, content []byte) (name string, asset *representation) {
 	name, zipped := strings.CutSuffix(file, ".gz")
@@ -78,6 +90,7 @@ func taggedName(name, tag string) string {
 
 func (h *docsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
 	r.GET("/openapi.yaml", wrap(h.getDocument))
+	r.GET("/openapi.json", wrap(h.getDocumentJSON))
 	r.GET(docsPath, wrap(h.getPage))
 	r.GET(docsPath+"/:asset", wrap(h.getAsset))
 }
@@ -85,6 +98,15 @@ func (h *docsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFu
 func (h *docsHandler) getDocument(c *gin.Context) error {
 	c.Header("Cache-Control", "public, max-age=300")
 	return h.document.write(c)
+}
+
+func (h *docsHandler) getDocumentJSON(c *gin.Context) error {
+	document, err := h.asJSON()
+	if err != nil {
+		return err
+	}
+	c.Header("Cache-Control", "public, max-age=300")
+	return document.write(c)
 }
 
 // getPage has the page asked for each time, since its assets change with it.

@@ -1,10 +1,14 @@
 package httpapi_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/weather-mcp/weather-mcp-analytics/api"
 )
@@ -20,6 +24,38 @@ func TestDocumentIsServed(t *testing.T) {
 	}
 	again := s.do(t, http.MethodGet, "/openapi.yaml", "", "If-None-Match", answer.Header().Get("ETag"))
 	checkStatus(t, again, http.StatusNotModified)
+}
+
+// The document in JSON is the one in YAML, member for member.
+func TestDocumentIsServedAsJSON(t *testing.T) {
+	s := newService(setup{})
+	answer := s.do(t, http.MethodGet, "/openapi.json", "")
+	checkStatus(t, answer, http.StatusOK)
+	checkHeader(t, answer.Header(), "Content-Type", "application/json; charset=utf-8")
+	checkHeader(t, answer.Header(), "Cache-Control", "public, max-age=300")
+	var fromYAML, fromJSON map[string]any
+	if err := yaml.Unmarshal([]byte(api.Document()), &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	decode(t, answer.Body.Bytes(), &fromJSON)
+	// Both in one encoding, as the decoders differ in their types of numbers.
+	want, got := encode(t, fromYAML), encode(t, fromJSON)
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes in JSON, %d in YAML, and they differ", len(got), len(want))
+	}
+	again := s.do(t, http.MethodGet, "/openapi.json", "", "If-None-Match", answer.Header().Get("ETag"))
+	checkStatus(t, again, http.StatusNotModified)
+	zipped := s.do(t, http.MethodGet, "/openapi.json", "", "Accept-Encoding", "gzip")
+	checkHeader(t, zipped.Header(), "Content-Encoding", "gzip")
+}
+
+func encode(t *testing.T, value any) []byte {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
 }
 
 // mentioned finds the assets in the page.

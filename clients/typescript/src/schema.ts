@@ -297,6 +297,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * This document in JSON
+         * @description The same as `/openapi.yaml`, for tools that read JSON only.
+         */
+        get: operations["getDocumentAsJSON"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api-docs": {
         parameters: {
             query?: never;
@@ -433,13 +453,15 @@ export interface components {
              *     characters that do not look like personal data. Level detailed.
              */
             parameters?: {
-                [key: string]: string | number | boolean;
+                [key: string]: components["schemas"]["ParameterValue"];
             };
             /** @description A salted hash that the client makes, to count installations. Level detailed. */
             session_id?: string;
             /** @description The place of the call in its session. Level detailed. */
             sequence_number?: number;
         };
+        /** @description One thing that the tool was asked with; text of at most 64 characters. */
+        ParameterValue: string | number | boolean;
         /**
          * @description Which rule a field breaks:
          *
@@ -527,7 +549,7 @@ export interface components {
             retry_count?: number;
             country?: components["schemas"]["CountryCode"];
             parameters?: {
-                [key: string]: string | number | boolean;
+                [key: string]: components["schemas"]["ParameterValue"];
             };
             session_id?: string;
             sequence_number?: number;
@@ -1113,22 +1135,22 @@ export interface components {
          * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
          * @example get_forecast
          */
-        Tool: components["schemas"]["Name"];
+        ToolFilter: components["schemas"]["Name"];
         /**
          * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
          * @example 1.23.0
          */
-        Version: components["schemas"]["VersionText"];
+        VersionFilter: components["schemas"]["VersionText"];
         /**
          * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
          * @example US
          */
-        Country: components["schemas"]["CountryCode"];
+        CountryFilter: components["schemas"]["CountryCode"];
         /**
          * @description Count only calls that this service answered.
          * @example noaa
          */
-        Service: components["schemas"]["Name"];
+        ServiceFilter: components["schemas"]["Name"];
         /**
          * @description What to sort by. Equals stand in the order of their names.
          * @example p95
@@ -1156,7 +1178,7 @@ export interface components {
          *     asked for. One that is too old, or another query's, is refused: start again without it.
          * @example AZrBtLQAdQ1iZ2V0X2ZvcmVjYXN0
          */
-        Cursor: components["schemas"]["Cursor"];
+        PageCursor: components["schemas"]["Cursor"];
         /**
          * @description The tool's name. One that is well-formed and no tool's is answered 404, any other 400; so is what looks like personal data.
          * @example get_forecast
@@ -1195,7 +1217,7 @@ export interface components {
          * @description Events in JSON (UTF-8), at most 100 KB, also after decompression. JSON is read strictly: invalid UTF-8,
          *     duplicate members, trailing data and nesting deeper than 32 are refused.
          */
-        Batch: {
+        PostedBatch: {
             content: {
                 "application/json": components["schemas"]["Batch"];
             };
@@ -1305,7 +1327,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Batch"];
+        requestBody: components["requestBodies"]["PostedBatch"];
         responses: {
             /** @description At least one event was accepted. */
             200: {
@@ -1360,7 +1382,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Batch"];
+        requestBody: components["requestBodies"]["PostedBatch"];
         responses: {
             /** @description One explanation for each event, in the batch's order. */
             200: {
@@ -1451,22 +1473,22 @@ export interface operations {
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
-                tool?: components["parameters"]["Tool"];
+                tool?: components["parameters"]["ToolFilter"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
             };
             header?: {
                 /**
@@ -1528,22 +1550,22 @@ export interface operations {
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
-                tool?: components["parameters"]["Tool"];
+                tool?: components["parameters"]["ToolFilter"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
             };
             header?: {
                 /**
@@ -1605,22 +1627,22 @@ export interface operations {
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
-                tool?: components["parameters"]["Tool"];
+                tool?: components["parameters"]["ToolFilter"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
                 /**
                  * @description What to sort by. Equals stand in the order of their names.
                  * @example p95
@@ -1643,7 +1665,7 @@ export interface operations {
                  *     asked for. One that is too old, or another query's, is refused: start again without it.
                  * @example AZrBtLQAdQ1iZ2V0X2ZvcmVjYXN0
                  */
-                cursor?: components["parameters"]["Cursor"];
+                cursor?: components["parameters"]["PageCursor"];
             };
             header?: {
                 /**
@@ -1706,17 +1728,17 @@ export interface operations {
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
             };
             header?: {
                 /**
@@ -1785,22 +1807,22 @@ export interface operations {
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
-                tool?: components["parameters"]["Tool"];
+                tool?: components["parameters"]["ToolFilter"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
                 /**
                  * @description What to sort by. Equals stand in the order of their types.
                  * @example last_seen
@@ -1823,7 +1845,7 @@ export interface operations {
                  *     asked for. One that is too old, or another query's, is refused: start again without it.
                  * @example AZrBtLQAdQ1iZ2V0X2ZvcmVjYXN0
                  */
-                cursor?: components["parameters"]["Cursor"];
+                cursor?: components["parameters"]["PageCursor"];
             };
             header?: {
                 /**
@@ -1887,22 +1909,22 @@ export interface operations {
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
                  */
-                tool?: components["parameters"]["Tool"];
+                tool?: components["parameters"]["ToolFilter"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
                  */
-                version?: components["parameters"]["Version"];
+                version?: components["parameters"]["VersionFilter"];
                 /**
                  * @description Count only calls from this country, by its ISO 3166-1 alpha-2 code in any case. Answers as if there were none when the country is hidden (see *Privacy*).
                  * @example US
                  */
-                country?: components["parameters"]["Country"];
+                country?: components["parameters"]["CountryFilter"];
                 /**
                  * @description Count only calls that this service answered.
                  * @example noaa
                  */
-                service?: components["parameters"]["Service"];
+                service?: components["parameters"]["ServiceFilter"];
             };
             header?: {
                 /**
@@ -2096,6 +2118,46 @@ export interface operations {
                 };
                 content: {
                     "application/yaml": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            429: components["responses"]["RateLimitExceeded"];
+            500: components["responses"]["InternalError"];
+        };
+    };
+    getDocumentAsJSON: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of an answer that is still there. If it holds, the answer is 304 without a body.
+                 * @example "4ca1ab1e4ca1ab1e"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
+                 * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1 in JSON. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["Cache-Control-Public"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        openapi: string;
+                    } & {
+                        [key: string]: unknown;
+                    };
                 };
             };
             304: components["responses"]["NotModified"];
