@@ -23,7 +23,9 @@ func NewExplain(v *domain.Validator, r domain.Retention, c ports.Clock) *Explain
 type Explanation struct {
 	Index int
 	// Violations says why the event would be refused; empty when accepted.
+	// Omitted counts what else is wrong with it.
 	Violations []domain.Violation
+	Omitted    int
 	// Event is what would be stored, nil when refused.
 	Event *domain.Event
 	// RawDeletedAt is when the raw event would be deleted.
@@ -57,20 +59,18 @@ type Counted struct {
 // Batch explains every event of a batch, in order. It fails as ingestion does
 // when the body is no batch.
 func (u *Explain) Batch(body []byte) ([]Explanation, error) {
-	judgement, err := u.validator.Batch(body, u.clock.Now().UTC())
+	var verdicts []domain.Verdict
+	err := u.validator.Each(body, u.clock.Now().UTC(), func(v domain.Verdict) { verdicts = append(verdicts, v) })
 	if err != nil {
 		return nil, err
 	}
-	explanations := make([]Explanation, judgement.Submitted)
-	for i := range explanations {
-		explanations[i].Index = i
-	}
-	for _, v := range judgement.Violations {
-		e := &explanations[v.Index]
-		e.Violations = append(e.Violations, v)
-	}
-	for i, index := range judgement.Indexes {
-		explanations[index] = u.accepted(index, &judgement.Events[i])
+	explanations := make([]Explanation, len(verdicts))
+	for i, v := range verdicts {
+		if v.Event != nil {
+			explanations[i] = u.accepted(v.Index, v.Event)
+			continue
+		}
+		explanations[i] = Explanation{Index: v.Index, Violations: v.Violations, Omitted: v.Omitted}
 	}
 	return explanations, nil
 }

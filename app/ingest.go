@@ -59,6 +59,7 @@ func (u *Ingest) Submit(ctx context.Context, s Submission) (domain.Receipt, erro
 		Accepted:   len(judgement.Events),
 		Refused:    judgement.Refused(),
 		Violations: judgement.Violations,
+		Omitted:    judgement.Omitted,
 	}
 	batch := domain.Batch{ID: u.ids.NewBatchID(), ReceivedAt: now, Events: judgement.Events}
 	if s.IdempotencyKey != "" {

@@ -11,13 +11,14 @@ import (
 )
 
 // judge applies the rules to the events of one batch. The rules stand twice,
-// for speed: here by hand, for the events that keep them all, and in rules.go
-// in ozzo-validation, which tells the others what is wrong. A property test
-// and a fuzz test hold the two equal.
+// for speed: here by hand, to decide, and in rules.go in ozzo-validation, to
+// say what is wrong where this found a fault. A property test and a fuzz test
+// hold the two equal, place by place.
 type judge struct {
 	config           *ValidatorConfig
 	oldest, furthest int64 // Unix seconds
 	scratch, object  []byte
+	found            faults
 
 	// The events of a batch mostly repeat each other.
 	version, errorType, session memo[string]
@@ -52,19 +53,22 @@ func (j *judge) accept(d *draft, e *Event) bool {
 }
 
 func (j *judge) acceptMinimal(d *draft, e *Event) bool {
-	ok := j.acceptVersion(d.value(fieldVersion), e) &&
+	return j.acceptVersion(d.value(fieldVersion), e) &&
 		j.acceptTool(d.value(fieldTool), e) &&
-		j.acceptHour(d.value(fieldTimestamp), e)
-	if !ok {
-		return false
-	}
-	if e.Status, ok = j.status(d.value(fieldStatus)); !ok {
-		return false
-	}
-	if e.Level, ok = j.level(d.value(fieldLevel)); !ok {
-		return false
-	}
-	return j.acceptErrorType(d.value(fieldErrorType), e)
+		j.acceptHour(d.value(fieldTimestamp), e) &&
+		j.acceptStatus(d.value(fieldStatus), e) &&
+		j.acceptLevel(d.value(fieldLevel), e) &&
+		j.acceptErrorType(d.value(fieldErrorType), e)
+}
+
+func (j *judge) acceptStatus(raw []byte, e *Event) (ok bool) {
+	e.Status, ok = j.status(raw)
+	return ok
+}
+
+func (j *judge) acceptLevel(raw []byte, e *Event) (ok bool) {
+	e.Level, ok = j.level(raw)
+	return ok
 }
 
 // status and level look at the usual spelling first.
@@ -185,15 +189,25 @@ func (j *judge) acceptErrorType(raw []byte, e *Event) bool {
 }
 
 func (j *judge) acceptStandard(d *draft, e *Event) bool {
-	ok := acceptInteger(d.value(fieldResponseTime), math.MaxInt64, &e.ResponseTimeMS) &&
-		acceptInteger(d.value(fieldRetryCount), MaxRetryCount, &e.RetryCount)
-	if !ok {
+	return acceptResponseTime(d.value(fieldResponseTime), e) &&
+		j.acceptService(d.value(fieldService), e) &&
+		acceptCacheHit(d.value(fieldCacheHit), e) &&
+		acceptInteger(d.value(fieldRetryCount), MaxRetryCount, &e.RetryCount) &&
+		j.acceptCountry(d.value(fieldCountry), e)
+}
+
+func acceptResponseTime(raw []byte, e *Event) bool {
+	if !acceptInteger(raw, math.MaxInt64, &e.ResponseTimeMS) {
 		return false
 	}
 	if e.ResponseTimeMS.Valid {
 		e.ResponseTimeMS.Value = min(e.ResponseTimeMS.Value, MaxResponseTimeMS)
 	}
-	switch string(d.value(fieldCacheHit)) {
+	return true
+}
+
+func acceptCacheHit(raw []byte, e *Event) bool {
+	switch string(raw) {
 	case "":
 	case "true":
 		e.CacheHit = Some(true)
@@ -202,8 +216,7 @@ func (j *judge) acceptStandard(d *draft, e *Event) bool {
 	default:
 		return false
 	}
-	return j.acceptService(d.value(fieldService), e) &&
-		j.acceptCountry(d.value(fieldCountry), e)
+	return true
 }
 
 // acceptInteger accepts a whole number from 0 to highest. What does not fit 32

@@ -33,8 +33,10 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	// Violations lists what is wrong with which event, for CodeInvalid.
+	// Violations lists what is wrong with which event, for CodeInvalid, and
+	// Omitted counts what the list leaves out.
 	Violations []Violation
+	Omitted    int
 	Err        error
 }
 

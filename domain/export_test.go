@@ -3,6 +3,7 @@ package domain
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,12 +15,49 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 	found := ""
 	_, _ = newReader(body).batch(v.config.MaxBatchSize, func(index int, d *draft) {
 		var e Event
-		accepted, report := judge.accept(d, &e), judge.report(index, d)
-		if accepted != (len(report) == 0) {
-			found = fmt.Sprintf("event %d: accepted by hand: %t, reported: %v", index, accepted, report)
+		accepted := judge.accept(d, &e)
+		listed, omitted := judge.report(index, d, MaxEventViolations)
+		if accepted != (len(listed) == 0) || omitted < 0 || omitted > 0 && len(listed) < MaxEventViolations {
+			found = fmt.Sprintf("event %d: accepted by hand: %t, reported: %v and %d more", index, accepted, listed, omitted)
+			return
+		}
+		if d.notObject || d.personal != "" || d.overflow {
+			return
+		}
+		if by, ozzo := judge.faults(d).count, judge.described(index, d); by != len(ozzo) {
+			found = fmt.Sprintf("event %d: %d faults by hand, reported: %v", index, by, ozzo)
+		} else if len(listed) > 0 && !slices.Equal(listed, ozzo[:len(listed)]) {
+			found = fmt.Sprintf("event %d: listed %v, reported: %v", index, listed, ozzo)
 		}
 	})
 	return found
+}
+
+// described lists all that the rules in ozzo say of an event, without knowing
+// where the rules by hand found a fault.
+func (j *judge) described(index int, d *draft) []Violation {
+	r := &report{judge: j, index: index, draft: d}
+	name, _ := r.value(d.value(fieldLevel)).(string)
+	level, _ := ParseLevel(name)
+	for f := fieldVersion; f < fieldCount; f++ {
+		switch {
+		case f > fieldErrorType && !level.includes(LevelStandard), f > fieldCountry && !level.includes(LevelDetailed):
+		case f != fieldParameters:
+			r.describe(place{field: f})
+		default:
+			r.describe(place{field: f})
+			r.describe(place{field: f, part: partCount})
+			if len(d.parameters) > MaxParameters {
+				continue
+			}
+			r.describe(place{field: f, part: partBytes})
+			for i := range d.parameters {
+				r.describe(place{f, partName, i})
+				r.describe(place{f, partValue, i})
+			}
+		}
+	}
+	return r.violations
 }
 
 // ParseTimestamp and LongestName let tests look at the parts.

@@ -11,22 +11,22 @@ import (
 	validation "github.com/go-ozzo/ozzo-validation/v4"
 )
 
-// report applies every rule and returns what is broken; for an event that
-// accept takes it returns nothing. Personal data by name goes before all other
-// rules.
-func (j *judge) report(index int, d *draft) []Violation {
+// report says what is wrong with an event that accept refused: at most room
+// violations and at most [MaxEventViolations], and how many more there are.
+// Personal data by name goes before all other rules.
+func (j *judge) report(index int, d *draft, room int) (listed []Violation, omitted int) {
 	r := &report{judge: j, index: index, draft: d}
+	var f *faults
 	switch {
-	case d.personal != "":
-		r.add(r.personalField(), ViolationPII, personalNameMessage(d.personal))
-	case d.notObject:
-		r.add("", ViolationType, "an event must be a JSON object")
-	case d.overflow:
-		r.add("", ViolationRange, overflowMessage)
+	case d.personal != "", d.notObject, d.overflow:
+		f = &faults{count: 1}
 	default:
-		r.minimal()
+		f = j.faults(d)
 	}
-	return r.violations
+	for _, p := range f.listed[:min(f.count, len(f.listed), room)] {
+		r.describe(p)
+	}
+	return r.violations, f.count - len(r.violations)
 }
 
 const overflowMessage = "a number is too large for any JSON reader to hold"
@@ -56,71 +56,94 @@ func (r *report) add(field string, code ViolationCode, message string) {
 	r.violations = append(r.violations, Violation{Index: r.index, Field: field, Code: code, Message: message})
 }
 
-// check holds a field's value to the rules, up to the first it breaks.
-func (r *report) check(f field, rules ...validation.Rule) {
-	r.validate(f, r.value(r.draft.value(f)), rules...)
+// describe adds what is wrong at the place: nothing when it keeps the rules.
+func (r *report) describe(p place) {
+	switch d := r.draft; {
+	case d.personal != "":
+		r.add(r.personalField(), ViolationPII, personalNameMessage(d.personal))
+	case d.notObject:
+		r.add("", ViolationType, "an event must be a JSON object")
+	case d.overflow:
+		r.add("", ViolationRange, overflowMessage)
+	case p.field == fieldParameters:
+		r.describeParameters(p)
+	default:
+		r.validate(p.field, r.value(d.value(p.field)), r.rules(p.field)...)
+	}
 }
 
+// validate holds a value to the rules, up to the first it breaks.
 func (r *report) validate(f field, value any, rules ...validation.Rule) {
 	if broken, ok := errors.AsType[validation.Error](validation.Validate(value, rules...)); ok {
 		r.add(fieldNames[f], ViolationCode(broken.Code()), fieldNames[f]+" "+broken.Error())
 	}
 }
 
-func (r *report) minimal() {
+// rules lists the rules of every field but the parameters.
+func (r *report) rules(f field) []validation.Rule {
+	switch f {
+	case fieldVersion:
+		return []validation.Rule{required(), isText(), impersonal(),
+			length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -")}
+	case fieldTool:
+		tools := oneOf(r.config.Catalogue.HasTool, "be a tool of the catalogue; GET /v1/catalogue lists them")
+		return []validation.Rule{required(), isText(), validation.When(!r.config.CountUnknownTools, tools)}
+	case fieldStatus:
+		return []validation.Rule{required(), isText(), oneOf(holds(ParseStatus), "be success or error")}
+	case fieldTimestamp:
+		return []validation.Rule{required(), isText(), r.isHour()}
+	case fieldLevel:
+		return []validation.Rule{required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed")}
+	case fieldErrorType:
+		return []validation.Rule{validation.When(r.failed(), required()), isText(), impersonal(),
+			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -")}
+	case fieldResponseTime:
+		return []validation.Rule{isInteger(), atLeast(0)}
+	case fieldService:
+		return []validation.Rule{isText(),
+			oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them")}
+	case fieldCacheHit:
+		return []validation.Rule{isBoolean()}
+	case fieldRetryCount:
+		return []validation.Rule{isInteger(), atLeast(0), atMost(MaxRetryCount, ViolationRange, "must not be above %d")}
+	case fieldCountry:
+		return []validation.Rule{isText(), oneOf(isCountry, "be a country code of ISO 3166-1 alpha-2")}
+	case fieldSession:
+		return []validation.Rule{isText(), match(sessionPattern, "exactly 16 hexadecimal digits")}
+	case fieldSequence:
+		return []validation.Rule{isInteger(), atLeast(0), atMost(MaxSequenceNumber, ViolationRange, "must not be above %d")}
+	case fieldParameters, fieldCount:
+	}
+	return nil
+}
+
+// failed reports whether the event must name its error.
+func (r *report) failed() bool {
 	status, _ := r.value(r.draft.value(fieldStatus)).(string)
 	name, _ := r.value(r.draft.value(fieldLevel)).(string)
 	level, _ := ParseLevel(name)
-	failed := status == string(StatusError) && level.includes(LevelStandard)
-
-	r.check(fieldVersion, required(), isText(), impersonal(),
-		length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -"))
-	tools := oneOf(r.config.Catalogue.HasTool, "be a tool of the catalogue; GET /v1/catalogue lists them")
-	r.check(fieldTool, required(), isText(), validation.When(!r.config.CountUnknownTools, tools))
-	r.check(fieldStatus, required(), isText(), oneOf(holds(ParseStatus), "be success or error"))
-	r.check(fieldTimestamp, required(), isText(), r.isHour())
-	r.check(fieldLevel, required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed"))
-	r.check(fieldErrorType, validation.When(failed, required()), isText(), impersonal(),
-		length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -"))
-	if level.includes(LevelStandard) {
-		r.standard()
-	}
-	if level.includes(LevelDetailed) {
-		r.detailed()
-	}
+	return status == string(StatusError) && level.includes(LevelStandard)
 }
 
-func (r *report) standard() {
-	r.check(fieldResponseTime, isInteger(), atLeast(0))
-	r.check(fieldService, isText(),
-		oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them"))
-	r.check(fieldCacheHit, isBoolean())
-	r.check(fieldRetryCount, isInteger(), atLeast(0), atMost(MaxRetryCount, ViolationRange, "must not be above %d"))
-	r.check(fieldCountry, isText(), oneOf(isCountry, "be a country code of ISO 3166-1 alpha-2"))
-}
-
-func (r *report) detailed() {
-	r.parameters()
-	r.check(fieldSession, isText(), match(sessionPattern, "exactly 16 hexadecimal digits"))
-	r.check(fieldSequence, isInteger(), atLeast(0), atMost(MaxSequenceNumber, ViolationRange, "must not be above %d"))
-}
-
-func (r *report) parameters() {
-	raw := r.draft.value(fieldParameters)
-	if raw == nil {
-		return
-	}
-	if raw[0] != '{' {
-		r.add(fieldNames[fieldParameters], ViolationType, fieldNames[fieldParameters]+" must be an object")
-		return
-	}
-	r.validate(fieldParameters, int64(len(r.draft.parameters)),
-		atMost(MaxParameters, ViolationLength, "must have at most %d members"))
-	r.validate(fieldParameters, int64(r.draft.parametersBytes),
-		atMost(MaxParametersBytes, ViolationLength, "must have at most %d bytes of JSON"))
-	for _, p := range r.draft.parameters {
-		r.validate(fieldParameters, r.value(r.draft.text(p.name)), isText(), impersonal(), length(MaxParameterLength))
-		r.validate(fieldParameters, r.value(r.draft.text(p.value)), isParameter(), impersonal(), length(MaxParameterLength))
+func (r *report) describeParameters(p place) {
+	d := r.draft
+	switch p.part {
+	case partWhole:
+		if raw := d.value(fieldParameters); raw != nil && raw[0] != '{' {
+			r.add(fieldNames[fieldParameters], ViolationType, fieldNames[fieldParameters]+" must be an object")
+		}
+	case partCount:
+		r.validate(fieldParameters, int64(len(d.parameters)),
+			atMost(MaxParameters, ViolationLength, "must have at most %d members"))
+	case partBytes:
+		r.validate(fieldParameters, int64(d.parametersBytes),
+			atMost(MaxParametersBytes, ViolationLength, "must have at most %d bytes of JSON"))
+	case partName:
+		name := r.value(d.text(d.parameters[p.parameter].name))
+		r.validate(fieldParameters, name, isText(), impersonal(), length(MaxParameterLength))
+	case partValue:
+		value := r.value(d.text(d.parameters[p.parameter].value))
+		r.validate(fieldParameters, value, isParameter(), impersonal(), length(MaxParameterLength))
 	}
 }
 

@@ -59,7 +59,7 @@ func (v *Validator) Batch(body []byte, now time.Time) (Judgement, error) {
 	judge := v.at(now)
 	room := min(v.config.MaxBatchSize, len(body)/smallestEvent+1)
 	judgement := Judgement{Events: make([]Event, 0, room), Indexes: make([]int, 0, room)}
-	submitted, err := newReader(body).batch(v.config.MaxBatchSize, func(index int, d *draft) {
+	submitted, err := v.read(body, func(index int, d *draft) {
 		place := len(judgement.Events)
 		judgement.Events = append(judgement.Events, Event{})
 		if judge.accept(d, &judgement.Events[place]) {
@@ -67,16 +67,41 @@ func (v *Validator) Batch(body []byte, now time.Time) (Judgement, error) {
 			return
 		}
 		judgement.Events = judgement.Events[:place]
-		judgement.Violations = append(judgement.Violations, judge.report(index, d)...)
+		listed, omitted := judge.report(index, d, MaxBatchViolations-len(judgement.Violations))
+		judgement.Violations = append(judgement.Violations, listed...)
+		judgement.Omitted += omitted
 	})
 	if err != nil {
 		return Judgement{}, err
 	}
-	if submitted == 0 {
-		return Judgement{}, refusal(ViolationBatch, "events", "the batch is empty: send at least one event")
-	}
 	judgement.Submitted = submitted
 	return judgement, nil
+}
+
+// Each judges as [Validator.Batch] does, and calls verdict for every event of
+// the batch in order, with the violations of each however many the batch has.
+// After an error none of the verdicts holds.
+func (v *Validator) Each(body []byte, now time.Time, verdict func(Verdict)) error {
+	judge := v.at(now)
+	_, err := v.read(body, func(index int, d *draft) {
+		given := Verdict{Index: index, Event: new(Event)}
+		if !judge.accept(d, given.Event) {
+			given.Event = nil
+			given.Violations, given.Omitted = judge.report(index, d, MaxEventViolations)
+		}
+		verdict(given)
+	})
+	return err
+}
+
+// read calls event for each event of the body and returns their number, at
+// least one.
+func (v *Validator) read(body []byte, event func(index int, d *draft)) (int, error) {
+	submitted, err := newReader(body).batch(v.config.MaxBatchSize, event)
+	if err == nil && submitted == 0 {
+		err = refusal(ViolationBatch, "events", "the batch is empty: send at least one event")
+	}
+	return submitted, err
 }
 
 // smallestEvent is about the size of the smallest event's JSON, in bytes.
@@ -95,7 +120,7 @@ func (j *Judgement) Refusal(strict bool) error {
 	default:
 		return nil
 	}
-	return &Error{Code: CodeInvalid, Message: message, Violations: j.Violations}
+	return &Error{Code: CodeInvalid, Message: message, Violations: j.Violations, Omitted: j.Omitted}
 }
 
 // CheckIdempotencyKey refuses a key that is longer than

@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func verdictCases(tb testing.TB) map[string]struct {
 		"optional fields null":        {with(tb, "response_time_ms", "null", "service", "null", "cache_hit", "null", "retry_count", "null", "country", "null", "parameters", "null", "session_id", "null", "sequence_number", "null", "error_type", "null"), nil},
 		"required fields null":        {with(tb, "version", "null", "tool", "null", "status", "null", "timestamp_hour", "null", "analytics_level", "null"), []string{"version:required", "tool:required", "status:required", "timestamp_hour:required", "analytics_level:required"}},
 		"no fields":                   {`{}`, []string{"version:required", "tool:required", "status:required", "timestamp_hour:required", "analytics_level:required"}},
-		"every field of a wrong type": {with(tb, "version", "1", "tool", "{}", "status", "[]", "timestamp_hour", "true", "error_type", "1", "response_time_ms", `"1"`, "service", "1", "cache_hit", "0", "retry_count", "true", "country", "false", "parameters", "[]", "session_id", "1", "sequence_number", `""`), []string{"version:invalid_type", "tool:invalid_type", "status:invalid_type", "timestamp_hour:invalid_type", "error_type:invalid_type", "response_time_ms:invalid_type", "service:invalid_type", "cache_hit:invalid_type", "retry_count:invalid_type", "country:invalid_type", "parameters:invalid_type", "session_id:invalid_type", "sequence_number:invalid_type"}},
+		"ten fields of a wrong type": {with(tb, "version", "1", "tool", "{}", "status", "[]", "timestamp_hour", "true", "error_type", "1", "response_time_ms", `"1"`, "service", "1", "cache_hit", "0", "retry_count", "true", "country", "false"), []string{"version:invalid_type", "tool:invalid_type", "status:invalid_type", "timestamp_hour:invalid_type", "error_type:invalid_type", "response_time_ms:invalid_type", "service:invalid_type", "cache_hit:invalid_type", "retry_count:invalid_type", "country:invalid_type"}},
 		"event is null":               {`null`, []string{":invalid_type"}},
 		"event is a number":           {`7`, []string{":invalid_type"}},
 		"event is a list":             {`[1,{"a":2}]`, []string{":invalid_type"}},
@@ -433,6 +434,68 @@ func TestRefusalFollowsStrictness(t *testing.T) {
 			if refused, ok := err.(*domain.Error); want && (!ok || refused.Code != domain.CodeInvalid || len(refused.Violations) != len(judgement.Violations)) { //nolint:errorlint // the promise is this very type
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+	}
+}
+
+func TestViolationsBeyondTheLimitsAreCountedAndNotListed(t *testing.T) {
+	// An event of 14 faults, and one of 1 + 41: as many as there can be of one.
+	wrong := with(t, "version", "1", "tool", "{}", "status", "[]", "timestamp_hour", "true", "error_type", "1", "response_time_ms", `"1"`, "service", "1", "cache_hit", "0", "retry_count", "true", "country", "false", "parameters", "[]", "session_id", "1", "sequence_number", `""`)
+	members := make([]string, domain.MaxParameters)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"%s%02d":[]`, strings.Repeat("n", 100), i)
+	}
+	parameters := with(t, "version", "1", "parameters", "{"+strings.Join(members, ",")+"}")
+	tests := map[string]struct {
+		events          []string
+		listed, omitted int
+	}{
+		"ten of an event":         {[]string{detailed, with(t, "version", "", "parameters", `{"a":[],"b":[],"c":[],"d":[],"e":[],"f":[],"g":[],"h":[],"i":[]}`)}, 10, 0},
+		"thirteen of an event":    {[]string{detailed, wrong}, 10, 3},
+		"parameters":              {[]string{detailed, parameters}, 10, 32},
+		"100 of a batch":          {slices.Repeat([]string{`{"tool":1}`}, 20), 100, 0},
+		"105 of a batch":          {slices.Repeat([]string{`{}`}, 21), 100, 5},
+		"99 broken of 100 events": {append([]string{detailed}, slices.Repeat([]string{wrong}, 99)...), 100, 99*13 - 100},
+		"in an event's midst":     {append(slices.Repeat([]string{`7`}, 95), wrong), 100, 8},
+		"personal names":          {slices.Repeat([]string{`{"email":1,"version":1}`}, 100), 100, 0},
+	}
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(batchOf(test.events...))
+			judgement, err := validator.Batch(body, capturedAt)
+			if err != nil || len(judgement.Violations) != test.listed || judgement.Omitted != test.omitted {
+				t.Errorf("%d listed and %d omitted, %v; want %d and %d", len(judgement.Violations), judgement.Omitted, err, test.listed, test.omitted)
+			}
+			var refused *domain.Error
+			if !errors.As(judgement.Refusal(true), &refused) || len(refused.Violations) != test.listed || refused.Omitted != test.omitted {
+				t.Errorf("the refusal is %+v", refused)
+			}
+			if d := validator.Disagreement(body, capturedAt); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// The limit of a batch does not hold for verdicts that are given one by one.
+func TestEachGivesEveryEventItsVerdict(t *testing.T) {
+	body := []byte(batchOf(append(slices.Repeat([]string{`{}`}, 99), detailed)...))
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	index := 0
+	err := validator.Each(body, capturedAt, func(v domain.Verdict) {
+		refused := index < 99
+		if v.Index != index || (v.Event == nil) != refused || (len(v.Violations) == 5) != refused || v.Omitted != 0 {
+			t.Errorf("verdict %d: %+v", index, v)
+		}
+		index++
+	})
+	if err != nil || index != 100 {
+		t.Errorf("%d verdicts, %v", index, err)
+	}
+	for _, body := range []string{`{"events":[]}`, `{"events":[{}]} x`} {
+		if err := validator.Each([]byte(body), capturedAt, func(domain.Verdict) {}); domain.CodeOf(err) != domain.CodeInvalid {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }

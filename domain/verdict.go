@@ -54,6 +54,25 @@ type Violation struct {
 	Message string
 }
 
+// How many violations are listed: of one event, and of a whole batch. Those
+// beyond are counted.
+const (
+	MaxEventViolations = 10
+	MaxBatchViolations = 100
+)
+
+// Verdict is what the rules say of one event.
+type Verdict struct {
+	// Index counts the events of the batch from 0.
+	Index int
+	// Event is what would be stored, nil when the event is refused.
+	Event *Event
+	// Violations lists what is wrong, at most [MaxEventViolations]; a refused
+	// event has at least one. Omitted counts the others.
+	Violations []Violation
+	Omitted    int
+}
+
 // Judgement is what the rules say of a batch, event by event.
 type Judgement struct {
 	// Submitted is the number of events in the batch.
@@ -62,9 +81,11 @@ type Judgement struct {
 	// of each in the batch.
 	Events  []Event
 	Indexes []int
-	// Violations lists what is wrong with the refused events, by index. Every
-	// refused event has at least one.
+	// Violations lists what is wrong with the refused events, by index: at most
+	// [MaxEventViolations] of one event and [MaxBatchViolations] of all. Omitted
+	// counts the others.
 	Violations []Violation
+	Omitted    int
 }
 
 // Refused is the number of events that were not accepted.
@@ -75,7 +96,9 @@ type Receipt struct {
 	AcceptedAt time.Time
 	// Accepted and Refused count events.
 	Accepted, Refused int
-	Violations        []Violation
+	// Violations and Omitted are those of the [Judgement].
+	Violations []Violation
+	Omitted    int
 }
 
 // IdempotencyLifetime is how long a batch stays known by its idempotency key.

@@ -31,11 +31,12 @@ func (h *ingestHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.Handler
 }
 
 type receiptJSON struct {
-	Status    string          `json:"status"`
-	Count     int             `json:"count"`
-	Timestamp string          `json:"timestamp"`
-	Rejected  int             `json:"rejected,omitempty"`
-	Errors    []violationJSON `json:"errors,omitempty"`
+	Status        string          `json:"status"`
+	Count         int             `json:"count"`
+	Timestamp     string          `json:"timestamp"`
+	Rejected      int             `json:"rejected,omitempty"`
+	Errors        []violationJSON `json:"errors,omitempty"`
+	ErrorsOmitted int             `json:"errors_omitted,omitempty"`
 }
 
 func (h *ingestHandler) postEvents(c *gin.Context) error {
@@ -58,11 +59,12 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 		record := recordOf(c)
 		record.accepted, record.refused = receipt.Accepted, receipt.Refused
 		c.JSON(http.StatusOK, receiptJSON{
-			Status:    "accepted",
-			Count:     receipt.Accepted,
-			Timestamp: instant(receipt.AcceptedAt),
-			Rejected:  receipt.Refused,
-			Errors:    newViolationsJSON(receipt.Violations),
+			Status:        "accepted",
+			Count:         receipt.Accepted,
+			Timestamp:     instant(receipt.AcceptedAt),
+			Rejected:      receipt.Refused,
+			Errors:        newViolationsJSON(receipt.Violations),
+			ErrorsOmitted: receipt.Omitted,
 		})
 		return nil
 	})
@@ -94,9 +96,10 @@ type explanationsJSON struct {
 }
 
 type explanationJSON struct {
-	Index    int             `json:"index"`
-	Accepted bool            `json:"accepted"`
-	Errors   []violationJSON `json:"errors,omitempty"`
+	Index         int             `json:"index"`
+	Accepted      bool            `json:"accepted"`
+	Errors        []violationJSON `json:"errors,omitempty"`
+	ErrorsOmitted int             `json:"errors_omitted,omitempty"`
 	// What follows is there for accepted events only.
 	Stored       *EventJSON    `json:"stored,omitempty"`
 	RawDeletedAt string        `json:"raw_deleted_at,omitempty"`
@@ -116,9 +119,10 @@ type countedJSON struct {
 
 func newExplanationJSON(e *app.Explanation) explanationJSON {
 	body := explanationJSON{
-		Index:        e.Index,
-		Accepted:     e.Event != nil,
-		RawDeletedAt: instantOrNone(e.RawDeletedAt),
+		Index:         e.Index,
+		Accepted:      e.Event != nil,
+		ErrorsOmitted: e.Omitted,
+		RawDeletedAt:  instantOrNone(e.RawDeletedAt),
 	}
 	for _, v := range newViolationsJSON(e.Violations) {
 		v.Index = nil // the explanation has it

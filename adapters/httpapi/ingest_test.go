@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,31 @@ func TestAcceptedEventsAreQueued(t *testing.T) {
 				t.Errorf("%d events queued, want %d", got, test.queued)
 			}
 		})
+	}
+}
+
+// One good event and 99 of 13 faults: 360 bytes when zipped, once answered with
+// 134 KB.
+func TestAnswersListAtMostAHundredErrors(t *testing.T) {
+	const wrong = `{"version":1,"tool":{},"status":[],"timestamp_hour":true,"analytics_level":"detailed","error_type":1,` +
+		`"response_time_ms":"1","service":1,"cache_hit":0,"retry_count":true,"country":false,"parameters":[],"session_id":1,"sequence_number":""}`
+	for status, first := range map[int]string{http.StatusOK: goodEvent, http.StatusBadRequest: wrong} {
+		s := newService(setup{})
+		body := batch(append([]string{first}, slices.Repeat([]string{wrong}, 99)...)...)
+		answer := s.do(t, http.MethodPost, "/v1/events", zipped(t, body), "Content-Encoding", "gzip")
+		checkStatus(t, answer, status)
+		var told struct {
+			Errors        []struct{ Index int }
+			ErrorsOmitted int `json:"errors_omitted"`
+		}
+		decode(t, answer.Body.Bytes(), &told)
+		refused := 99
+		if status != http.StatusOK {
+			refused = 100
+		}
+		if len(told.Errors) != 100 || told.ErrorsOmitted != 13*refused-100 || answer.Body.Len() > 16<<10 {
+			t.Errorf("%d errors are listed and %d omitted in %d bytes", len(told.Errors), told.ErrorsOmitted, answer.Body.Len())
+		}
 	}
 }
 

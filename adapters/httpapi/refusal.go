@@ -77,11 +77,12 @@ var refusals = map[domain.Code]refusal{
 }
 
 type refusalJSON struct {
-	Error      domain.Code     `json:"error"`
-	Details    []string        `json:"details,omitempty"`
-	Errors     []violationJSON `json:"errors,omitempty"`
-	RetryAfter int             `json:"retry_after,omitempty"`
-	RequestID  string          `json:"request_id,omitempty"`
+	Error         domain.Code     `json:"error"`
+	Details       []string        `json:"details,omitempty"`
+	Errors        []violationJSON `json:"errors,omitempty"`
+	ErrorsOmitted int             `json:"errors_omitted,omitempty"`
+	RetryAfter    int             `json:"retry_after,omitempty"`
+	RequestID     string          `json:"request_id,omitempty"`
 }
 
 type violationJSON struct {
@@ -123,7 +124,7 @@ func refuse(c *gin.Context, err error) {
 	}
 	takeBack(c.Writer.Header())
 	body := refusalJSON{Error: answer.code, RetryAfter: answer.retryAfter, RequestID: record.id}
-	body.Details, body.Errors = reasons(err, answer)
+	body.explain(err)
 	c.JSON(answer.status, body)
 }
 
@@ -148,11 +149,13 @@ func classify(ctx context.Context, err error) error {
 	}
 }
 
-// reasons tell the client what went wrong, in sentences and field by field.
-func reasons(err error, answer refusal) ([]string, []violationJSON) {
+// explain says what went wrong, in a sentence and field by field.
+func (b *refusalJSON) explain(err error) {
 	e, ok := errors.AsType[*domain.Error](err)
-	if !ok || answer.code == domain.CodeInternal {
-		return []string{domain.MessageOf(nil)}, nil
+	if !ok || b.Error == domain.CodeInternal {
+		b.Details = []string{domain.MessageOf(nil)}
+		return
 	}
-	return []string{e.Message}, newViolationsJSON(e.Violations)
+	b.Details = []string{e.Message}
+	b.Errors, b.ErrorsOmitted = newViolationsJSON(e.Violations), e.Omitted
 }

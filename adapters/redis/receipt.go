@@ -15,6 +15,7 @@ type rememberedReceipt struct {
 	Accepted   int                   `json:"accepted"`
 	Refused    int                   `json:"refused"`
 	Violations []rememberedViolation `json:"violations,omitempty"`
+	Omitted    int                   `json:"omitted,omitempty"`
 }
 
 type rememberedViolation struct {
@@ -25,7 +26,7 @@ type rememberedViolation struct {
 }
 
 func encodeReceipt(r domain.Receipt) ([]byte, error) {
-	kept := rememberedReceipt{AcceptedAt: r.AcceptedAt, Accepted: r.Accepted, Refused: r.Refused}
+	kept := rememberedReceipt{AcceptedAt: r.AcceptedAt, Accepted: r.Accepted, Refused: r.Refused, Omitted: r.Omitted}
 	for _, v := range r.Violations {
 		kept.Violations = append(kept.Violations, rememberedViolation(v))
 	}
@@ -41,7 +42,7 @@ func decodeReceipt(data []byte) (domain.Receipt, error) {
 	if err := json.Unmarshal(data, &kept); err != nil {
 		return domain.Receipt{}, fmt.Errorf("decode receipt: %w", err)
 	}
-	r := domain.Receipt{AcceptedAt: kept.AcceptedAt.UTC(), Accepted: kept.Accepted, Refused: kept.Refused}
+	r := domain.Receipt{AcceptedAt: kept.AcceptedAt.UTC(), Accepted: kept.Accepted, Refused: kept.Refused, Omitted: kept.Omitted}
 	for _, v := range kept.Violations {
 		r.Violations = append(r.Violations, domain.Violation(v))
 	}

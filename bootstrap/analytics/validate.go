@@ -42,29 +42,34 @@ func (p program) validateFile(v *domain.Validator, config bootstrap.Config, name
 		p.verdict(name, "refused: longer than API_BODY_LIMIT_KB (%d) allows", config.APIBodyLimitKB)
 		return false
 	}
-	judgement, err := v.Batch(body, system.Clock{}.Now())
+	var verdicts []domain.Verdict
+	err = v.Each(body, system.Clock{}.Now(), func(v domain.Verdict) { verdicts = append(verdicts, v) })
 	if err != nil {
 		p.verdict(name, "refused: %s", domain.MessageOf(err))
 		return false
 	}
-	p.printEvents(name, &judgement)
-	p.verdict(name, "%d of %d events accepted", len(judgement.Events), judgement.Submitted)
-	return judgement.Refused() == 0
+	accepted := 0
+	for _, v := range verdicts {
+		if v.Event != nil {
+			accepted++
+		}
+		p.printVerdict(name, v)
+	}
+	p.verdict(name, "%d of %d events accepted", accepted, len(verdicts))
+	return accepted == len(verdicts)
 }
 
-// printEvents prints one line for an accepted event and one per violation of
-// a refused one, in the batch's order.
-func (p program) printEvents(name string, j *domain.Judgement) {
-	violations, accepted := j.Violations, j.Indexes
-	for len(violations)+len(accepted) > 0 {
-		if len(violations) == 0 || len(accepted) > 0 && accepted[0] < violations[0].Index {
-			p.verdict(name, "event %d: accepted", accepted[0])
-			accepted = accepted[1:]
-			continue
-		}
-		v := violations[0]
-		violations = violations[1:]
-		p.verdict(name, "event %d: refused: %s (%s)", v.Index, sentence(v), v.Code)
+// printVerdict prints one line for an accepted event and one per violation of
+// a refused one.
+func (p program) printVerdict(name string, v domain.Verdict) {
+	if v.Event != nil {
+		p.verdict(name, "event %d: accepted", v.Index)
+	}
+	for _, violation := range v.Violations {
+		p.verdict(name, "event %d: refused: %s (%s)", v.Index, sentence(violation), violation.Code)
+	}
+	if v.Omitted > 0 {
+		p.verdict(name, "event %d: refused: %d faults more", v.Index, v.Omitted)
 	}
 }
 

@@ -296,6 +296,7 @@ func receiptOf(accepted int) domain.Receipt {
 		AcceptedAt: Now.Add(time.Duration(accepted) * time.Hour),
 		Accepted:   accepted,
 		Refused:    1,
+		Omitted:    3,
 		Violations: []domain.Violation{
 			{Index: 1, Field: "tool", Code: domain.ViolationUnknown, Message: "tool \"…\" must be in the catalogue"},
 			{Index: domain.WholeBody, Code: domain.ViolationBatch},

@@ -19,6 +19,8 @@ export class AnalyticsError extends Error {
   readonly code: Refusal["error"] | TransportCode;
   /** What is wrong with which event of a batch. */
   readonly errors: NonNullable<Refusal["errors"]>;
+  /** How many more errors the server found than it listed. */
+  readonly errorsOmitted: number;
   /** Milliseconds to wait before the same request, if the server said so. */
   readonly retryAfterMs: number | undefined;
   /** The id under which the server logged the request. */
@@ -28,12 +30,19 @@ export class AnalyticsError extends Error {
     status: number,
     code: Refusal["error"] | TransportCode,
     message: string,
-    more: { errors?: Refusal["errors"]; retryAfterMs?: number | undefined; requestId?: string | undefined; cause?: unknown } = {},
+    more: {
+      errors?: Refusal["errors"];
+      errorsOmitted?: number | undefined;
+      retryAfterMs?: number | undefined;
+      requestId?: string | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: more.cause });
     this.status = status;
     this.code = code;
     this.errors = more.errors ?? [];
+    this.errorsOmitted = more.errorsOmitted ?? 0;
     this.retryAfterMs = more.retryAfterMs;
     this.requestId = more.requestId;
   }
@@ -53,6 +62,7 @@ export async function errorOf(answer: Response): Promise<AnalyticsError> {
   }
   return new AnalyticsError(answer.status, refusal.error, refusal.details.join("; "), {
     errors: refusal.errors,
+    errorsOmitted: refusal.errors_omitted,
     retryAfterMs,
     requestId: refusal.request_id,
   });

@@ -490,6 +490,8 @@ export interface components {
             /** @description A sentence that says what to change. */
             message: string;
         };
+        /** @description How many more errors were found than `errors` lists; absent when it lists all. */
+        ErrorsOmitted: number;
         Receipt: {
             /** @constant */
             status: "accepted";
@@ -499,8 +501,12 @@ export interface components {
             timestamp: components["schemas"]["Instant"];
             /** @description How many events were refused; absent when none was. */
             rejected?: number;
-            /** @description What is wrong with them, in the batch's order; absent when none was refused. */
+            /**
+             * @description What is wrong with them, in the batch's order, at most 10 errors of an event and 100 of the batch; absent when none
+             *     was refused.
+             */
             errors?: components["schemas"]["Violation"][];
+            errors_omitted?: components["schemas"]["ErrorsOmitted"];
         };
         /**
          * @description Why a request was refused. Repeating it unchanged helps with `rate_limit_exceeded` and `service_unavailable`, and may
@@ -513,8 +519,9 @@ export interface components {
             error: components["schemas"]["RefusalCode"];
             /** @description Sentences that say what went wrong. */
             details: string[];
-            /** @description For refused batches, what is wrong with which event. */
+            /** @description For refused batches, what is wrong with which event, at most 10 errors of an event and 100 of the batch. */
             errors?: components["schemas"]["Violation"][];
+            errors_omitted?: components["schemas"]["ErrorsOmitted"];
             /** @description Seconds to wait, as in `Retry-After`. */
             retry_after?: number;
             request_id: components["schemas"]["RequestIdText"];
@@ -529,6 +536,7 @@ export interface components {
             accepted: boolean;
             /** @description Why the event would be refused. */
             errors?: components["schemas"]["Violation"][];
+            errors_omitted?: components["schemas"]["ErrorsOmitted"];
             stored?: components["schemas"]["StoredEvent"];
             /** @description When the raw event would be deleted. */
             raw_deleted_at?: components["schemas"]["Instant"];

@@ -158,11 +158,12 @@ test("nothing is sent when nothing is left, or all or nothing is asked for", asy
 });
 
 test("a refusal of the rest names the places in the batch", async () => {
-  const refusal = { error: "validation_failed", details: ["none"], errors: [{ index: 0, ...violation }], request_id: "r" };
+  const refusal = { error: "validation_failed", details: ["none"], errors: [{ index: 0, ...violation }], errors_omitted: 7, request_id: "r" };
   const { client } = watched(() => Response.json(refusal, { status: 400 }));
   const posted = await client.post([personal, { ...good, tool: "x" }]);
   assert(posted.outcome === "refused");
   assert.deepEqual(posted.error.errors, [{ index: 0, ...held }, { index: 1, ...violation }]);
+  assert.equal(posted.error.errorsOmitted, 7);
   assert.equal(posted.error.requestId, "r");
   assert.equal(posted.error.message, "none");
 });
