@@ -276,8 +276,13 @@ func (u *Answers) look(ctx context.Context, key string) (finding, bool) {
 	if age >= u.config.Fresh {
 		found.outcome = outcomeStale
 	}
-	return found, age < u.config.Fresh+u.config.Stale
+	return found, age >= -clockNoise && age < u.config.Fresh+u.config.Stale
 }
+
+// clockNoise is by how much the clocks of processes in good order differ. An
+// answer computed at a later time than now by more is no answer: a clock was
+// set back, and it may count hours that have not come.
+const clockNoise = time.Second
 
 // fresh returns what the cache has that needs not be computed.
 func (u *Answers) fresh(ctx context.Context, key string) (kept, bool) {

@@ -23,12 +23,12 @@ type Status struct {
 	queue   ports.QueueMeter
 	reader  ports.StatisticsReader
 	clock   ports.Clock
-	started time.Time
+	started time.Duration // on the clock's Elapsed
 }
 
 // NewStatus returns the use case; uptime counts from this call.
 func NewStatus(checks []ports.HealthCheck, q ports.QueueMeter, r ports.StatisticsReader, c ports.Clock) *Status {
-	return &Status{checks: checks, queue: q, reader: r, clock: c, started: c.Now()}
+	return &Status{checks: checks, queue: q, reader: r, clock: c, started: c.Elapsed()}
 }
 
 // CheckResult is the outcome of one check.
@@ -66,7 +66,7 @@ func (u *Status) Health(ctx context.Context) Health {
 
 // run gives up on a check that outlives ctx.
 func (u *Status) run(ctx context.Context, check ports.HealthCheck) CheckResult {
-	start := u.clock.Now()
+	start := u.clock.Elapsed()
 	done := make(chan error, 1)
 	go func() {
 		_, err := withoutPanic(func() (struct{}, error) { return struct{}{}, check.Check(ctx) })
@@ -78,11 +78,11 @@ func (u *Status) run(ctx context.Context, check ports.HealthCheck) CheckResult {
 	case <-ctx.Done():
 		err = domain.NewError(domain.CodeUnavailable, ctx.Err(), "no answer in time")
 	}
-	return CheckResult{Name: check.Name(), Err: err, Took: u.clock.Now().Sub(start)}
+	return CheckResult{Name: check.Name(), Err: err, Took: u.clock.Elapsed() - start}
 }
 
 // Uptime is how long the service has been up.
-func (u *Status) Uptime() time.Duration { return u.clock.Now().Sub(u.started) }
+func (u *Status) Uptime() time.Duration { return u.clock.Elapsed() - u.started }
 
 // Pipeline tells how events flow.
 type Pipeline struct {

@@ -7,9 +7,16 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// Clock tells the time.
+// Clock tells the time, and how much of it passes.
 type Clock interface {
+	// Now returns the wall time. It may jump in either direction: an operator
+	// or a time server sets it.
 	Now() time.Time
+
+	// Elapsed returns the time since a fixed moment in the life of this
+	// process. It never goes back, and setting the wall time does not move it.
+	// Ages and intervals within a process are differences of Elapsed.
+	Elapsed() time.Duration
 }
 
 // BatchIDs makes batch ids.

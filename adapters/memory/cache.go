@@ -66,11 +66,12 @@ func (c *Cache) Get(ctx context.Context, key string) ([]byte, time.Time, bool, e
 	if place == nil {
 		return nil, time.Time{}, false, nil
 	}
-	e := cachedAt(place)
-	if !c.clock.Now().Before(e.expires) {
+	e, now := cachedAt(place), c.now()
+	left := e.left(now)
+	if left <= 0 {
 		return nil, time.Time{}, false, nil
 	}
-	return slices.Clone(e.value), e.expires, true, nil
+	return slices.Clone(e.value), now.wall.Add(left), true, nil
 }
 
 // Set keeps a value, as ports.StatisticsCache promises.
@@ -84,8 +85,8 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	if earlier := s.places[key]; earlier != nil {
 		s.remove(earlier)
 	}
-	now := c.clock.Now()
-	e := cached{key: key, value: slices.Clone(value), expires: now.Add(lifetime)}
+	now := c.now()
+	e := cached{key: key, value: slices.Clone(value), set: now, lifetime: lifetime}
 	if lifetime <= 0 || e.size() > c.maxBytes {
 		return nil
 	}
@@ -154,9 +155,9 @@ func (s *shelf) remove(place *list.Element) {
 
 // makeRoom removes the earliest values until the rest has at most so many
 // bytes, and those behind them that have expired.
-func (s *shelf) makeRoom(most int, now time.Time) {
+func (s *shelf) makeRoom(most int, now moment) {
 	for first := s.order.Front(); first != nil; first = s.order.Front() {
-		if s.bytes <= most && now.Before(cachedAt(first).expires) {
+		if s.bytes <= most && cachedAt(first).left(now) > 0 {
 			return
 		}
 		s.remove(first)
@@ -164,10 +165,31 @@ func (s *shelf) makeRoom(most int, now time.Time) {
 }
 
 type cached struct {
-	key     string
-	value   []byte
-	expires time.Time
+	key      string
+	value    []byte
+	set      moment
+	lifetime time.Duration
 }
+
+// clockNoise is by how much a time server corrects a clock in good order.
+const clockNoise = time.Second
+
+// left is for how long the value is kept yet. A clock that was set back behind
+// the value ends it: it may have been computed for a time that has not come.
+func (e cached) left(now moment) time.Duration {
+	if e.set.wall.Sub(now.wall) > clockNoise {
+		return 0
+	}
+	return e.lifetime - (now.elapsed - e.set.elapsed)
+}
+
+// moment is one on the wall and one on the clock's Elapsed.
+type moment struct {
+	wall    time.Time
+	elapsed time.Duration
+}
+
+func (c *Cache) now() moment { return moment{c.clock.Now(), c.clock.Elapsed()} }
 
 func (e cached) size() int { return len(e.key) + len(e.value) }
 

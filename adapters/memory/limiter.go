@@ -32,6 +32,9 @@ type Limiter struct {
 	rules      rules
 	maxClients int
 	clock      ports.Clock
+	// start is the Unix time that the clock's Elapsed counts from, for this
+	// limiter: setting the clock moves no account.
+	start int64
 
 	mu       sync.Mutex
 	secret   [sha256.Size]byte // of the hashes of names
@@ -50,9 +53,12 @@ func NewLimiter(config LimiterConfig) *Limiter {
 	if l.clock == nil {
 		l.clock = systemClock{}
 	}
+	l.start = l.clock.Now().UnixMicro() - l.clock.Elapsed().Microseconds()
 	l.renew()
 	return l
 }
+
+func (l *Limiter) now() int64 { return l.start + l.clock.Elapsed().Microseconds() }
 
 // renew changes the key of the hashes, now and whenever its time is over, and
 // with it forgets everybody.
@@ -71,7 +77,7 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.clock.Now().UnixMicro()
+	now := l.now()
 	a := l.account(client)
 	l.order.MoveToBack(l.accounts[a.client])
 	allowance := a.take(now, events, l.rules)
@@ -113,7 +119,7 @@ func (l *Limiter) hash(client string) clientHash {
 func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.clock.Now().UnixMicro()
+	now := l.now()
 	e := l.accounts[l.hash(client)]
 	if e == nil || !e.Value.(*account).barred(now) {
 		return ports.Allowance{}, false
@@ -165,7 +171,7 @@ type grant struct {
 	requests, events int32
 }
 
-func (a *account) barred(now int64) bool { return a.seen <= now && now < a.until }
+func (a *account) barred(now int64) bool { return now < a.until }
 
 // take judges a request.
 func (a *account) take(now int64, events int, r rules) ports.Allowance {
@@ -191,12 +197,8 @@ func (a *account) take(now int64, events int, r rules) ports.Allowance {
 	return a.allowance(now, r)
 }
 
-// forget drops what is too long ago. A clock that was set back makes everything
-// worthless.
+// forget drops what is too long ago.
 func (a *account) forget(now int64) {
-	if now < a.seen {
-		*a = account{client: a.client}
-	}
 	a.seen = now
 	first := 0
 	for first < len(a.granted) && a.granted[first].at+window <= now {

@@ -90,6 +90,11 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
+// started holds a reading of the machine's monotonic clock.
+var started = time.Now()
+
+func (systemClock) Elapsed() time.Duration { return time.Since(started) }
+
 // Enqueue holds the batch, as ports.EventQueue promises.
 func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	if err := alive(ctx); err != nil {

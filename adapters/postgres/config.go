@@ -83,6 +83,11 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
+// started holds a reading of the machine's monotonic clock.
+var started = time.Now()
+
+func (systemClock) Elapsed() time.Duration { return time.Since(started) }
+
 // The longest that a transaction may do nothing. Maintenance adds up a day
 // between two statements.
 const (

@@ -15,8 +15,10 @@ const checkInterval = time.Second
 
 // health remembers the last check.
 type health struct {
-	mu        sync.Mutex
-	checkedAt time.Time
+	mu sync.Mutex
+	// checkedAt is when the last check was, on the clock's Elapsed; nil for
+	// never.
+	checkedAt *time.Duration
 	outcome   error
 }
 
@@ -26,15 +28,15 @@ func (db *DB) Name() string { return "store" }
 // Check writes and commits a heartbeat, at most once a second: a database that
 // can be read and not written is no store.
 func (db *DB) Check(ctx context.Context) error {
-	h, now := &db.health, db.config.Clock.Now()
+	h, at := &db.health, db.config.Clock.Elapsed()
 	h.mu.Lock()
-	recent, outcome := now.Sub(h.checkedAt) < checkInterval, h.outcome
+	recent, outcome := h.checkedAt != nil && at-*h.checkedAt < checkInterval, h.outcome
 	h.mu.Unlock()
 	if recent {
 		return outcome
 	}
 	err := db.write(ctx, "health.check", func(tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = to_timestamp($1)`, now.Unix())
+		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = to_timestamp($1)`, db.config.Clock.Now().Unix())
 		return err
 	})
 	if ctx.Err() != nil {
@@ -42,6 +44,6 @@ func (db *DB) Check(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checkedAt, h.outcome = now, err
+	h.checkedAt, h.outcome = &at, err
 	return err
 }

@@ -29,6 +29,10 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
+var started = time.Now()
+
+func (systemClock) Elapsed() time.Duration { return time.Since(started) }
+
 // gather lets n readers ask at the same time. The computation takes until all
 // have come, and a little longer.
 func gather(t *testing.T, n int, question string, processes ...*app.Answers) (computations int64) {

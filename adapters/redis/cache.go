@@ -36,9 +36,14 @@ func NewCache(pool *Pool, config CacheConfig) *Cache {
 	return &Cache{pool: pool, maxEntries: config.MaxEntries}
 }
 
-// expirySize is the length of what stands before a value: when it expires, in
-// Unix nanoseconds.
-const expirySize = 8
+// headSize is the length of what stands before a value: when it was set, in
+// Unix nanoseconds, and its lifetime.
+const headSize = 16
+
+// maxLead is how far the clock of a process that sets a value may be ahead of
+// one that reads it. Redis bounds the value's life all the same. A clock that
+// was set back by more makes values expire.
+const maxLead = time.Minute
 
 // Get looks a value up, as ports.StatisticsCache promises.
 func (c *Cache) Get(ctx context.Context, key string) ([]byte, time.Time, bool, error) {
@@ -51,21 +56,21 @@ func (c *Cache) Get(ctx context.Context, key string) ([]byte, time.Time, bool, e
 		}
 		return err
 	})
-	if err != nil || len(kept) < expirySize {
+	if err != nil || len(kept) < headSize {
 		return nil, time.Time{}, false, err
 	}
-	expires := time.Unix(0, int64(binary.BigEndian.Uint64(kept))).UTC() //nolint:gosec // written by Set
-	if !c.pool.config.Clock.Now().Before(expires) {
+	set := time.Unix(0, int64(binary.BigEndian.Uint64(kept))).UTC()       //nolint:gosec // written by Set
+	lifetime := time.Duration(binary.BigEndian.Uint64(kept[headSize/2:])) //nolint:gosec // written by Set
+	if age := c.pool.config.Clock.Now().Sub(set); age < -maxLead || age >= lifetime {
 		return nil, time.Time{}, false, nil
 	}
-	return kept[expirySize:], expires, true, nil
+	return kept[headSize:], set.Add(lifetime), true, nil
 }
 
 // Set keeps a value, as ports.StatisticsCache promises.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	expires := c.pool.config.Clock.Now().Add(lifetime)
-	kept := binary.BigEndian.AppendUint64(make([]byte, 0, expirySize+len(value)), uint64(expires.UnixNano()))
-	kept = append(kept, value...)
+	kept := binary.BigEndian.AppendUint64(make([]byte, 0, headSize+len(value)), uint64(c.pool.config.Clock.Now().UnixNano()))
+	kept = append(binary.BigEndian.AppendUint64(kept, uint64(max(lifetime, 0))), value...)
 	k := &c.pool.keys
 	order := k.order + key[:strings.Index(key, ":")+1] // of the key's kind
 	// Redis forgets the value; by when it is over the clock tells.

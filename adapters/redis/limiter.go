@@ -42,14 +42,15 @@ type Limiter struct {
 
 	mu    sync.Mutex
 	bars  map[string]*bar // by account, as far as we were told
-	swept time.Time       // when those that are over were forgotten
+	swept time.Duration   // when those that are over were forgotten
 }
 
-// bar is what is known of a client that is or was barred.
+// bar is what is known of a client that is or was barred. Times are on the
+// clock's Elapsed, so that setting the clock bars nobody for longer.
 type bar struct {
-	until time.Time
+	until time.Duration
 	reset time.Duration // after until
-	since time.Time     // when the window began in which it asked nevertheless,
+	since time.Duration // when the window began in which it asked nevertheless,
 	known int           // so often as the server knows
 	asked int           // and so often beside that
 }
@@ -126,7 +127,7 @@ func (v verdict) time(i int) time.Duration { return time.Duration(v[i]) * time.M
 func (l *Limiter) remember(account string, v verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.pool.config.Clock.Now()
+	now := l.pool.config.Clock.Elapsed()
 	b := l.bars[account]
 	if b == nil {
 		if v.bar() == 0 {
@@ -136,21 +137,21 @@ func (l *Limiter) remember(account string, v verdict) {
 		b = new(bar)
 		l.bars[account] = b
 	}
-	b.since, b.known, b.asked = now.Add(-v.time(6)), int(v[5]), 0
+	b.since, b.known, b.asked = now-v.time(6), int(v[5]), 0
 	if v.bar() > 0 {
-		b.until, b.reset = now.Add(v.bar()), v.time(4)-v.bar()
+		b.until, b.reset = now+v.bar(), v.time(4)-v.bar()
 	}
 }
 
 // sweep forgets, once in a window, those bars that have been over for another,
 // and all when there is no room.
-func (l *Limiter) sweep(now time.Time) {
-	if len(l.bars) < l.most && now.Sub(l.swept) < ports.LimitWindow {
+func (l *Limiter) sweep(now time.Duration) {
+	if len(l.bars) < l.most && now-l.swept < ports.LimitWindow {
 		return
 	}
 	l.swept = now
 	for account, b := range l.bars {
-		if now.Sub(b.until) >= ports.LimitWindow {
+		if now-b.until >= ports.LimitWindow {
 			delete(l.bars, account)
 		}
 	}
@@ -168,18 +169,18 @@ func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.pool.config.Clock.Now()
+	now := l.pool.config.Clock.Elapsed()
 	b := l.bars[account]
-	if b == nil || !now.Before(b.until) || b.ask(now, l.limits.Patience()) {
+	if b == nil || now >= b.until || b.ask(now, l.limits.Patience()) {
 		return ports.Allowance{}, false
 	}
-	wait := b.until.Sub(now)
+	wait := b.until - now
 	return ports.Allowance{Barred: true, Wait: wait, Reset: wait + b.reset}, true
 }
 
 // ask counts that the client asks, and tells whether that violates the window.
-func (b *bar) ask(now time.Time, patience int) bool {
-	if now.Sub(b.since) >= ports.LimitWindow {
+func (b *bar) ask(now time.Duration, patience int) bool {
+	if now-b.since >= ports.LimitWindow {
 		b.since, b.known, b.asked = now, 0, 0
 	}
 	if b.known >= patience { // it is violated
@@ -198,7 +199,7 @@ func (l *Limiter) handOver(account string) (asked int, ago time.Duration) {
 	if b == nil {
 		return 0, 0
 	}
-	asked, ago = b.asked, l.pool.config.Clock.Now().Sub(b.since)
+	asked, ago = b.asked, l.pool.config.Clock.Elapsed()-b.since
 	b.asked = 0
 	if ago >= ports.LimitWindow {
 		return 0, 0

@@ -73,6 +73,11 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
+// started holds a reading of the machine's monotonic clock.
+var started = time.Now()
+
+func (systemClock) Elapsed() time.Duration { return time.Since(started) }
+
 // Pool is the way to a Redis server. A [Queue] and a [Cache] share it.
 //
 // A server that is away costs callers nothing: after the first call that
@@ -90,7 +95,7 @@ type Pool struct {
 
 	away atomic.Pointer[outage]
 	// usable is since when connections are good: those last used before may
-	// have broken. In Unix nanoseconds.
+	// have broken. In nanoseconds since started.
 	usable atomic.Int64
 }
 
@@ -192,7 +197,7 @@ const idleTest = time.Second
 // test is asked before an idle connection is used again. A server that was
 // restarted meanwhile costs nobody a call.
 func (p *Pool) test(ctx context.Context, c redigo.Conn, lastUsed time.Time) error {
-	if lastUsed.UnixNano() < p.usable.Load() {
+	if int64(lastUsed.Sub(started)) < p.usable.Load() {
 		return errors.New("the connection may be broken")
 	}
 	if time.Since(lastUsed) < idleTest {
@@ -235,13 +240,13 @@ func (p *Pool) use(
 
 // learn draws conclusions from the outcome of a call that began at start.
 func (p *Pool) learn(err error, start time.Time) {
-	if start.UnixNano() < p.usable.Load() {
+	if int64(start.Sub(started)) < p.usable.Load() {
 		return // its connection is known to be bad
 	}
 	if isOutage(err) {
 		p.lose(err)
 	} else if _, ok := errors.AsType[*connectionError](err); ok {
-		p.usable.Store(time.Now().UnixNano()) // what broke one may have broken others
+		p.usable.Store(int64(time.Since(started))) // what broke one may have broken others
 	}
 }
 
@@ -307,7 +312,7 @@ func (p *Pool) regain(ctx context.Context, since time.Time) {
 		}
 		p.away.Store(&outage{since: since, err: err})
 	}
-	p.usable.Store(time.Now().UnixNano())
+	p.usable.Store(int64(time.Since(started)))
 	p.away.Store(nil)
 	p.config.Log.Info("Redis is back", "outage_ms", time.Since(since).Milliseconds())
 }

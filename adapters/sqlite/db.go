@@ -60,6 +60,11 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
+// started holds a reading of the machine's monotonic clock.
+var started = time.Now()
+
+func (systemClock) Elapsed() time.Duration { return time.Since(started) }
+
 // DB is an open database. A [Queue] and a [Store] share it.
 type DB struct {
 	config Config

@@ -25,15 +25,17 @@ type health struct {
 	mu sync.Mutex
 	// failed is set when a write failed for want of a working disk, and until
 	// a check has proved that there is room again.
-	failed    bool
-	checkedAt time.Time
+	failed bool
+	// checkedAt is when the last check was, on the clock's Elapsed; nil for
+	// never.
+	checkedAt *time.Duration
 	outcome   error
 }
 
 func (h *health) fail() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failed, h.checkedAt = true, time.Time{}
+	h.failed, h.checkedAt = true, nil
 }
 
 // Name is "store".
@@ -42,9 +44,9 @@ func (db *DB) Name() string { return "store" }
 // Check writes and commits a heartbeat, at most once a second. After a failed
 // write it demands room for a whole batch.
 func (db *DB) Check(ctx context.Context) error {
-	h, now := &db.health, db.config.Clock.Now()
+	h, at := &db.health, db.config.Clock.Elapsed()
 	h.mu.Lock()
-	failed, recent, outcome := h.failed, now.Sub(h.checkedAt) < checkInterval, h.outcome
+	failed, recent, outcome := h.failed, h.checkedAt != nil && at-*h.checkedAt < checkInterval, h.outcome
 	h.mu.Unlock()
 	if recent {
 		return outcome
@@ -55,7 +57,7 @@ func (db *DB) Check(ctx context.Context) error {
 		filler = fillerSize
 	}
 	err := db.write(ctx, "health.check", func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, now.Unix(), filler)
+		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, db.config.Clock.Now().Unix(), filler)
 		return err
 	})
 	if ctx.Err() != nil {
@@ -67,7 +69,7 @@ func (db *DB) Check(ctx context.Context) error {
 		h.failed = false
 	}
 	if !h.failed || err != nil {
-		h.checkedAt, h.outcome = now, err
+		h.checkedAt, h.outcome = &at, err
 	}
 	return err
 }

@@ -21,6 +21,12 @@ type Clock struct{}
 // Now returns the current time in UTC.
 func (Clock) Now() time.Time { return time.Now().UTC() }
 
+// started holds a reading of the machine's monotonic clock.
+var started = time.Now()
+
+// Elapsed returns the time since the start of the process.
+func (Clock) Elapsed() time.Duration { return time.Since(started) }
+
 // BatchIDs makes UUIDs of version 7.
 type BatchIDs struct{}
 

@@ -36,6 +36,20 @@ func (m *MockClock) EXPECT() *MockClockMockRecorder {
 	return m.recorder
 }
 
+// Elapsed mocks base method.
+func (m *MockClock) Elapsed() time.Duration {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Elapsed")
+	ret0, _ := ret[0].(time.Duration)
+	return ret0
+}
+
+// Elapsed indicates an expected call of Elapsed.
+func (mr *MockClockMockRecorder) Elapsed() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Elapsed", reflect.TypeOf((*MockClock)(nil).Elapsed))
+}
+
 // Now mocks base method.
 func (m *MockClock) Now() time.Time {
 	m.ctrl.T.Helper()

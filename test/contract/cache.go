@@ -36,24 +36,25 @@ type OpenCache func(t *testing.T) CacheHarness
 // ports.StatisticsCache.
 func StatisticsCache(t *testing.T, open OpenCache) {
 	for name, test := range map[string]func(*testing.T, OpenCache){
-		"what was not kept is not there":       testCacheMiss,
-		"a value is kept for its lifetime":     testCacheLifetime,
-		"a value takes an earlier one's place": testCacheReplace,
-		"any bytes can be kept":                testCacheBytes,
-		"keys are told apart":                  testCacheKeys,
-		"a value without a lifetime is gone":   testCacheNoLifetime,
-		"values are the keeper's own":          testCacheOwned,
-		"a full cache keeps what comes last":   testCacheFull,
-		"setting a value anew makes it last":   testCacheSetAnew,
-		"each kind has its own room":           testCacheKinds,
-		"callers may be concurrent":            testCacheConcurrent,
-		"a cancelled call ends":                testCacheCancelled,
-		"a key is claimed once at a time":      testClaim,
-		"a claim ends":                         testClaimEnds,
-		"a claim is released by its holder":    testClaimReleased,
-		"claims and values are apart":          testClaimsAndValues,
-		"one of many claims succeeds":          testClaimConcurrent,
-		"a broken cache says so":               testBrokenCache,
+		"what was not kept is not there":        testCacheMiss,
+		"a value is kept for its lifetime":      testCacheLifetime,
+		"a clock set back keeps nothing longer": testCacheClockSetBack,
+		"a value takes an earlier one's place":  testCacheReplace,
+		"any bytes can be kept":                 testCacheBytes,
+		"keys are told apart":                   testCacheKeys,
+		"a value without a lifetime is gone":    testCacheNoLifetime,
+		"values are the keeper's own":           testCacheOwned,
+		"a full cache keeps what comes last":    testCacheFull,
+		"setting a value anew makes it last":    testCacheSetAnew,
+		"each kind has its own room":            testCacheKinds,
+		"callers may be concurrent":             testCacheConcurrent,
+		"a cancelled call ends":                 testCacheCancelled,
+		"a key is claimed once at a time":       testClaim,
+		"a claim ends":                          testClaimEnds,
+		"a claim is released by its holder":     testClaimReleased,
+		"claims and values are apart":           testClaimsAndValues,
+		"one of many claims succeeds":           testClaimConcurrent,
+		"a broken cache says so":                testBrokenCache,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -96,6 +97,17 @@ func testCacheLifetime(t *testing.T, open OpenCache) {
 	checkCached(t, h.Cache, "key", "value", Now.Add(time.Minute))
 	h.Advance(time.Microsecond)
 	checkNotCached(t, h.Cache, "key")
+}
+
+func testCacheClockSetBack(t *testing.T, open OpenCache) {
+	h := open(t)
+	cache(t, h.Cache, "key", "value", time.Hour)
+	h.Advance(-2 * time.Hour)
+	checkNotCached(t, h.Cache, "key")
+	cache(t, h.Cache, "other", "value", time.Minute)
+	checkCached(t, h.Cache, "other", "value", Now.Add(-2*time.Hour+time.Minute))
+	h.Advance(time.Minute)
+	checkNotCached(t, h.Cache, "other")
 }
 
 func testCacheReplace(t *testing.T, open OpenCache) {

@@ -423,8 +423,12 @@ func testLimiterClockSetBack(t *testing.T, open OpenLimiter) {
 	h := open(t, usual)
 	granted(t, h.Limiter, alice, 11)
 	h.Advance(-time.Hour)
+	if n := granted(t, h.Limiter, alice, 30); n > 10 {
+		t.Errorf("%d granted at once, want no more than a burst", n)
+	}
+	h.Advance(30 * time.Second)
 	if n := granted(t, h.Limiter, alice, 11); n != 10 {
-		t.Errorf("%d granted, want 10", n)
+		t.Errorf("%d granted half a minute later, want 10", n)
 	}
 }
 
