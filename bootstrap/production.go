@@ -27,7 +27,9 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			func(c Config) redis.QueueConfig { return redis.QueueConfig{MaxEvents: c.MaxQueueSize} },
 			fx.Annotate(func(db *postgres.DB) *postgres.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
-			fx.Annotate(func(p *redis.Pool) *redis.Pool { return p },
+			fx.Annotate(func(p *redis.Pool, c Config) *redis.Probe {
+				return redis.NewProbe(p, redis.ProbeConfig{In: c.Role.answers(), Out: c.Role.works()})
+			},
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
 			fx.Annotate(redis.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),

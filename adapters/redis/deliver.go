@@ -220,15 +220,19 @@ func (q *Queue) beat(ctx context.Context) {
 		select {
 		case <-ticker.C:
 			// An outage is logged where it begins; others wait for nothing.
-			_, err := q.pool.run(ctx, "queue.beat", beatScript, k.stream, k.workers,
-				q.worker, q.config.Heartbeat.Milliseconds())
-			q.logFailure(ctx, err)
+			q.logFailure(ctx, q.beatOnce(ctx))
 		case <-ctx.Done():
 		}
 	}
 	last := context.WithoutCancel(ctx)
 	_, err := q.pool.run(last, "queue.leave", leaveScript, k.stream, k.workers, k.arrivals, q.worker)
 	q.logFailure(last, err)
+}
+
+func (q *Queue) beatOnce(ctx context.Context) error {
+	k := &q.pool.keys
+	_, err := q.pool.run(ctx, "queue.beat", beatScript, k.stream, k.workers, q.worker, q.config.Heartbeat.Milliseconds())
+	return err
 }
 
 // logFailure logs a failure of the background, but not each one of an outage.

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,4 +64,19 @@ func ReceiveAs(tb testing.TB, c redigo.Conn, prefix string, format int) string {
 		tb.Fatal(err)
 	}
 	return fmt.Sprintf("%s", answer)
+}
+
+// ScriptCommands lists every command that a script of the queue runs.
+func ScriptCommands() []string {
+	sources := []string{
+		prelude, enqueueSource, enqueueOnceSource, receiveSource, acknowledgeSource, returnSource, burySource,
+		beatSource, depthSource, kindsSource,
+	}
+	var commands []string
+	for _, found := range regexp.MustCompile(`redis\.p?call\('([A-Z]+)'`).FindAllStringSubmatch(strings.Join(sources, ""), -1) {
+		if !slices.Contains(commands, found[1]) {
+			commands = append(commands, found[1])
+		}
+	}
+	return commands
 }

@@ -268,9 +268,6 @@ func TestTLS(t *testing.T) {
 	roots.AddCert(certified.Certificate())
 	pool := open(t, redis.Config{URL: url, TLS: &tls.Config{RootCAs: roots}})
 	must(t, pool.Check(t.Context()))
-	if pool.Name() != "queue" {
-		t.Errorf("the check is called %q", pool.Name())
-	}
 }
 
 // What no waiting can cure ends the start at once.

@@ -18,8 +18,6 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-var _ ports.HealthCheck = (*Pool)(nil)
-
 // Config tells where Redis is and how to use it. Zero values mean the
 // defaults.
 type Config struct {
@@ -84,8 +82,14 @@ func (systemClock) Elapsed() time.Duration { return time.Since(started) }
 // fails, others fail at once, and one attempt at a time is made in the
 // background until the server can be written again.
 type Pool struct {
+	*server
+
+	keys keys
+}
+
+// server is what all pools on the same connections share.
+type server struct {
 	config  Config
-	keys    keys
 	options []redigo.DialOption
 	// Calls share few connections. A worker that waits for batches blocks its
 	// own.
@@ -110,7 +114,7 @@ type outage struct {
 // wrong URL, password, kind or version of the server. Settings with which
 // accepted batches can be lost are logged as warnings.
 func Open(ctx context.Context, config Config) (*Pool, error) {
-	p := &Pool{config: config.withDefaults(), tasks: newTasks(context.WithoutCancel(ctx))}
+	p := &Pool{server: &server{config: config.withDefaults(), tasks: newTasks(context.WithoutCancel(ctx))}}
 	p.keys = newKeys(p.config.Prefix)
 	if err := checkURL(config.URL); err != nil {
 		return nil, err
@@ -332,9 +336,6 @@ func (p *Pool) try(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Name is "queue".
-func (p *Pool) Name() string { return "queue" }
 
 // Check proves that the server can be written, and that no key of ours holds
 // something else.
