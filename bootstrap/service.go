@@ -35,6 +35,8 @@ const (
 type Options struct {
 	// Log takes what the service has to say. Default slog.Default.
 	Log *slog.Logger
+	// DroppedLines counts the log lines that were lost. Default none.
+	DroppedLines func() int64
 	// Version is the program's.
 	Version string
 	// Storage provides the ports of queue, store and cache. Default what the
@@ -59,6 +61,9 @@ func (o Options) withDefaults() Options {
 	o.opened = cmp.Or(o.opened, new(resources))
 	if o.Clock == nil {
 		o.Clock = system.Clock{}
+	}
+	if o.DroppedLines == nil {
+		o.DroppedLines = func() int64 { return 0 }
 	}
 	if o.Ready == nil {
 		o.Ready = func(net.Addr) {}

@@ -60,6 +60,7 @@ func newHTTPConfig(c Config, o Options, store StoreName, m *memoryBudget, connec
 		Bodies:         app.GateConfig{Pressed: m.Pressed},
 		TrustedProxies: c.trustedProxies(),
 		Connections:    connections,
+		DroppedLines:   o.DroppedLines,
 		Version:        o.Version, Store: string(store),
 	}, err
 }

@@ -43,6 +43,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Connections, if there are any, are told of by /v1/status.
 	Connections *Connections
+	// DroppedLines, if there is one, counts the log lines that were lost.
+	DroppedLines func() int64
 	// Version of the program and Store, the kind of store it uses, are told
 	// by /v1/status.
 	Version, Store string

@@ -13,6 +13,8 @@ type Load struct {
 	Connections ConnectionCounts
 	// RefusedBodies and RefusedComputations are requests.
 	RefusedBodies, RefusedComputations int64
+	// DroppedLines are those of the log.
+	DroppedLines int64
 }
 
 // Load tells how it is now.
@@ -20,6 +22,9 @@ func (s *Server) Load() Load {
 	load := Load{RefusedBodies: s.bodies.Refused()}
 	if s.answers != nil {
 		load.RefusedComputations = s.answers.Refused()
+	}
+	if s.config.DroppedLines != nil {
+		load.DroppedLines = s.config.DroppedLines()
 	}
 	if s.config.Connections != nil {
 		load.Connections = s.config.Connections.Counts()

@@ -73,6 +73,8 @@ func TestStatusTellsTheLoad(t *testing.T) {
 	s := newService(setup{config: httpapi.Config{
 		Connections: connections,
 		Bodies:      app.GateConfig{Pressed: func() bool { return true }},
+
+		DroppedLines: func() int64 { return 7 },
 	}})
 	address := serveOn(t, s, connections, listen(t))
 	s.do(t, http.MethodPost, "/v1/events", batch(goodEvent))
@@ -86,7 +88,7 @@ func TestStatusTellsTheLoad(t *testing.T) {
 	decode(t, s.do(t, http.MethodGet, "/v1/status", "").Body.Bytes(), &answer)
 	want := map[string]int{
 		"connections": 2, "connection_bytes": 2 * idleBytes, "connections_closed_early": 1, "connections_refused": 0,
-		"malformed_requests": 1, "refused_bodies": 1, "refused_computations": 0,
+		"malformed_requests": 1, "refused_bodies": 1, "refused_computations": 0, "dropped_log_lines": 7,
 	}
 	for name, count := range want {
 		if got, ok := answer.Load[name]; !ok || got != count {

@@ -143,6 +143,7 @@ type loadJSON struct {
 	Malformed           int64 `json:"malformed_requests"`
 	RefusedBodies       int64 `json:"refused_bodies"`
 	RefusedComputations int64 `json:"refused_computations"`
+	DroppedLines        int64 `json:"dropped_log_lines"`
 }
 
 func newLoadJSON(l Load) loadJSON {
@@ -154,6 +155,7 @@ func newLoadJSON(l Load) loadJSON {
 		Malformed:           l.Connections.Malformed,
 		RefusedBodies:       l.RefusedBodies,
 		RefusedComputations: l.RefusedComputations,
+		DroppedLines:        l.DroppedLines,
 	}
 }
 

@@ -38,10 +38,22 @@ type process struct {
 // startProcess runs the command until it ends or the test does.
 func startProcess(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
+	p := newProcess(t, environ, args...)
+	p.command.Stderr = &p.log
+	p.start(t)
+	return p
+}
+
+func newProcess(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
 	p := &process{command: exec.CommandContext(t.Context(), os.Args[0], args...), ended: make(chan struct{})}
 	p.command.Dir = t.TempDir()
 	p.command.Env = append([]string{asCommand + "=1", "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)
-	p.command.Stderr = &p.log
+	return p
+}
+
+func (p *process) start(t *testing.T) {
+	t.Helper()
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +65,6 @@ func startProcess(t *testing.T, environ []string, args ...string) *process {
 		_ = p.command.Process.Kill()
 		<-p.ended
 	})
-	return p
 }
 
 // await waits until the process has said the words.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -78,6 +80,32 @@ type program struct {
 
 // run does what the arguments ask for and returns the exit code.
 func (p program) run(ctx context.Context, args []string) int {
+	out := &output{to: p.stdout}
+	p.stdout = out
+	code := p.dispatch(ctx, args)
+	if out.err != nil && code == exitOK {
+		_, _ = fmt.Fprintf(p.stderr, "analytics: standard output cannot be written: %v\n", out.err)
+		return exitFailure
+	}
+	return code
+}
+
+// output is standard output. A reader that has gone away, such as head, wants no
+// more: the rest is dropped and the command goes on. Any other failure is kept.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+// Write never fails, so that a command finishes its work.
+func (o *output) Write(text []byte) (int, error) {
+	if _, err := o.to.Write(text); err != nil && !errors.Is(err, syscall.EPIPE) {
+		o.err = cmp.Or(o.err, err)
+	}
+	return len(text), nil
+}
+
+func (p program) dispatch(ctx context.Context, args []string) int {
 	name := "serve"
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
@@ -183,15 +211,22 @@ func (p program) load(role bootstrap.Role) (bootstrap.Config, []bootstrap.Settin
 	return config, settings, err == nil
 }
 
+// finishLog is how long the end of a server waits for the reader of its log.
+const finishLog = time.Second
+
 func (p program) serve(ctx context.Context, role bootstrap.Role) int {
+	log := bootstrap.NewLogWriter(p.stderr)
+	defer log.Close(finishLog)
+	p.stderr = log
 	config, _, ok := p.load(role)
 	if !ok {
 		return exitUsage
 	}
 	return p.outcome(bootstrap.Run(ctx, config, bootstrap.Options{
-		Log:     bootstrap.NewLogger(p.stderr, config),
-		Version: buildVersion(),
-		Ready:   p.ready,
+		Log:          bootstrap.NewLogger(log, config),
+		DroppedLines: log.Dropped,
+		Version:      buildVersion(),
+		Ready:        p.ready,
 	}))
 }
 

@@ -918,6 +918,8 @@ export interface components {
             refused_bodies: components["schemas"]["Count"];
             /** @description Requests for statistics that found no place among those that are computed. */
             refused_computations: components["schemas"]["Count"];
+            /** @description Log lines that were lost because the log could not be written, or not fast enough. */
+            dropped_log_lines: components["schemas"]["Count"];
         };
         /** @description How requests were judged since the process started; only where they are limited. */
         RateLimit: {
