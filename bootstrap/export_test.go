@@ -14,6 +14,7 @@ var (
 	ProxiesOf      = (*Config).trustedProxies
 	DatabaseURLOf  = (*Config).databaseURL
 	RedisURLOf     = (*Config).redisURL
+	PlacesOf       = (*Config).places
 	NewFailures    = newFailures
 	ServeWith      = webService.serve
 	StopWebService = webService.stop

@@ -37,7 +37,8 @@ type Setting struct {
 // Load reads the configuration of a role from the environment, given as
 // os.Environ gives it, and from the file dotenv, which need not exist. A
 // variable of the environment wins over the file's, and an empty one means the
-// default. Every problem is reported at once, in a [*ConfigError].
+// default. A name in the file that is not known is a problem. Every problem is
+// reported at once, in a [*ConfigError].
 func Load(environ []string, dotenv string, role Role) (Config, []Setting, error) {
 	var (
 		found    problems
@@ -117,12 +118,8 @@ func wanted(t reflect.Type) string {
 // readDotenv returns the variables of the file. Its text goes into no problem,
 // since it may hold secrets.
 func readDotenv(path string, p *problems) map[string]string {
-	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]string{}
-	}
-	if err != nil {
-		p.add(path, fmt.Sprintf("cannot be read: %v", err))
+	data, ok := readFile(path, p)
+	if !ok {
 		return map[string]string{}
 	}
 	values, ok := parseDotenv(data)
@@ -130,7 +127,23 @@ func readDotenv(path string, p *problems) map[string]string {
 		p.add(path, fmt.Sprintf("line %d is not of the form NAME=value", malformedLine(data)))
 		return map[string]string{}
 	}
+	p.addUnknown(path, values)
 	return values
+}
+
+// readFile reads a file that need not exist; ok is false when there is nothing
+// to read.
+func readFile(path string, p *problems) (data []byte, ok bool) {
+	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false
+	case err != nil:
+		p.add(path, fmt.Sprintf("cannot be read: %v", err))
+		return nil, false
+	default:
+		return data, true
+	}
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -144,6 +144,26 @@ func withoutPassword(text string) string {
 	return strings.ReplaceAll(u.String(), url.QueryEscape(hidden), hidden)
 }
 
+// hostsOf is what a URL, however odd, says of its servers: hosts and ports, or
+// the directory of a socket. It holds no user and no password.
+func hostsOf(text string) string {
+	_, rest, _ := strings.Cut(text, "://")
+	path := strings.IndexAny(rest, "/?#")
+	authority, tail := rest, ""
+	if path >= 0 {
+		authority, tail = rest[:path], rest[path:]
+	}
+	if hosts := authority[strings.LastIndex(authority, "@")+1:]; hosts != "" {
+		return hosts
+	}
+	_, query, _ := strings.Cut(tail, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil || !values.Has("host") {
+		return "default"
+	}
+	return strings.Join(values["host"], ",")
+}
+
 // databaseURL is DATABASE_URL or what its parts make.
 func (c *Config) databaseURL() string {
 	if c.DatabaseURL != "" {

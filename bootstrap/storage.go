@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/fx"
@@ -17,6 +18,19 @@ const checksGroup = `group:"checks"`
 // StoreName is the kind of store, as /v1/status tells it. Every storage
 // provides one.
 type StoreName string
+
+// places are the attributes of a log line that say where store and queue are,
+// without user or password.
+func (c *Config) places(store StoreName) []any {
+	if !c.usesServers() {
+		dir := c.DataDir
+		if absolute, err := filepath.Abs(dir); err == nil {
+			dir = absolute
+		}
+		return []any{"store", store, "queue", store, "data_dir", dir}
+	}
+	return []any{"store", store, "queue", "redis", "store_host", hostsOf(c.databaseURL()), "queue_host", hostsOf(c.redisURL())}
+}
 
 // storage provides what the program has chosen, or else the configuration.
 func storage(ctx context.Context, config Config, o Options) fx.Option {

@@ -112,6 +112,7 @@ type webService struct {
 	Endpoint    endpoint
 	Config      Config
 	Options     Options
+	Store       StoreName
 	Failed      failures
 	Log         *slog.Logger
 }
@@ -135,7 +136,8 @@ func (w webService) ready(address net.Addr) {
 	if address != nil {
 		bound = address.String()
 	}
-	w.Log.Info("ready", "address", bound, "version", w.Options.Version, "role", w.Config.Role)
+	attributes := []any{"address", bound, "version", w.Options.Version, "role", w.Config.Role}
+	w.Log.Info("ready", append(attributes, w.Config.places(w.Store)...)...)
 	w.Options.Ready(address)
 }
 

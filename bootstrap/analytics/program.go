@@ -211,20 +211,32 @@ func (p program) load(role bootstrap.Role) (bootstrap.Config, []bootstrap.Settin
 	return config, settings, err == nil
 }
 
+// warn prints what in the configuration is probably not meant so.
+func (p program) warn() {
+	for _, doubt := range bootstrap.Doubts(p.environ, p.dotenv) {
+		_, _ = fmt.Fprintf(p.stderr, "analytics: warning: %s %s\n", doubt.Variable, doubt.Message)
+	}
+}
+
 // finishLog is how long the end of a server waits for the reader of its log.
 const finishLog = time.Second
 
 func (p program) serve(ctx context.Context, role bootstrap.Role) int {
-	log := bootstrap.NewLogWriter(p.stderr)
-	defer log.Close(finishLog)
-	p.stderr = log
+	writer := bootstrap.NewLogWriter(p.stderr)
+	defer writer.Close(finishLog)
+	p.stderr = writer
 	config, _, ok := p.load(role)
 	if !ok {
+		p.warn()
 		return exitUsage
 	}
+	log := bootstrap.NewLogger(writer, config)
+	for _, doubt := range bootstrap.Doubts(p.environ, p.dotenv) {
+		log.Warn("a variable probably does not do what it was meant to do", "variable", doubt.Variable, "problem", doubt.Message)
+	}
 	return p.outcome(bootstrap.Run(ctx, config, bootstrap.Options{
-		Log:          bootstrap.NewLogger(log, config),
-		DroppedLines: log.Dropped,
+		Log:          log,
+		DroppedLines: writer.Dropped,
 		Version:      buildVersion(),
 		Ready:        p.ready,
 	}))
@@ -233,6 +245,7 @@ func (p program) serve(ctx context.Context, role bootstrap.Role) int {
 // operate runs what an operator does beside the servers.
 func (p program) operate(do func(bootstrap.Config, bootstrap.Options) error) int {
 	config, _, ok := p.load(bootstrap.RoleServe)
+	p.warn()
 	if !ok {
 		return exitUsage
 	}
@@ -256,6 +269,7 @@ func (p program) outcome(err error) int {
 // are looked at most.
 func (p program) config() int {
 	_, settings, ok := p.load(bootstrap.RoleServe)
+	p.warn()
 	table := p.table()
 	for _, s := range settings {
 		_, _ = fmt.Fprintf(table, "%s=%s\t%s\n", s.Name, s.Value, s.Source)

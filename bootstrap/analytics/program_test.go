@@ -226,11 +226,11 @@ func TestValidateGoesOnAfterABadFile(t *testing.T) {
 func TestServe(t *testing.T) {
 	var stderr bytes.Buffer
 	ctx, stop := context.WithCancel(t.Context())
-	ready, ended := make(chan net.Addr, 1), make(chan int, 1)
+	ready, ended, dir := make(chan net.Addr, 1), make(chan int, 1), t.TempDir()
 	go func() {
 		ended <- program{
 			stdout: io.Discard, stderr: &stderr, dotenv: filepath.Join(t.TempDir(), ".env"),
-			environ: []string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "DATA_DIR=" + t.TempDir()},
+			environ: []string{"PORT=0", "BIND_ADDRESS=127.0.0.1", "DATA_DIR=" + dir},
 			ready:   func(a net.Addr) { ready <- a },
 		}.run(ctx, nil)
 	}()
@@ -251,7 +251,8 @@ func TestServe(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d: %s", code, &stderr)
 	}
-	if !strings.Contains(stderr.String(), `"msg":"ready","address":"`+address.String()) {
+	if log := stderr.String(); !strings.Contains(log, `"msg":"ready","address":"`+address.String()) ||
+		!strings.Contains(log, `"role":"serve","store":"sqlite","queue":"sqlite","data_dir":"`+dir+`"}`) {
 		t.Errorf("log is %s", &stderr)
 	}
 }

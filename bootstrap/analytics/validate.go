@@ -18,6 +18,7 @@ func (p program) validate(args []string) int {
 
 func (p program) validateFiles(files []string) int {
 	config, _, ok := p.load(bootstrap.RoleServe)
+	p.warn()
 	if !ok {
 		return exitUsage
 	}
