@@ -51,6 +51,7 @@ type Config struct {
 
 	CatalogueFile      string      `env:"CATALOGUE_FILE"`
 	UnknownTool        UnknownTool `env:"UNKNOWN_TOOL" envDefault:"reject"`
+	EventMaxAgeDays    int         `env:"EVENT_MAX_AGE_DAYS" envDefault:"7"`
 	EventMaxAheadHours int         `env:"EVENT_MAX_AHEAD_HOURS" envDefault:"2"`
 
 	EventsRetentionDays int `env:"EVENTS_RETENTION_DAYS" envDefault:"90"`
@@ -142,7 +143,7 @@ func (c Config) Validator() domain.ValidatorConfig {
 		Catalogue:         c.Catalogue,
 		CountUnknownTools: c.UnknownTool == UnknownToolCount,
 		MaxBatchSize:      c.MaxBatchSize,
-		MaxAge:            c.retention().Daily,
+		MaxAge:            time.Duration(c.EventMaxAgeDays) * day,
 		MaxAhead:          time.Duration(c.EventMaxAheadHours) * time.Hour,
 	}
 }

@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("retention is %+v", got)
 	}
 	validator := config.Validator()
-	if validator.MaxBatchSize != 100 || validator.MaxAge != 730*24*time.Hour || validator.MaxAhead != 2*time.Hour ||
+	if validator.MaxBatchSize != 100 || validator.MaxAge != 7*24*time.Hour || validator.MaxAhead != 2*time.Hour ||
 		validator.CountUnknownTools || validator.Catalogue.Revision() != domain.DefaultCatalogue().Revision() {
 		t.Errorf("rules are %+v", validator)
 	}
@@ -79,7 +79,7 @@ func TestDefaults(t *testing.T) {
 func TestSettingsTakeEffect(t *testing.T) {
 	catalogue := write(t, "catalogue.json", `{"tools":["get_tides"],"services":["noaa"]}`)
 	config := load(t, "PORT=0", "BIND_ADDRESS=::1", "LOG_LEVEL=Warn", "LOG_FORMAT=text", "UNKNOWN_TOOL=count",
-		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=500", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
+		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=500", "EVENT_MAX_AGE_DAYS=2", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
 		"EVENTS_RETENTION_DAYS=1", "HOURLY_RETENTION_DAYS=2", "DAILY_RETENTION_DAYS=3", "ERRORS_RETENTION_DAYS=4",
 		"WORKER_BATCH_SIZE=9", "WORKER_POLL_INTERVAL_MS=8", "PRIVACY_MIN_COUNT=0")
 	const day = 24 * time.Hour
@@ -87,7 +87,7 @@ func TestSettingsTakeEffect(t *testing.T) {
 		t.Errorf("retention is %+v", got)
 	}
 	validator := config.Validator()
-	if validator.MaxBatchSize != 500 || validator.MaxAge != 3*day || validator.MaxAhead != 3*time.Hour ||
+	if validator.MaxBatchSize != 500 || validator.MaxAge != 2*day || validator.MaxAhead != 3*time.Hour ||
 		!validator.CountUnknownTools || !validator.Catalogue.HasTool("get_tides") {
 		t.Errorf("rules are %+v", validator)
 	}
@@ -126,6 +126,14 @@ func TestAnswersOfOtherSettingsAreNotGiven(t *testing.T) {
 	}
 }
 
+// Shortening the retention alone does not make the age contradict it unnoticed.
+func TestDefaultAgeAboveTheRetentionIsAProblem(t *testing.T) {
+	found := problems(t, []string{"DAILY_RETENTION_DAYS=6"}, "no-such-file")
+	if len(found) != 1 || found[0].Variable != "EVENT_MAX_AGE_DAYS" || !strings.Contains(found[0].Message, "is 7, so that") {
+		t.Errorf("problems are %q", found)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	tests := map[string]struct{ variable, says string }{
 		"PORT=x":                       {"PORT", `is "x": give a whole number`},
@@ -147,6 +155,8 @@ func TestProblems(t *testing.T) {
 		"WORKER_POLL_INTERVAL_MS=0":    {"WORKER_POLL_INTERVAL_MS", "from 1 to"},
 		"CATALOGUE_FILE=/no/such/file": {"CATALOGUE_FILE", "no such file"},
 		"UNKNOWN_TOOL=accept":          {"UNKNOWN_TOOL", "give reject or count"},
+		"EVENT_MAX_AGE_DAYS=0":         {"EVENT_MAX_AGE_DAYS", "from 1 to"},
+		"EVENT_MAX_AGE_DAYS=731":       {"EVENT_MAX_AGE_DAYS", "is 731, so that events would be taken whose day is deleted already: give at most DAILY_RETENTION_DAYS (730)"},
 		"EVENT_MAX_AHEAD_HOURS=25":     {"EVENT_MAX_AHEAD_HOURS", "from 1 to 24"},
 		"EVENTS_RETENTION_DAYS=0":      {"EVENTS_RETENTION_DAYS", "from 1 to"},
 		"HOURLY_RETENTION_DAYS=-30":    {"HOURLY_RETENTION_DAYS", "from 1 to"},

@@ -105,6 +105,11 @@ func (c *Config) check(p *problems) {
 	p.between("WORKER_BATCH_SIZE", c.WorkerBatchSize, 1, maxBatchSize)
 	p.between("WORKER_POLL_INTERVAL_MS", c.WorkerPollIntervalMS, 1, maxMinutesMS)
 	oneOf(p, "UNKNOWN_TOOL", c.UnknownTool, UnknownToolReject, UnknownToolCount)
+	p.between("EVENT_MAX_AGE_DAYS", c.EventMaxAgeDays, 1, maxDays)
+	if c.EventMaxAgeDays > c.DailyRetentionDays {
+		p.add("EVENT_MAX_AGE_DAYS", fmt.Sprintf("is %d, so that events would be taken whose day is deleted already: "+
+			"give at most DAILY_RETENTION_DAYS (%d)", c.EventMaxAgeDays, c.DailyRetentionDays))
+	}
 	p.between("EVENT_MAX_AHEAD_HOURS", c.EventMaxAheadHours, 1, 24)
 	p.between("EVENTS_RETENTION_DAYS", c.EventsRetentionDays, 1, maxDays)
 	p.between("HOURLY_RETENTION_DAYS", c.HourlyRetentionDays, 1, maxDays)

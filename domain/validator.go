@@ -15,8 +15,8 @@ type ValidatorConfig struct {
 	CountUnknownTools bool
 	// MaxBatchSize is how many events a batch may have. Default 100.
 	MaxBatchSize int
-	// MaxAge is how old an event may be. Default 730 days, the retention of
-	// daily aggregates.
+	// MaxAge is how old an event may be. Default 7 days; at most the retention
+	// of daily aggregates, beyond which a call would not be counted.
 	MaxAge time.Duration
 	// MaxAhead is how far in the future an event may lie. Default 2 hours.
 	MaxAhead time.Duration
@@ -25,6 +25,7 @@ type ValidatorConfig struct {
 // The defaults of a [ValidatorConfig].
 const (
 	DefaultMaxBatchSize = 100
+	DefaultMaxAge       = 7 * 24 * time.Hour
 	DefaultMaxAhead     = 2 * time.Hour
 )
 
@@ -42,7 +43,7 @@ func NewValidator(config ValidatorConfig) *Validator {
 		config.MaxBatchSize = DefaultMaxBatchSize
 	}
 	if config.MaxAge == 0 {
-		config.MaxAge = DefaultRetention().Daily
+		config.MaxAge = DefaultMaxAge
 	}
 	if config.MaxAhead == 0 {
 		config.MaxAhead = DefaultMaxAhead

@@ -28,7 +28,7 @@ const (
 	ViolationPrecise ViolationCode = "too_precise"
 	// ViolationFuture finds a time too far ahead.
 	ViolationFuture ViolationCode = "in_future"
-	// ViolationOld finds a time beyond the retention of daily aggregates.
+	// ViolationOld finds a time longer ago than the service takes events from.
 	ViolationOld ViolationCode = "too_old"
 	// ViolationText finds a string that cannot be stored: NUL or half of a
 	// surrogate pair.

@@ -45,7 +45,7 @@ func TestDashboard(t *testing.T) {
 	draw := usage{rand.New(rand.NewPCG(1, 2))}
 	clock := memory.NewClock(time.Now())
 	website := serve(t, dashboard)
-	root := service.StartWith(t, bootstrap.Options{Clock: clock}, "CORS_ORIGIN="+website, "CACHE_TTL_SECONDS=0", "PRIVACY_MIN_COUNT=0")
+	root := service.StartWith(t, bootstrap.Options{Clock: clock}, "CORS_ORIGIN="+website, "EVENT_MAX_AGE_DAYS=60", "CACHE_TTL_SECONDS=0", "PRIVACY_MIN_COUNT=0")
 	calls := draw.aMonth(clock.Now())
 	post(t, root, calls)
 

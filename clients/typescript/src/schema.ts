@@ -429,7 +429,8 @@ export interface components {
             /**
              * Format: date-time
              * @description The hour of the call: RFC 3339 with any offset, exactly on a quarter of an hour, since clients round in
-             *     local time. Anything finer is refused. At most 2 hours ahead and 730 days old.
+             *     local time. Anything finer is refused. At most 2 hours ahead and 7 days old,
+             *     unless the operator has set other limits.
              */
             timestamp_hour: string;
             analytics_level: components["schemas"]["Level"];
