@@ -26,7 +26,9 @@ type Submission struct {
 	Body []byte
 	// Strict accepts all events or none.
 	Strict bool
-	// IdempotencyKey makes a repeat answer the same; empty for none.
+	// IdempotencyKey makes a repeat of the same body answer the same; empty for
+	// none. Another body under it is refused with
+	// domain.CodeIdempotencyKeyReused.
 	IdempotencyKey string
 	// Admit is asked, once the batch is judged and before anything is held,
 	// whether a batch of so many events may go on; its error is returned.
@@ -63,7 +65,7 @@ func (u *Ingest) Submit(ctx context.Context, s Submission) (domain.Receipt, erro
 	}
 	batch := domain.Batch{ID: u.ids.NewBatchID(), ReceivedAt: now, Events: judgement.Events}
 	if s.IdempotencyKey != "" {
-		return u.queue.EnqueueOnce(ctx, s.IdempotencyKey, batch, receipt)
+		return u.queue.EnqueueOnce(ctx, domain.KeyedRequest{Key: s.IdempotencyKey, Body: s.Body}, batch, receipt)
 	}
 	return receipt, u.queue.Enqueue(ctx, batch)
 }

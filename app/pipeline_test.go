@@ -108,9 +108,13 @@ func TestIngestAnswersARepeatTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_forecast"), IdempotencyKey: "k"})
+	again, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_alerts", "nonsense"), IdempotencyKey: "k"})
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
 		t.Errorf("%+v, %v; want %+v", again, err, first)
+	}
+	_, err = ingest.Submit(t.Context(), app.Submission{Body: bodyOf("get_forecast"), IdempotencyKey: "k"})
+	if domain.CodeOf(err) != domain.CodeIdempotencyKeyReused {
+		t.Errorf("another body under the key: %v", err)
 	}
 	if batches := received(t, queue); len(batches) != 1 {
 		t.Errorf("%d batches queued", len(batches))

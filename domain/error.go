@@ -21,6 +21,9 @@ const (
 	// CodeDiskFull means that a disk has no room: nothing was kept, and the
 	// same call may succeed once there is room again.
 	CodeDiskFull Code = "disk_full"
+	// CodeIdempotencyKeyReused refuses a request whose idempotency key stands for
+	// another body; it may succeed under a new key.
+	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 	// CodePoison marks a batch that the store refuses for the batch's own
 	// sake: no repetition can cure it.
 	CodePoison Code = "poison_batch"

@@ -1,7 +1,5 @@
 package domain
 
-import "time"
-
 // ViolationCode says which rule a field breaks. Its text is stable.
 type ViolationCode string
 
@@ -90,20 +88,3 @@ type Judgement struct {
 
 // Refused is the number of events that were not accepted.
 func (j *Judgement) Refused() int { return j.Submitted - len(j.Events) }
-
-// Receipt is the answer to a batch of which something was accepted.
-type Receipt struct {
-	AcceptedAt time.Time
-	// Accepted and Refused count events.
-	Accepted, Refused int
-	// Violations and Omitted are those of the [Judgement].
-	Violations []Violation
-	Omitted    int
-}
-
-// IdempotencyLifetime is how long a batch stays known by its idempotency key.
-const IdempotencyLifetime = 24 * time.Hour
-
-// MaxIdempotencyKeyLength is in bytes; every one must be a visible ASCII
-// character.
-const MaxIdempotencyKeyLength = 128

@@ -17,11 +17,17 @@ type EventQueue interface {
 	Enqueue(ctx context.Context, batch domain.Batch) error
 
 	// EnqueueOnce is Enqueue for a request with an idempotency key. When no
-	// batch was accepted under the key in the last domain.IdempotencyLifetime
-	// it holds batch and receipt in one step and returns receipt. Otherwise,
-	// full queue or not, it holds nothing and returns the earlier receipt. The
-	// key itself is never stored, only a keyed hash of it.
-	EnqueueOnce(ctx context.Context, key string, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error)
+	// receipt is held under the key it holds batch and receipt in one step and
+	// returns receipt. Otherwise, full queue or not, it holds nothing: for the
+	// same body it returns the earlier receipt as domain.EncodeReceipt keeps it,
+	// for another one domain.CodeIdempotencyKeyReused.
+	//
+	// A receipt is held for domain.IdempotencyLifetime. Receipts are bounded in
+	// number and in bytes, domain.ReceiptOverhead for each included: when there
+	// are more, the oldest go first. Those whose time is over are deleted by the
+	// next keyed request, and without one within an hour of a worker's life. Key
+	// and body are never stored, only keyed hashes of them.
+	EnqueueOnce(ctx context.Context, request domain.KeyedRequest, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error)
 }
 
 // Delivery is a batch in a worker's hands.
@@ -61,6 +67,9 @@ type QueueDepth struct {
 	Batches, Events int
 	// DeadLetters counts buried batches.
 	DeadLetters int
+	// Receipts counts what is held under idempotency keys, and ReceiptBytes what
+	// that takes.
+	Receipts, ReceiptBytes int
 	// Oldest is when the oldest batch was received; zero when there is none.
 	Oldest time.Time
 }

@@ -195,7 +195,7 @@ type brokenQueue func(context.Context) error
 
 func (q brokenQueue) Enqueue(ctx context.Context, _ domain.Batch) error { return q(ctx) }
 
-func (q brokenQueue) EnqueueOnce(ctx context.Context, _ string, _ domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+func (q brokenQueue) EnqueueOnce(ctx context.Context, _ domain.KeyedRequest, _ domain.Batch, r domain.Receipt) (domain.Receipt, error) {
 	return r, q(ctx)
 }
 

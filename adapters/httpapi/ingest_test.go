@@ -220,6 +220,22 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+func TestIdempotencyKeyOfAnotherBody(t *testing.T) {
+	s := newService(setup{})
+	first := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Idempotency-Key", "K")
+	checkStatus(t, first, http.StatusOK)
+	// Another client, by chance or not, takes the same key.
+	other := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent, goodEvent), "Idempotency-Key", "K")
+	checkStatus(t, other, http.StatusUnprocessableEntity)
+	checkGolden(t, "refusal-key-reused", other.Body.Bytes())
+	if again := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent), "Idempotency-Key", "K"); again.Body.String() != first.Body.String() {
+		t.Errorf("the repeat is answered %s, not %s", again.Body, first.Body)
+	}
+	if got := s.queued(t); got != 1 {
+		t.Errorf("%d events queued, want 1", got)
+	}
+}
+
 func TestIdempotencyKeyThatIsNone(t *testing.T) {
 	tests := map[string][]string{
 		"too long": {"Idempotency-Key", strings.Repeat("k", 129)},

@@ -59,21 +59,22 @@ type refusal struct {
 var internalRefusal = refusal{http.StatusInternalServerError, domain.CodeInternal, 0}
 
 var refusals = map[domain.Code]refusal{
-	domain.CodeInvalid:     {http.StatusBadRequest, domain.CodeInvalid, 0},
-	domain.CodeNotFound:    {http.StatusNotFound, domain.CodeNotFound, 0},
-	domain.CodeUnavailable: {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
-	domain.CodeQueueFull:   {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
-	domain.CodeDiskFull:    {http.StatusServiceUnavailable, domain.CodeUnavailable, diskRetrySeconds},
-	domain.CodePoison:      internalRefusal,
-	domain.CodeInternal:    internalRefusal,
-	codeForbidden:          {http.StatusForbidden, codeForbidden, 0},
-	codeMethodNotAllowed:   {http.StatusMethodNotAllowed, codeMethodNotAllowed, 0},
-	codeRequestTimeout:     {http.StatusRequestTimeout, codeRequestTimeout, 0},
-	codePayloadTooLarge:    {http.StatusRequestEntityTooLarge, codePayloadTooLarge, 0},
-	codeUnsupportedMedia:   {http.StatusUnsupportedMediaType, codeUnsupportedMedia, 0},
-	codeAddressTooLong:     {http.StatusRequestURITooLong, codeAddressTooLong, 0},
-	codeRateLimited:        {http.StatusTooManyRequests, codeRateLimited, retrySeconds},
-	codeClientGone:         {statusClientGone, codeClientGone, 0},
+	domain.CodeInvalid:              {http.StatusBadRequest, domain.CodeInvalid, 0},
+	domain.CodeNotFound:             {http.StatusNotFound, domain.CodeNotFound, 0},
+	domain.CodeUnavailable:          {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
+	domain.CodeQueueFull:            {http.StatusServiceUnavailable, domain.CodeUnavailable, retrySeconds},
+	domain.CodeDiskFull:             {http.StatusServiceUnavailable, domain.CodeUnavailable, diskRetrySeconds},
+	domain.CodePoison:               internalRefusal,
+	domain.CodeInternal:             internalRefusal,
+	domain.CodeIdempotencyKeyReused: {http.StatusUnprocessableEntity, domain.CodeIdempotencyKeyReused, 0},
+	codeForbidden:                   {http.StatusForbidden, codeForbidden, 0},
+	codeMethodNotAllowed:            {http.StatusMethodNotAllowed, codeMethodNotAllowed, 0},
+	codeRequestTimeout:              {http.StatusRequestTimeout, codeRequestTimeout, 0},
+	codePayloadTooLarge:             {http.StatusRequestEntityTooLarge, codePayloadTooLarge, 0},
+	codeUnsupportedMedia:            {http.StatusUnsupportedMediaType, codeUnsupportedMedia, 0},
+	codeAddressTooLong:              {http.StatusRequestURITooLong, codeAddressTooLong, 0},
+	codeRateLimited:                 {http.StatusTooManyRequests, codeRateLimited, retrySeconds},
+	codeClientGone:                  {statusClientGone, codeClientGone, 0},
 }
 
 type refusalJSON struct {

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
@@ -22,8 +21,11 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 10,000.
+	// MaxEvents is how many events the queue holds. Default 100,000.
 	MaxEvents int
+	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
+	// Defaults those of package domain.
+	MaxReceipts, MaxReceiptBytes int
 	// Clock tells when idempotency keys expire, and dates dead letters.
 	// Default the system's clock.
 	Clock ports.Clock
@@ -37,7 +39,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	entries  []*entry // oldest first
-	receipts map[keyHash]receipt
+	receipts receipts
 	buried   []ports.DeadLetter // oldest burial first
 	arrival  chan struct{}      // closed, and replaced, when there may be a batch to hand out
 }
@@ -55,29 +57,17 @@ func copyOf(b domain.Batch) domain.Batch {
 	return b
 }
 
-func copyOfReceipt(r domain.Receipt) domain.Receipt {
-	r.Violations = slices.Clone(r.Violations)
-	return r
-}
-
-type keyHash [sha256.Size]byte
-
-type receipt struct {
-	receipt domain.Receipt
-	expires time.Time
-}
-
 // NewQueue returns an empty queue.
 func NewQueue(config QueueConfig) *Queue {
 	q := &Queue{
 		maxEvents: config.MaxEvents,
 		clock:     config.Clock,
 		secret:    make([]byte, sha256.Size),
-		receipts:  make(map[keyHash]receipt),
+		receipts:  newReceipts(config.MaxReceipts, config.MaxReceiptBytes),
 		arrival:   make(chan struct{}),
 	}
 	if q.maxEvents == 0 {
-		q.maxEvents = 10_000
+		q.maxEvents = 100_000
 	}
 	if q.clock == nil {
 		q.clock = systemClock{}
@@ -106,29 +96,25 @@ func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 }
 
 // EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
-func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
+func (q *Queue) EnqueueOnce(
+	ctx context.Context, request domain.KeyedRequest, batch domain.Batch, r domain.Receipt,
+) (domain.Receipt, error) {
 	if err := alive(ctx); err != nil {
 		return domain.Receipt{}, err
 	}
-	mac := hmac.New(sha256.New, q.secret)
-	mac.Write([]byte(key))
-	hash := keyHash(mac.Sum(nil))
+	key, fingerprint := request.Hashes(q.secret)
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()
-	if earlier, ok := q.receipts[hash]; ok && now.Before(earlier.expires) {
-		return copyOfReceipt(earlier.receipt), nil
+	q.receipts.expire(now)
+	if earlier, ok := q.receipts.get(key, now); ok {
+		return domain.RecallReceipt(earlier, fingerprint)
 	}
 	if err := q.add(batch); err != nil {
 		return domain.Receipt{}, err
 	}
-	for h, old := range q.receipts {
-		if !now.Before(old.expires) {
-			delete(q.receipts, h)
-		}
-	}
-	q.receipts[hash] = receipt{copyOfReceipt(r), now.Add(domain.IdempotencyLifetime)}
+	q.receipts.add(key, domain.EncodeReceipt(fingerprint, r), now.Add(domain.IdempotencyLifetime))
 	return r, nil
 }
 
@@ -174,11 +160,12 @@ func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) 
 	}
 }
 
-// take returns what there is to hand out and, for when that is nothing, what
+// take deletes expired receipts, and returns what there is to hand out and, for when that is nothing, what
 // tells that it may be worth looking again.
 func (q *Queue) take(maxEvents int) ([]ports.Delivery, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.receipts.expire(q.clock.Now())
 	var deliveries []ports.Delivery
 	events := 0
 	for _, e := range q.entries {
@@ -249,7 +236,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	depth := ports.QueueDepth{DeadLetters: len(q.buried)}
+	depth := ports.QueueDepth{DeadLetters: len(q.buried), Receipts: q.receipts.order.Len(), ReceiptBytes: q.receipts.bytes}
 	depth.Batches, depth.Events = q.size()
 	if len(q.entries) > 0 {
 		depth.Oldest = q.entries[0].batch.ReceivedAt

@@ -10,12 +10,25 @@ import (
 )
 
 func TestQueue(t *testing.T) {
-	contract.Queue(t, func(_ *testing.T, maxEvents int) contract.QueueHarness {
+	contract.Queue(t, func(_ *testing.T, b contract.QueueBounds) contract.QueueHarness {
 		clock := memory.NewClock(contract.Now)
-		q := memory.NewQueue(memory.QueueConfig{MaxEvents: maxEvents, Clock: clock})
+		q := memory.NewQueue(memory.QueueConfig{
+			MaxEvents: b.Events, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes, Clock: clock,
+		})
 		return contract.QueueHarness{
-			Queue:       q,
-			Advance:     clock.Advance,
+			Queue:   q,
+			Advance: clock.Advance,
+			Expire: func(t *testing.T) {
+				deliveries, err := q.Receive(t.Context(), 0, 0)
+				if err != nil {
+					t.Error(err)
+				}
+				for _, d := range deliveries {
+					if err := q.Return(t.Context(), d.Batch.ID); err != nil {
+						t.Error(err)
+					}
+				}
+			},
 			DeadLetters: contract.Buried(q),
 		}
 	})
@@ -23,13 +36,15 @@ func TestQueue(t *testing.T) {
 
 func TestQueueDefaults(t *testing.T) {
 	q := memory.NewQueue(memory.QueueConfig{})
-	if err := q.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 10_000)...)); err != nil {
+	if err := q.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 100_000)...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Enqueue(t.Context(), contract.NewBatch(2, contract.Events(1, 1)...)); err == nil {
-		t.Error("more than 10,000 events fit")
+		t.Error("more than 100,000 events fit")
 	}
-	_, err := memory.NewQueue(memory.QueueConfig{}).EnqueueOnce(t.Context(), "key", contract.NewBatch(1), domain.Receipt{})
+	_, err := memory.NewQueue(memory.QueueConfig{}).EnqueueOnce(
+		t.Context(), domain.KeyedRequest{Key: "key"}, contract.NewBatch(1), domain.Receipt{},
+	)
 	if err != nil {
 		t.Error(err)
 	}

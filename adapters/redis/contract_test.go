@@ -18,6 +18,7 @@ type site struct {
 	clock     *memory.Clock
 	prefix    string
 	maxEvents int
+	bounds    contract.QueueBounds
 
 	relay *relay
 	pool  *redis.Pool
@@ -44,7 +45,17 @@ func (s *site) connect(t *testing.T) {
 }
 
 func (s *site) queue() *redis.Queue {
-	return redis.NewQueue(s.pool, redis.QueueConfig{MaxEvents: s.maxEvents})
+	queue := redis.NewQueue(s.pool, redis.QueueConfig{
+		MaxEvents: s.maxEvents, MaxReceipts: s.bounds.Receipts, MaxReceiptBytes: s.bounds.ReceiptBytes,
+	})
+	queue.GoBy(s.prefix + ":clock")
+	return queue
+}
+
+// advance moves the clocks of process and server.
+func (s *site) advance(d time.Duration) {
+	s.clock.Advance(d)
+	s.console.do("SET", s.prefix+":clock", s.clock.Now().UnixMicro())
 }
 
 // crash cuts off whoever is connected, lets the time of its heartbeat pass, and
@@ -62,12 +73,15 @@ func (s *site) damage(_ *testing.T, id domain.BatchID) { s.console.damage(s.pref
 func (s *site) severed(*testing.T) { s.relay.Cut() }
 
 func TestQueue(t *testing.T) {
-	contract.Queue(t, func(t *testing.T, maxEvents int) contract.QueueHarness {
-		s := newSite(t, maxEvents)
+	contract.Queue(t, func(t *testing.T, b contract.QueueBounds) contract.QueueHarness {
+		s := newSite(t, b.Events)
+		s.bounds = b
+		s.advance(0)
 		queue := s.queue()
 		return contract.QueueHarness{
 			Queue:       queue,
-			Advance:     s.clock.Advance,
+			Advance:     s.advance,
+			Expire:      func(t *testing.T) { must(t, queue.ExpireReceipts(t.Context())) },
 			DeadLetters: func(t *testing.T) []contract.DeadLetter { return contract.Buried(queue)(t) },
 			Crash: func(t *testing.T) contract.QueuePorts {
 				queue = s.crash(t)
@@ -83,6 +97,7 @@ func TestQueue(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	contract.DeadLetters(t, func(t *testing.T, maxEvents int) contract.DeadLettersHarness {
 		s := newSite(t, maxEvents)
+		s.advance(0)
 		return contract.DeadLettersHarness{
 			Queue:   s.queue(),
 			Advance: s.clock.Advance,

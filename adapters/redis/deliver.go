@@ -210,8 +210,8 @@ func (q *Queue) release(holdings map[domain.BatchID]holding) {
 	}
 }
 
-// beat shows that this worker is alive until ctx ends, and then gives back
-// what it holds.
+// beat shows that this worker is alive until ctx ends, deletes expired receipts,
+// and at the end gives back what it holds.
 func (q *Queue) beat(ctx context.Context) {
 	ticker := time.NewTicker(q.config.Heartbeat / 3)
 	defer ticker.Stop()
@@ -232,7 +232,7 @@ func (q *Queue) beat(ctx context.Context) {
 func (q *Queue) beatOnce(ctx context.Context) error {
 	k := &q.pool.keys
 	_, err := q.pool.run(ctx, "queue.beat", beatScript, k.stream, k.workers, q.worker, q.config.Heartbeat.Milliseconds())
-	return err
+	return errors.Join(err, q.expireReceipts(ctx))
 }
 
 // logFailure logs a failure of the background, but not each one of an outage.

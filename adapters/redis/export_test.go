@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -29,12 +30,27 @@ var ReturnScript = returnScript
 // is the key of that name, which holds Unix microseconds, in place of the
 // server's.
 func (l *Limiter) With(limits ports.Limits, clock string) *Limiter {
-	source := strings.Replace(takeSource, "redis.call('TIME')", "{0, redis.call('GET', "+strconv.Quote(clock)+")}", 1)
 	return &Limiter{
 		pool: l.pool, limits: limits, most: l.most, keys: l.keys,
-		script: newScript(3, source), bars: make(map[string]*bar),
+		script: redigo.NewScript(3, at(clock, prelude+takeSource)), bars: make(map[string]*bar),
 	}
 }
+
+// at replaces the server's clock by the key of that name, which holds Unix
+// microseconds.
+func at(clock, source string) string {
+	return strings.ReplaceAll(source, "redis.call('TIME')", "{0, redis.call('GET', "+strconv.Quote(clock)+")}")
+}
+
+// GoBy has receipts expire by the key of that name, which holds Unix
+// microseconds, in place of the server's clock.
+func (q *Queue) GoBy(clock string) {
+	q.enqueueOnceScript = redigo.NewScript(6, at(clock, prelude+enqueueOnceSource))
+	q.expireScript = redigo.NewScript(2, at(clock, prelude+expireReceiptsSource))
+}
+
+// ExpireReceipts is what a worker does with every heartbeat.
+func (q *Queue) ExpireReceipts(ctx context.Context) error { return q.expireReceipts(ctx) }
 
 // Secret is what clients' names are hashed with now; nil when there is none.
 func (l *Limiter) Secret() []byte {

@@ -2,10 +2,7 @@ package redis
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"reflect"
 	"time"
 
@@ -97,7 +94,7 @@ func probeBatch(id domain.BatchID) domain.Batch {
 func (p *Probe) put(ctx context.Context) error {
 	if p.config.In {
 		receipt := domain.Receipt{AcceptedAt: time.Now(), Accepted: 1}
-		if _, err := p.queue.EnqueueOnce(ctx, "probe", probeBatch("probe-1"), receipt); err != nil {
+		if _, err := p.queue.EnqueueOnce(ctx, domain.KeyedRequest{Key: "probe"}, probeBatch("probe-1"), receipt); err != nil {
 			return err
 		}
 	}
@@ -152,12 +149,9 @@ func (p *Probe) heldIDs() []domain.BatchID {
 func (p *Probe) clear(ctx context.Context) error {
 	p.queue.mu.Lock()
 	clear(p.queue.held)
-	mac := hmac.New(sha256.New, []byte(p.queue.secret))
 	p.queue.mu.Unlock()
-	mac.Write([]byte("probe"))
-	receipt := p.own.keys.receipts + hex.EncodeToString(mac.Sum(nil))
 	return p.own.call(ctx, "queue.check", func(ctx context.Context, c redigo.Conn) error {
-		_, err := redigo.DoContext(c, ctx, "DEL", append(p.own.keys.all(), receipt)...)
+		_, err := redigo.DoContext(c, ctx, "DEL", p.own.keys.all()...)
 		return err
 	})
 }

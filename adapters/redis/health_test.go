@@ -96,7 +96,7 @@ func TestProbeMissesNoRight(t *testing.T) {
 // in does what an API does.
 func in(t *testing.T, q *redis.Queue) error {
 	t.Helper()
-	_, err := q.EnqueueOnce(t.Context(), "key", batchOf(1, 1), domain.Receipt{AcceptedAt: time.Now(), Accepted: 1})
+	_, err := q.EnqueueOnce(t.Context(), domain.KeyedRequest{Key: "key"}, batchOf(1, 1), domain.Receipt{AcceptedAt: time.Now(), Accepted: 1})
 	return errors.Join(err, q.Enqueue(t.Context(), batchOf(2, 1)))
 }
 

@@ -90,6 +90,8 @@ func (p *Pool) checkKeys(ctx context.Context, c redigo.Conn) error {
 		{k.dead, "stream"},
 		{k.names, "hash"},
 		{k.secret, "string"},
+		{k.receipts, "hash"},
+		{k.receiptOrder, "zset"},
 	}
 	names := make([]any, len(wanted))
 	for i, w := range wanted {

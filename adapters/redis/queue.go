@@ -1,11 +1,9 @@
 package redis
 
 import (
+	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"sync"
@@ -26,17 +24,20 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 10,000.
+	// MaxEvents is how many events the queue holds. Default 100,000.
 	MaxEvents int
+	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
+	// Defaults those of package domain.
+	MaxReceipts, MaxReceiptBytes int
 	// Heartbeat is how long a worker that does not show itself counts as
 	// alive: what it held is then handed to others. Default 12 s.
 	Heartbeat time.Duration
 }
 
 func (c QueueConfig) withDefaults() QueueConfig {
-	if c.MaxEvents == 0 {
-		c.MaxEvents = 10_000
-	}
+	c.MaxEvents = cmp.Or(c.MaxEvents, 100_000)
+	c.MaxReceipts = cmp.Or(c.MaxReceipts, domain.DefaultMaxReceipts)
+	c.MaxReceiptBytes = cmp.Or(c.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 12 * time.Second
 	}
@@ -52,6 +53,8 @@ type Queue struct {
 	join   sync.Once
 	newer  sync.Once     // logs batches of a newer version
 	turn   chan struct{} // taken by the one who claims entries
+	// The scripts that go by the server's clock.
+	enqueueOnceScript, expireScript *redigo.Script
 
 	mu     sync.Mutex
 	held   map[domain.BatchID]holding
@@ -74,6 +77,8 @@ func NewQueue(pool *Pool, config QueueConfig) *Queue {
 		turn:   make(chan struct{}, 1),
 		held:   make(map[domain.BatchID]holding),
 		secret: rand.Text(),
+
+		enqueueOnceScript: enqueueOnceScript, expireScript: expireReceiptsScript,
 	}
 }
 
@@ -98,60 +103,17 @@ func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	return err
 }
 
-// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
-// The secret that hashes the keys is made by whoever comes first and kept with
-// the queue.
-func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
-	receipt, err := encodeReceipt(r)
-	if err != nil {
-		return domain.Receipt{}, err
-	}
-	entry := entryOf(batch)
-	for {
-		outcome, err := q.enqueueOnce(ctx, key, entry, receipt)
-		if err != nil {
-			return domain.Receipt{}, err
-		}
-		switch outcome[0] {
-		case "held":
-			return r, nil
-		case "known":
-			return decodeReceipt([]byte(outcome[1]))
-		case "full":
-			return domain.Receipt{}, errFull()
-		default: // another secret has been agreed on
-			q.mu.Lock()
-			q.secret = outcome[1]
-			q.mu.Unlock()
-		}
-	}
-}
-
-func (q *Queue) enqueueOnce(ctx context.Context, key string, entry []any, receipt []byte) ([]string, error) {
-	q.mu.Lock()
-	secret := q.secret
-	q.mu.Unlock()
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(key))
-	hash := hex.EncodeToString(mac.Sum(nil))
-
-	k := &q.pool.keys
-	now := q.pool.config.Clock.Now()
-	args := append([]any{k.stream, k.size, k.arrivals, k.secret, k.receipts + hash, q.config.MaxEvents}, entry...)
-	args = append(args, secret, receipt, now.UnixMicro(), now.Add(domain.IdempotencyLifetime).UnixMicro())
-	return redigo.Strings(q.pool.run(ctx, "queue.enqueue_once", enqueueOnceScript, args...))
-}
-
 // Depth measures the queue, as ports.QueueMeter promises.
 func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	k := &q.pool.keys
-	answer, err := redigo.Values(q.pool.run(ctx, "queue.depth", depthScript, k.stream, k.size, k.dead))
+	answer, err := redigo.Values(q.pool.run(ctx, "queue.depth", depthScript,
+		k.stream, k.size, k.dead, k.receipts, k.receiptOrder))
 	if err != nil {
 		return ports.QueueDepth{}, err
 	}
 	var depth ports.QueueDepth
 	var oldest string
-	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest); err != nil {
+	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest, &depth.Receipts, &depth.ReceiptBytes); err != nil {
 		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
 	}
 	if at, err := parseTime(oldest); err == nil {

@@ -1,50 +1,70 @@
 package redis
 
 import (
-	"encoding/json"
-	"fmt"
-	"time"
+	"context"
+
+	redigo "github.com/gomodule/redigo/redis"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// rememberedReceipt is how the answer to a request with an idempotency key is
-// kept.
-type rememberedReceipt struct {
-	AcceptedAt time.Time             `json:"accepted_at"`
-	Accepted   int                   `json:"accepted"`
-	Refused    int                   `json:"refused"`
-	Violations []rememberedViolation `json:"violations,omitempty"`
-	Omitted    int                   `json:"omitted,omitempty"`
+// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
+// The secret that hashes keys and bodies is made by whoever comes first and kept
+// with the queue.
+func (q *Queue) EnqueueOnce(
+	ctx context.Context, request domain.KeyedRequest, batch domain.Batch, r domain.Receipt,
+) (domain.Receipt, error) {
+	entry := entryOf(batch)
+	for {
+		q.mu.Lock()
+		secret := q.secret
+		q.mu.Unlock()
+		key, fingerprint := request.Hashes([]byte(secret))
+		outcome, err := q.enqueueOnce(ctx, secret, key, entry, domain.EncodeReceipt(fingerprint, r))
+		if err != nil {
+			return domain.Receipt{}, err
+		}
+		switch outcome[0] {
+		case "held":
+			return r, nil
+		case "known":
+			return domain.RecallReceipt([]byte(outcome[1]), fingerprint)
+		case "full":
+			return domain.Receipt{}, errFull()
+		default: // another secret has been agreed on
+			q.mu.Lock()
+			q.secret = outcome[1]
+			q.mu.Unlock()
+		}
+	}
 }
 
-type rememberedViolation struct {
-	Index   int                  `json:"index"`
-	Field   string               `json:"field"`
-	Code    domain.ViolationCode `json:"code"`
-	Message string               `json:"message"`
+func (q *Queue) enqueueOnce(ctx context.Context, secret string, key domain.KeyHash, entry []any, receipt []byte) ([]string, error) {
+	k := &q.pool.keys
+	args := append([]any{
+		k.stream, k.size, k.arrivals, k.secret, k.receipts, k.receiptOrder,
+		q.config.MaxEvents,
+	}, entry...)
+	args = append(args, secret, key[:], receipt)
+	args = append(args, lifetimes()...)
+	args = append(args, domain.ReceiptOverhead, q.config.MaxReceipts, q.config.MaxReceiptBytes)
+	return redigo.Strings(q.pool.run(ctx, "queue.enqueue_once", q.enqueueOnceScript, args...))
 }
 
-func encodeReceipt(r domain.Receipt) ([]byte, error) {
-	kept := rememberedReceipt{AcceptedAt: r.AcceptedAt, Accepted: r.Accepted, Refused: r.Refused, Omitted: r.Omitted}
-	for _, v := range r.Violations {
-		kept.Violations = append(kept.Violations, rememberedViolation(v))
+// lifetimes is how long a receipt is held, and for how long at most it may seem
+// to be held, in milliseconds.
+func lifetimes() []any {
+	return []any{
+		domain.IdempotencyLifetime.Milliseconds(),
+		(domain.IdempotencyLifetime + domain.ReceiptTolerance).Milliseconds(),
 	}
-	data, err := json.Marshal(kept)
-	if err != nil {
-		return nil, fmt.Errorf("encode receipt: %w", err)
-	}
-	return data, nil
 }
 
-func decodeReceipt(data []byte) (domain.Receipt, error) {
-	var kept rememberedReceipt
-	if err := json.Unmarshal(data, &kept); err != nil {
-		return domain.Receipt{}, fmt.Errorf("decode receipt: %w", err)
-	}
-	r := domain.Receipt{AcceptedAt: kept.AcceptedAt.UTC(), Accepted: kept.Accepted, Refused: kept.Refused, Omitted: kept.Omitted}
-	for _, v := range kept.Violations {
-		r.Violations = append(r.Violations, domain.Violation(v))
-	}
-	return r, nil
+// expireReceipts deletes receipts whose time is over, so that they do not wait
+// for the next request with a key.
+func (q *Queue) expireReceipts(ctx context.Context) error {
+	k := &q.pool.keys
+	_, err := q.pool.run(ctx, "queue.expire_receipts", q.expireScript,
+		k.receipts, k.receiptOrder, lifetimes()[1], domain.ReceiptOverhead)
+	return err
 }

@@ -14,6 +14,8 @@ var (
 	enqueueSource string
 	//go:embed scripts/enqueue_once.lua
 	enqueueOnceSource string
+	//go:embed scripts/expire_receipts.lua
+	expireReceiptsSource string
 	//go:embed scripts/receive.lua
 	receiveSource string
 	//go:embed scripts/acknowledge.lua
@@ -46,22 +48,23 @@ var (
 
 // The scripts, each with the number of its keys.
 var (
-	enqueueScript      = newScript(3, enqueueSource)
-	enqueueOnceScript  = newScript(5, enqueueOnceSource)
-	receiveScript      = newScript(4, receiveSource)
-	acknowledgeScript  = newScript(2, acknowledgeSource)
-	returnScript       = newScript(2, returnSource)
-	buryScript         = newScript(4, burySource)
-	beatScript         = newScript(2, beatSource)
-	leaveScript        = newScript(3, leaveSource)
-	depthScript        = newScript(3, depthSource)
-	replayScript       = newScript(5, replaySource)
-	purgeScript        = newScript(2, purgeSource)
-	kindsScript        = newScript(7, kindsSource)
-	cacheSetScript     = newScript(2, cacheSetSource)
-	cacheReleaseScript = newScript(1, cacheReleaseSource)
-	agreeScript        = newScript(1, agreeSource)
-	takeScript         = newScript(3, takeSource)
+	enqueueScript        = newScript(3, enqueueSource)
+	enqueueOnceScript    = newScript(6, enqueueOnceSource)
+	expireReceiptsScript = newScript(2, expireReceiptsSource)
+	receiveScript        = newScript(4, receiveSource)
+	acknowledgeScript    = newScript(2, acknowledgeSource)
+	returnScript         = newScript(2, returnSource)
+	buryScript           = newScript(4, burySource)
+	beatScript           = newScript(2, beatSource)
+	leaveScript          = newScript(3, leaveSource)
+	depthScript          = newScript(5, depthSource)
+	replayScript         = newScript(5, replaySource)
+	purgeScript          = newScript(2, purgeSource)
+	kindsScript          = newScript(9, kindsSource)
+	cacheSetScript       = newScript(2, cacheSetSource)
+	cacheReleaseScript   = newScript(1, cacheReleaseSource)
+	agreeScript          = newScript(1, agreeSource)
+	takeScript           = newScript(3, takeSource)
 )
 
 func newScript(keys int, source string) *redigo.Script {
@@ -70,41 +73,43 @@ func newScript(keys int, source string) *redigo.Script {
 
 // keys are the names of everything kept in Redis.
 type keys struct {
-	stream   string // the batches
-	size     string // how many events these have
-	arrivals string // wakes waiting workers
-	workers  string // until when each worker counts as alive
-	dead     string // the dead letters
-	names    string // where in dead each one stands
-	secret   string // of the hashes of idempotency keys
-	receipts string // begins the key of each receipt
-	cache    string // begins the key of each cached answer
-	order    string // begins the key of the order of each kind of these
-	claims   string // begins the key of each claim to compute an answer
-	agreed   string // the id of the key that clients' names are hashed with
-	asking   string // the channel on which this key is asked for
-	accounts string // begins the key of each client's account
-	clients  string // when each account was used last
-	health   string // proves that writing works
+	stream       string // the batches
+	size         string // how many events these have
+	arrivals     string // wakes waiting workers
+	workers      string // until when each worker counts as alive
+	dead         string // the dead letters
+	names        string // where in dead each one stands
+	secret       string // of the hashes of idempotency keys
+	receipts     string // the receipts by the hashes of idempotency keys
+	receiptOrder string // the order of these
+	cache        string // begins the key of each cached answer
+	order        string // begins the key of the order of each kind of these
+	claims       string // begins the key of each claim to compute an answer
+	agreed       string // the id of the key that clients' names are hashed with
+	asking       string // the channel on which this key is asked for
+	accounts     string // begins the key of each client's account
+	clients      string // when each account was used last
+	health       string // proves that writing works
 }
 
 func newKeys(prefix string) keys {
 	return keys{
-		stream:   prefix,
-		size:     prefix + ":size",
-		arrivals: prefix + ":arrivals",
-		workers:  prefix + ":workers",
-		dead:     prefix + ":dead",
-		names:    prefix + ":dead:names",
-		secret:   prefix + ":secret",
-		receipts: prefix + ":receipt:",
-		cache:    prefix + ":cache:",
-		order:    prefix + ":order:",
-		claims:   prefix + ":claim:",
-		agreed:   prefix + ":limit:key",
-		asking:   prefix + ":limit:asking",
-		accounts: prefix + ":limit:",
-		clients:  prefix + ":limits",
-		health:   prefix + ":health",
+		stream:       prefix,
+		size:         prefix + ":size",
+		arrivals:     prefix + ":arrivals",
+		workers:      prefix + ":workers",
+		dead:         prefix + ":dead",
+		names:        prefix + ":dead:names",
+		secret:       prefix + ":secret",
+		receipts:     prefix + ":receipts",
+		receiptOrder: prefix + ":receipts:order",
+		cache:        prefix + ":cache:",
+		order:        prefix + ":order:",
+		claims:       prefix + ":claim:",
+		agreed:       prefix + ":limit:key",
+		asking:       prefix + ":limit:asking",
+		accounts:     prefix + ":limit:",
+		clients:      prefix + ":limits",
+		health:       prefix + ":health",
 	}
 }

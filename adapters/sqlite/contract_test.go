@@ -31,13 +31,19 @@ func closeDB(tb testing.TB, db *sqlite.DB) {
 }
 
 func TestQueue(t *testing.T) {
-	contract.Queue(t, func(t *testing.T, maxEvents int) contract.QueueHarness {
+	contract.Queue(t, func(t *testing.T, b contract.QueueBounds) contract.QueueHarness {
 		clock := memory.NewClock(contract.Now)
+		bounds := sqlite.QueueConfig{MaxEvents: b.Events, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes}
 		config := sqlite.Config{Dir: t.TempDir(), Clock: clock}
 		db := open(t, config)
 		return contract.QueueHarness{
-			Queue:   sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: maxEvents}),
+			Queue:   sqlite.NewQueue(db, bounds),
 			Advance: clock.Advance,
+			Expire: func(t *testing.T) {
+				if _, err := sqlite.NewStore(db).Expire(t.Context(), domain.Cutoffs{}); err != nil {
+					t.Error(err)
+				}
+			},
 			DeadLetters: func(t *testing.T) []contract.DeadLetter {
 				buried, err := db.Buried(t.Context())
 				if err != nil {
@@ -52,7 +58,7 @@ func TestQueue(t *testing.T) {
 			Crash: func(t *testing.T) contract.QueuePorts {
 				closeDB(t, db)
 				db = open(t, config)
-				return sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: maxEvents})
+				return sqlite.NewQueue(db, bounds)
 			},
 			Damage: func(t *testing.T, id domain.BatchID) {
 				err := db.Exec(t.Context(), `UPDATE queue SET payload = substr(payload, 1, 20) WHERE id = ?`, id)

@@ -115,13 +115,13 @@ func TestForgottenKeysAreDeleted(t *testing.T) {
 	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: clock})
 	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
 	for n, key := range []string{"a", "b", "c"} {
-		if _, err := queue.EnqueueOnce(t.Context(), key, contract.NewBatch(n), domain.Receipt{}); err != nil {
+		if _, err := queue.EnqueueOnce(t.Context(), domain.KeyedRequest{Key: key}, contract.NewBatch(n), domain.Receipt{}); err != nil {
 			t.Fatal(err)
 		}
 		clock.Advance(domain.IdempotencyLifetime / 2)
 	}
 	// After the third, the first one's time was over.
-	if n := count(t, db, "idempotency_keys"); n != 2 {
+	if n := count(t, db, "receipts"); n != 2 {
 		t.Errorf("%d keys are kept, want 2", n)
 	}
 }

@@ -28,6 +28,7 @@ func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
 		bucketBefore(ctx, `error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains(), c.DailyErrors),
 		daysBefore(ctx, `dimension_values`, c.Days()),
 		daysBefore(ctx, `dimension_overflow`, c.Days()),
+		func(tx *sqlx.Tx) (int64, error) { return expireReceipts(ctx, tx, s.db.config.Clock.Now()) },
 	} {
 		n, err := s.repeat(ctx, step)
 		deleted += n

@@ -1,12 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -25,16 +23,19 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 10,000.
+	// MaxEvents is how many events the queue holds. Default 100,000.
 	MaxEvents int
+	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
+	// Defaults those of package domain.
+	MaxReceipts, MaxReceiptBytes int
 }
 
 // Queue is the queue in a [DB], which has one only. What is handed out is known
 // to the process alone, so whatever a killed process had in hand is waiting
 // again as soon as the next one starts.
 type Queue struct {
-	db        *DB
-	maxEvents int
+	db     *DB
+	config QueueConfig
 
 	mu      sync.Mutex
 	held    map[domain.BatchID]struct{}
@@ -43,14 +44,14 @@ type Queue struct {
 
 // NewQueue returns the queue in db.
 func NewQueue(db *DB, config QueueConfig) *Queue {
-	if config.MaxEvents == 0 {
-		config.MaxEvents = 10_000
-	}
+	config.MaxEvents = cmp.Or(config.MaxEvents, 100_000)
+	config.MaxReceipts = cmp.Or(config.MaxReceipts, domain.DefaultMaxReceipts)
+	config.MaxReceiptBytes = cmp.Or(config.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
 	return &Queue{
-		db:        db,
-		maxEvents: config.MaxEvents,
-		held:      make(map[domain.BatchID]struct{}),
-		arrival:   make(chan struct{}),
+		db:      db,
+		config:  config,
+		held:    make(map[domain.BatchID]struct{}),
+		arrival: make(chan struct{}),
 	}
 }
 
@@ -71,7 +72,7 @@ func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, dat
 	result, err := tx.ExecContext(ctx, `
 		INSERT INTO queue (id, received_at, events, payload)
 		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ?`,
-		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data, len(batch.Events), q.maxEvents)
+		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data, len(batch.Events), q.config.MaxEvents)
 	if err != nil {
 		return err
 	}
@@ -79,60 +80,6 @@ func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, dat
 		return err
 	}
 	return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
-}
-
-// EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
-func (q *Queue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, r domain.Receipt) (domain.Receipt, error) {
-	data := encodePayload(batch.Events)
-	mac := hmac.New(sha256.New, q.db.secret)
-	mac.Write([]byte(key))
-	hash := mac.Sum(nil)
-
-	err := q.db.write(ctx, "queue.enqueue_once", func(tx *sqlx.Tx) error {
-		earlier, known, err := q.earlier(ctx, tx, hash)
-		if err != nil {
-			return err
-		}
-		if known {
-			r = earlier
-			return nil
-		}
-		if err := q.insert(ctx, tx, batch, data); err != nil {
-			return err
-		}
-		return q.remember(ctx, tx, hash, r)
-	})
-	if err != nil {
-		return domain.Receipt{}, err
-	}
-	q.announce()
-	return r, nil
-}
-
-// earlier returns the receipt that is remembered under the key.
-func (q *Queue) earlier(ctx context.Context, tx *sqlx.Tx, hash []byte) (domain.Receipt, bool, error) {
-	var data []byte
-	err := tx.GetContext(ctx, &data, `SELECT receipt FROM idempotency_keys WHERE hash = ? AND expires_at > ?`,
-		hash, q.db.config.Clock.Now().UnixMicro())
-	if errors.Is(err, sql.ErrNoRows) {
-		return domain.Receipt{}, false, nil
-	}
-	if err != nil {
-		return domain.Receipt{}, false, err
-	}
-	r, err := decodeReceipt(data)
-	return r, err == nil, err
-}
-
-// remember keeps the receipt, and forgets those whose time is over.
-func (q *Queue) remember(ctx context.Context, tx *sqlx.Tx, hash []byte, r domain.Receipt) error {
-	now := q.db.config.Clock.Now()
-	if _, err := tx.ExecContext(ctx, `DELETE FROM idempotency_keys WHERE expires_at <= ?`, now.UnixMicro()); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO idempotency_keys (hash, expires_at, receipt) VALUES (?, ?, ?)`,
-		hash, now.Add(domain.IdempotencyLifetime).UnixMicro(), encodeReceipt(r))
-	return err
 }
 
 // Receive hands out batches, as ports.Deliveries promises.
@@ -302,22 +249,28 @@ func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason
 // Depth measures the queue, as ports.QueueMeter promises.
 func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	var row struct {
-		Batches     int           `db:"batches"`
-		Events      int           `db:"events"`
-		DeadLetters int           `db:"dead_letters"`
-		Oldest      sql.NullInt64 `db:"oldest"`
+		Batches      int           `db:"batches"`
+		Events       int           `db:"events"`
+		DeadLetters  int           `db:"dead_letters"`
+		Receipts     int           `db:"receipts"`
+		ReceiptBytes int           `db:"receipt_bytes"`
+		Oldest       sql.NullInt64 `db:"oldest"`
 	}
 	err := q.db.read(ctx, "queue.depth", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
 			SELECT batches, events,
 				(SELECT count(*) FROM dead_letters) AS dead_letters,
+				receipts_size.receipts, receipts_size.bytes AS receipt_bytes,
 				(SELECT received_at FROM queue ORDER BY place LIMIT 1) AS oldest
-			FROM queue_size`)
+			FROM queue_size, receipts_size`)
 	})
 	if err != nil {
 		return ports.QueueDepth{}, err
 	}
-	depth := ports.QueueDepth{Batches: row.Batches, Events: row.Events, DeadLetters: row.DeadLetters}
+	depth := ports.QueueDepth{
+		Batches: row.Batches, Events: row.Events, DeadLetters: row.DeadLetters,
+		Receipts: row.Receipts, ReceiptBytes: row.ReceiptBytes,
+	}
 	if row.Oldest.Valid {
 		depth.Oldest = time.UnixMicro(row.Oldest.Int64).UTC()
 	}

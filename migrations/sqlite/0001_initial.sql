@@ -158,14 +158,38 @@ CREATE TABLE dead_letters (
 
 CREATE INDEX dead_letters_id ON dead_letters (id);
 
--- Keys are kept as keyed hashes only.
-CREATE TABLE idempotency_keys (
-    hash       BLOB    PRIMARY KEY,
+-- What is kept for idempotency keys, oldest first by place. The hash is a keyed
+-- one, as is the fingerprint of the body in the receipt. bytes is what counts
+-- towards the bound.
+CREATE TABLE receipts (
+    place      INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash       BLOB    NOT NULL UNIQUE,
     expires_at INTEGER NOT NULL,
-    receipt    TEXT    NOT NULL
-) WITHOUT ROWID, STRICT;
+    bytes      INTEGER NOT NULL,
+    receipt    BLOB    NOT NULL
+) STRICT;
 
-CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
+CREATE INDEX receipts_expires_at ON receipts (expires_at);
+
+-- One row that counts the receipts.
+CREATE TABLE receipts_size (
+    receipts INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO receipts_size VALUES (0, 0);
+
+-- +goose StatementBegin
+CREATE TRIGGER receipts_grow AFTER INSERT ON receipts BEGIN
+    UPDATE receipts_size SET receipts = receipts + 1, bytes = bytes + new.bytes;
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER receipts_shrink AFTER DELETE ON receipts BEGIN
+    UPDATE receipts_size SET receipts = receipts - 1, bytes = bytes - old.bytes;
+END;
+-- +goose StatementEnd
 
 CREATE TABLE secrets (
     name  TEXT PRIMARY KEY,
@@ -186,7 +210,8 @@ INSERT INTO heartbeat VALUES (0, x'');
 
 DROP TABLE heartbeat;
 DROP TABLE secrets;
-DROP TABLE idempotency_keys;
+DROP TABLE receipts_size;
+DROP TABLE receipts;
 DROP TABLE dead_letters;
 DROP TABLE queue_size;
 DROP TABLE queue;

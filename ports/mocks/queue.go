@@ -52,18 +52,18 @@ func (mr *MockEventQueueMockRecorder) Enqueue(ctx, batch interface{}) *gomock.Ca
 }
 
 // EnqueueOnce mocks base method.
-func (m *MockEventQueue) EnqueueOnce(ctx context.Context, key string, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error) {
+func (m *MockEventQueue) EnqueueOnce(ctx context.Context, request domain.KeyedRequest, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "EnqueueOnce", ctx, key, batch, receipt)
+	ret := m.ctrl.Call(m, "EnqueueOnce", ctx, request, batch, receipt)
 	ret0, _ := ret[0].(domain.Receipt)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // EnqueueOnce indicates an expected call of EnqueueOnce.
-func (mr *MockEventQueueMockRecorder) EnqueueOnce(ctx, key, batch, receipt interface{}) *gomock.Call {
+func (mr *MockEventQueueMockRecorder) EnqueueOnce(ctx, request, batch, receipt interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EnqueueOnce", reflect.TypeOf((*MockEventQueue)(nil).EnqueueOnce), ctx, key, batch, receipt)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EnqueueOnce", reflect.TypeOf((*MockEventQueue)(nil).EnqueueOnce), ctx, request, batch, receipt)
 }
 
 // MockDeliveries is a mock of Deliveries interface.

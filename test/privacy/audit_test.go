@@ -562,7 +562,7 @@ type panicking func()
 
 func (p panicking) Enqueue(context.Context, domain.Batch) error { p(); return io.EOF }
 
-func (p panicking) EnqueueOnce(context.Context, string, domain.Batch, domain.Receipt) (domain.Receipt, error) {
+func (p panicking) EnqueueOnce(context.Context, domain.KeyedRequest, domain.Batch, domain.Receipt) (domain.Receipt, error) {
 	p()
 	return domain.Receipt{}, io.EOF
 }

@@ -1,25 +1,53 @@
 -- Holds a batch and the receipt for it, unless there is a receipt already.
--- Returns what happened: held, full, known with the receipt, or secret with
--- the secret that keys are hashed with, when it is another than the caller's.
-local stream, size, arrivals, secrets, receipts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- Returns what happened: held, full, known with the receipt, or secret with the
+-- secret that keys are hashed with, when it is another than the caller's.
+local stream, size, arrivals, secrets, receipts, order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local most, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local secret, receipt, time, expires = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local secret, key, receipt = ARGV[6], ARGV[7], ARGV[8]
+local lifetime, longest, overhead = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local most_receipts, most_bytes = tonumber(ARGV[12]), tonumber(ARGV[13])
 
-redis.call('SET', secrets, secret, 'NX')
+-- Everything that can fail is asked before the first write: a key that holds
+-- something else fails when it is read, and a full memory fails the first SET.
 local agreed = redis.call('GET', secrets)
-if agreed ~= secret then
+if agreed and agreed ~= secret then
   return {'secret', agreed}
 end
-local known = redis.call('GET', receipts)
+redis.call('XLEN', stream)
+local time, sound = now(), sound_receipts(receipts, order)
+local known = redis.call('HGET', receipts, key)
 if known then
-  local ends, earlier = string.match(known, '^(%d+) (.*)$')
-  if ends and tonumber(ends) > tonumber(time) then
+  local ends, earlier = parse_receipt(known)
+  if sound and not is_over(ends, time, longest) then
     return {'known', earlier}
   end
 end
 if not fits(stream, size, n, most) then
   return {'full'}
 end
+
+redis.call('SET', secrets, secret, 'NX')
 append(stream, size, arrivals, id, n, t, b)
-redis.call('SET', receipts, expires .. ' ' .. receipt, 'PX', math.ceil((expires - time) / 1000))
+if not sound then
+  redis.call('DEL', receipts, order)
+  known = nil
+end
+if known then
+  drop_receipt(receipts, order, key, known, overhead)
+end
+expire_receipts(receipts, order, time, longest, overhead)
+-- Numbers instead of times: no two are equal, and no clock that is set back
+-- makes the latest look like the first.
+local latest = redis.call('ZREVRANGE', order, 0, 0, 'WITHSCORES')
+redis.call('ZADD', order, (latest[2] or 0) + 1, key)
+redis.call('HSET', receipts, key, string.format('%.0f ', time + lifetime) .. receipt)
+local bytes = redis.call('HINCRBY', receipts, 'bytes', #receipt + overhead)
+local number = redis.call('ZCARD', order)
+while number > most_receipts or bytes > most_bytes do
+  local oldest = redis.call('ZRANGE', order, 0, 0)[1]
+  bytes = drop_receipt(receipts, order, oldest, redis.call('HGET', receipts, oldest), overhead)
+  number = number - 1
+end
+redis.call('PEXPIRE', receipts, lifetime)
+redis.call('PEXPIRE', order, lifetime)
 return {'held'}

@@ -147,3 +147,55 @@ end
 local function alive(workers, worker, time)
   return tonumber(redis.call('ZSCORE', workers, worker) or 0) > time
 end
+
+-- Receipts are a hash: under the hash of each idempotency key when the receipt
+-- ends and itself, and under "bytes", which no hash of a key is, how much they
+-- take together. Beside it stands their order, from the oldest on.
+
+-- sound_receipts reports whether hash and order agree. When somebody has meddled
+-- with one of them they are worth nothing.
+local function sound_receipts(receipts, order)
+  local number, fields = redis.call('ZCARD', order), redis.call('HLEN', receipts)
+  if number == 0 then
+    return fields == 0
+  end
+  return fields == number + 1 and natural(redis.call('HGET', receipts, 'bytes'), 15) ~= nil
+end
+
+-- parse_receipt returns when a receipt ends, and itself.
+local function parse_receipt(kept)
+  local ends, receipt = string.match(kept, '^(%d+) (.*)$')
+  return tonumber(ends or 0), receipt or ''
+end
+
+-- is_over reports whether the time of a receipt is over, or was set by a clock
+-- that was wrong.
+local function is_over(ends, time, longest)
+  return ends <= time or ends > time + longest
+end
+
+-- drop_receipt deletes a receipt and returns how many bytes the others take.
+-- The last one takes the counter along.
+local function drop_receipt(receipts, order, key, kept, overhead)
+  redis.call('HDEL', receipts, key)
+  redis.call('ZREM', order, key)
+  if redis.call('EXISTS', order) == 0 then
+    redis.call('DEL', receipts)
+    return 0
+  end
+  local _, receipt = parse_receipt(kept or '')
+  return redis.call('HINCRBY', receipts, 'bytes', -#receipt - overhead)
+end
+
+-- expire_receipts deletes the oldest receipts as far as their time is over, up
+-- to a thousand.
+local function expire_receipts(receipts, order, time, longest, overhead)
+  for _ = 1, 1000 do
+    local key = redis.call('ZRANGE', order, 0, 0)[1]
+    local kept = key and redis.call('HGET', receipts, key)
+    if not key or kept and not is_over((parse_receipt(kept)), time, longest) then
+      return
+    end
+    drop_receipt(receipts, order, key, kept, overhead)
+  end
+end

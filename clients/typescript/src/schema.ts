@@ -22,7 +22,7 @@ export interface paths {
          *     `Idempotency-Key`.
          *
          *     A batch that cannot be accepted now (429, 503) may be posted again, unchanged, after
-         *     `Retry-After` seconds. Repeating one that was refused (400, 403, 413, 415) cannot help.
+         *     `Retry-After` seconds. Repeating one that was refused (400, 403, 413, 415, 422) cannot help.
          */
         post: operations["postEvents"];
         delete?: never;
@@ -514,7 +514,7 @@ export interface components {
          *     help with `request_timeout` and `internal_error`.
          * @enum {string}
          */
-        RefusalCode: "validation_failed" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "rate_limit_exceeded" | "internal_error" | "service_unavailable" | "malformed_request" | "expectation_failed" | "request_header_fields_too_large" | "not_implemented" | "http_version_not_supported";
+        RefusalCode: "validation_failed" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "uri_too_long" | "idempotency_key_reused" | "rate_limit_exceeded" | "internal_error" | "service_unavailable" | "malformed_request" | "expectation_failed" | "request_header_fields_too_large" | "not_implemented" | "http_version_not_supported";
         /** @description How every error is answered. It never repeats a submitted value. */
         Refusal: {
             error: components["schemas"]["RefusalCode"];
@@ -1056,6 +1056,19 @@ export interface components {
                 "application/json": components["schemas"]["Refusal"];
             };
         };
+        /**
+         * @description The `Idempotency-Key` was used for another body in the last 24 hours. Nothing of this one was stored: send it
+         *     under a new key. A repeat has to be the same body, byte by byte, once it is decompressed.
+         */
+        IdempotencyKeyReused: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control-Never"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Refusal"];
+            };
+        };
         /** @description Too many requests or events from this network address. Nothing was done; repeat it after `Retry-After`. */
         RateLimitExceeded: {
             headers: {
@@ -1207,8 +1220,8 @@ export interface components {
         RequestId: string;
         /**
          * @description Makes a repeat answer what the first request was answered, and store nothing. Any text of at most 128
-         *     visible characters, such as a random UUID for each batch; known for 24 hours. The events of
-         *     a repeat are not compared.
+         *     visible characters, such as a random UUID for each batch. It is known for 24 hours, or for less
+         *     while the server gets more keys than it keeps. The same key with another body is answered 422.
          * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
          */
         IdempotencyKey: string;
@@ -1314,8 +1327,8 @@ export interface operations {
             header?: {
                 /**
                  * @description Makes a repeat answer what the first request was answered, and store nothing. Any text of at most 128
-                 *     visible characters, such as a random UUID for each batch; known for 24 hours. The events of
-                 *     a repeat are not compared.
+                 *     visible characters, such as a random UUID for each batch. It is known for 24 hours, or for less
+                 *     while the server gets more keys than it keeps. The same key with another body is answered 422.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -1370,6 +1383,7 @@ export interface operations {
             408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["IdempotencyKeyReused"];
             429: components["responses"]["RateLimitExceeded"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["ServiceUnavailable"];
