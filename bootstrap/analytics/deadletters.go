@@ -66,8 +66,7 @@ func (p program) onLetters(
 			if c.all {
 				problem = "name dead letters, or say --all, but not both"
 			}
-			_, _ = fmt.Fprintf(p.stderr, "analytics %s: %s\n", flags.Name(), problem)
-			return exitUsage
+			return p.misused(flags.Name(), problem)
 		}
 		for _, id := range given {
 			c.ids = append(c.ids, domain.BatchID(id))

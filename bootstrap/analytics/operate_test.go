@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -282,16 +283,56 @@ func TestRebuild(t *testing.T) {
 	if got.code != 0 || got.stdout != want || got.stderr != "" {
 		t.Errorf("result is %+v, want %s", got, want)
 	}
-	refusals := map[string][]string{
-		"the range is empty":     {"--from", "2026-11-02", "--to", "2026-11-02"},
-		"may be deleted already": {"--from", today.AddDate(0, 0, -120).Format(time.DateOnly), "--to", to.Format(time.DateOnly)},
+	got = try(t, "", environ, "rebuild", "--from", today.AddDate(0, 0, -120).Format(time.DateOnly), "--to", to.Format(time.DateOnly))
+	if got.code != 1 || got.stdout != "" || !strings.Contains(got.stderr, "may be deleted already") || strings.Count(got.stderr, "\n") != 1 {
+		t.Errorf("result is %+v", got)
 	}
-	for says, args := range refusals {
-		got := try(t, "", environ, append([]string{"rebuild"}, args...)...)
-		if got.code != 2 || got.stdout != "" || !strings.Contains(got.stderr, says) || strings.Count(got.stderr, "\n") != 1 {
-			t.Errorf("result is %+v", got)
+}
+
+// What the store warns of does not stand between the lines of the command, and
+// many warnings of one kind are one line.
+func TestRebuildPrintsItsOwnLinesAlone(t *testing.T) {
+	dir := t.TempDir()
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	const days = 3
+	withFile(t, dir, func(db *sqlite.DB) {
+		many := make([]domain.Event, 20_000) // which take longer than a millisecond to read
+		for i := range many {
+			many[i] = domain.Event{
+				Version: "1", Tool: "get_alerts", Status: domain.StatusSuccess, Level: domain.LevelMinimal,
+				Hour: today.AddDate(0, 0, -1-i%days),
+			}
 		}
+		_, err := sqlite.NewStore(db).Store(t.Context(), []domain.Batch{contract.NewBatch(1, many...)})
+		must(t, err)
+	})
+	environ := []string{"DATA_DIR=" + dir, "SLOW_QUERY_MS=1", "LOG_LEVEL=debug"}
+	stdout, stderr := new(strings.Builder), new(strings.Builder)
+	code := program{
+		stdin: strings.NewReader(""), stdout: io.MultiWriter(stdout, lineGuard{t, stderr}), stderr: stderr,
+		environ: environ, dotenv: filepath.Join(dir, ".env"),
+	}.run(t.Context(), []string{"rebuild", "--from", today.AddDate(0, 0, -days).Format(time.DateOnly), "--to", today.Format(time.DateOnly)})
+	if code != 0 || strings.Count(stdout.String(), "\n") != days {
+		t.Errorf("exit code %d, output %s", code, stdout)
 	}
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+	if len(lines) > 3 || !strings.HasPrefix(lines[0], "analytics: warning: slow query (query=") || !strings.Contains(stderr.String(), " more of these") {
+		t.Errorf("warnings are %s", stderr)
+	}
+}
+
+// lineGuard fails when standard error has something before standard output is
+// complete.
+type lineGuard struct {
+	t      *testing.T
+	stderr *strings.Builder
+}
+
+func (g lineGuard) Write(p []byte) (int, error) {
+	if g.stderr.Len() > 0 {
+		g.t.Errorf("before %q standard error has %q", p, g.stderr)
+	}
+	return len(p), nil
 }
 
 func TestRolesNeedServers(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"syscall"
 	"text/tabwriter"
@@ -58,8 +59,9 @@ The configuration is read from the environment and from .env in the working
 directory; .env.example lists the variables. While a server runs on the
 embedded store no other command can use that store.
 
-Exit codes: 0 done, 1 failed or something was refused, 2 wrong arguments or
-configuration.
+Exit codes: 0 all is done; 1 something failed, or was refused for the state of
+the data or the servers; 2 arguments or configuration are wrong, and nothing was
+done.
 `
 
 // operatorWait is how long a command, behind which somebody sits, waits for
@@ -128,7 +130,7 @@ func (p program) dispatch(ctx context.Context, args []string) int {
 	case "help", "-h", "--help":
 		return p.help()
 	default:
-		_, _ = fmt.Fprintf(p.stderr, "analytics: there is no command %q\n\n%s", name, usage)
+		_, _ = fmt.Fprintf(p.stderr, "analytics: there is no command %q; see analytics help\n", name)
 		return exitUsage
 	}
 }
@@ -188,7 +190,7 @@ func parse(flags *flag.FlagSet, args []string) ([]string, error) {
 }
 
 func (p program) misused(name, problem string) int {
-	_, _ = fmt.Fprintf(p.stderr, "analytics %s: %s\n\n%s", name, problem, usage)
+	_, _ = fmt.Fprintf(p.stderr, "analytics %s: %s; see analytics help\n", name, problem)
 	return exitUsage
 }
 
@@ -242,18 +244,23 @@ func (p program) serve(ctx context.Context, role bootstrap.Role) int {
 	}))
 }
 
-// operate runs what an operator does beside the servers.
+// operate runs what an operator does beside the servers. Its output is what the
+// command says on standard output; what the parts underneath warn of comes
+// after it, on standard error.
 func (p program) operate(do func(bootstrap.Config, bootstrap.Options) error) int {
 	config, _, ok := p.load(bootstrap.RoleServe)
 	p.warn()
 	if !ok {
 		return exitUsage
 	}
-	return p.outcome(do(config, bootstrap.Options{Log: bootstrap.NewLogger(p.stderr, config), Wait: operatorWait}))
+	warnings := new(notices)
+	err := do(config, bootstrap.Options{Log: slog.New(noticeHandler{to: warnings}), Wait: operatorWait})
+	warnings.print(p.stderr)
+	return p.outcome(err)
 }
 
-// outcome tells the error, if any. What was refused for itself is the caller's
-// to write differently.
+// outcome prints the error, if any. A setting may prove wrong as late as when it
+// is used.
 func (p program) outcome(err error) int {
 	if err == nil {
 		return exitOK

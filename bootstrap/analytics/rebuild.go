@@ -8,6 +8,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // moment is a flag that takes a time.
@@ -24,7 +25,8 @@ func (m *moment) Set(text string) error {
 	return errors.New("give a date such as 2026-11-23 or a time such as 2026-11-23T10:00:00Z")
 }
 
-// rebuild computes aggregates anew and prints each day when it is done.
+// rebuild computes aggregates anew and prints each day when it is done, on
+// standard output.
 func (p program) rebuild(ctx context.Context, args []string) int {
 	var from, to moment
 	flags := newFlags("rebuild")
@@ -35,11 +37,19 @@ func (p program) rebuild(ctx context.Context, args []string) int {
 		if from.IsZero() || to.IsZero() {
 			return p.misused("rebuild", "give both --from and --to")
 		}
+		if !from.Before(to.Time) {
+			return p.misused("rebuild", "the range is empty: --from must be before --to")
+		}
 		return p.operate(func(config bootstrap.Config, options bootstrap.Options) error {
 			return bootstrap.WithRebuild(ctx, config, options, func(u *app.Rebuild) error {
-				return u.Range(ctx, app.RebuildRange{From: from.Time, To: to.Time, Force: *force}, func(d app.RebuiltDay) {
+				err := u.Range(ctx, app.RebuildRange{From: from.Time, To: to.Time, Force: *force}, func(d app.RebuiltDay) {
 					_, _ = fmt.Fprintf(p.stdout, "%s: %d events\n", d.Day.Format(time.DateOnly), d.Events)
 				})
+				if domain.CodeOf(err) == domain.CodeInvalid {
+					// The arguments are fine: it is the data that forbids it.
+					return errors.New(domain.MessageOf(err))
+				}
+				return err
 			})
 		})
 	})
