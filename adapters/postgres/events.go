@@ -15,10 +15,12 @@ import (
 const eventColumns = `hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
 	cache_hit, retry_count, country, parameters, session_id, sequence_number`
 
+const copyIntoEvents = `COPY events (` + eventColumns + `) FROM STDIN`
+
 // copyEvents stores events by way of COPY. The driver's own encoding of a row
 // costs as much as the server's part in it, so rows are written here.
 func copyEvents(ctx context.Context, tx *transaction, batches [][]domain.Event) error {
-	return tx.copyRows(ctx, `COPY events (`+eventColumns+`) FROM STDIN`, func(send func(rows []byte) error) error {
+	return tx.copyRows(ctx, copyIntoEvents, func(send func(rows []byte) error) error {
 		const enough = 60 << 10 // the driver sends about as much at once
 		rows := make([]byte, 0, enough+8<<10)
 		for _, events := range batches {

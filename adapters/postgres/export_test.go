@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -101,3 +102,6 @@ func (db *DB) Hold(ctx context.Context, statement string, held chan<- struct{}, 
 		return nil
 	})
 }
+
+// WrittenTables lists what storing writes.
+func WrittenTables() []string { return slices.Clone(writtenTables) }

@@ -2,13 +2,25 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/lib/pq"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 var _ ports.HealthCheck = (*DB)(nil)
+
+// The bounds of a check, which together are well below the time for a health
+// answer. Maintenance holds its locks for less.
+const (
+	checkLockTimeout      = time.Second
+	checkStatementTimeout = 1500 * time.Millisecond
+)
 
 // checkInterval is how long the outcome of a check is good for.
 const checkInterval = time.Second
@@ -25,8 +37,11 @@ type health struct {
 // Name is "store".
 func (db *DB) Name() string { return "store" }
 
-// Check writes and commits a heartbeat, at most once a second: a database that
-// can be read and not written is no store.
+// Check does, at most once a second, what storing lives by: it takes the locks
+// that a transaction of [Store.Store] or of the journal takes, tries the rights
+// and columns that these need, and commits a heartbeat. It fails within two
+// seconds where a table is missing or locked by others, a right was taken away,
+// or the database cannot be written.
 func (db *DB) Check(ctx context.Context) error {
 	h, at := &db.health, db.config.Clock.Elapsed()
 	h.mu.Lock()
@@ -35,10 +50,11 @@ func (db *DB) Check(ctx context.Context) error {
 	if recent {
 		return outcome
 	}
-	err := db.write(ctx, "health.check", func(tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = to_timestamp($1)`, db.config.Clock.Now().Unix())
-		return err
-	})
+	err := db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
+	if isDisconnection(err) && ctx.Err() == nil { // the server may have been restarted since the last call
+		err = db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
+	}
+	err = translate(ctx, "health.check", err)
 	if ctx.Err() != nil {
 		return err // says nothing about the database
 	}
@@ -46,4 +62,56 @@ func (db *DB) Check(ctx context.Context) error {
 	defer h.mu.Unlock()
 	h.checkedAt, h.outcome = &at, err
 	return err
+}
+
+// writtenTables are those that storing and merging write.
+var writtenTables = []string{
+	"events", "stored_batches", "aggregation_journal", "dimension_values", "dimension_overflow",
+	"hourly_aggregations", "daily_aggregations", "error_summary",
+}
+
+// neededRights are what storing and merging do to these, as PostgreSQL names
+// it.
+const neededRights = "SELECT, INSERT, UPDATE, DELETE"
+
+// tryToStore is a transaction that could store a batch and stores none.
+// Partitions are left alone, as they come and go.
+func (db *DB) tryToStore(ctx context.Context) work {
+	return func(tx *transaction) error {
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d;
+			LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE`,
+			checkLockTimeout.Milliseconds(), checkStatementTimeout.Milliseconds(), strings.Join(writtenTables, ", ONLY ")))
+		if err != nil {
+			return err
+		}
+		if err := checkRights(ctx, tx); err != nil {
+			return err
+		}
+		none := func(func([]byte) error) error { return nil }
+		if err := tx.copyRows(ctx, copyIntoEvents, none); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, appendToJournal+` SELECT $1, $2, $3, $4, $5, $6 WHERE false`,
+			db.config.Clock.Now(), 0, 0, []byte{}, 0, 0); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE heartbeat SET at = to_timestamp($1)`, db.config.Clock.Now().Unix())
+		return err
+	}
+}
+
+// checkRights fails where a right is missing.
+func checkRights(ctx context.Context, tx *transaction) error {
+	var lacking []string
+	err := tx.SelectContext(ctx, &lacking, `
+		SELECT needed.verb || ' on ' || written.name
+		FROM unnest($1::text[]) AS written (name), unnest($2::text[]) AS needed (verb)
+		WHERE NOT has_table_privilege(written.name, needed.verb)`,
+		pq.StringArray(writtenTables), pq.StringArray(strings.Split(neededRights, ", ")))
+	if err != nil || len(lacking) == 0 {
+		return err
+	}
+	return domain.NewError(domain.CodeUnavailable,
+		fmt.Errorf("the role of DATABASE_URL lacks %s: grant it, or make it owner of the tables", strings.Join(lacking, ", ")),
+		"the database refuses what the program must do")
 }

@@ -128,12 +128,12 @@ func cutDay(a domain.Aggregates, end time.Time) (day, rest domain.Aggregates) {
 		domain.Aggregates{Rollups: a.Rollups[n:], Errors: a.Errors[m:]}
 }
 
+const appendToJournal = `INSERT INTO aggregation_journal (day, events, entries, payload, folded_versions, folded_error_types)`
+
 func appendJournal(ctx context.Context, tx *transaction, rows []journalRow) (journalSize, error) {
 	var size journalSize
 	for _, row := range rows {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO aggregation_journal (day, events, entries, payload, folded_versions, folded_error_types)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
+		_, err := tx.ExecContext(ctx, appendToJournal+` VALUES ($1, $2, $3, $4, $5, $6)`,
 			row.Day, row.Events, row.Entries, row.Payload, row.FoldedVersions, row.FoldedErrorTypes)
 		if err != nil {
 			return journalSize{}, err
