@@ -74,6 +74,9 @@ type DB struct {
 	writer  *sqlx.DB
 	readers *sqlx.DB
 	secret  []byte // of the hashes of idempotency keys
+	path    string
+	file    os.FileInfo // which file was opened
+	tables  []string
 	health  health
 	closed  atomic.Bool
 }
@@ -112,7 +115,9 @@ func (db *DB) open(ctx context.Context) error {
 	if err != nil {
 		return unusable(dir, err)
 	}
-	if err := file.Close(); err != nil {
+	db.path = path
+	db.file, err = file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
 		return unusable(dir, err)
 	}
 	return db.connect(ctx, path)
@@ -132,6 +137,9 @@ func (db *DB) connect(ctx context.Context, path string) error {
 		return db.translate(ctx, path, err)
 	}
 	if err := db.writer.GetContext(ctx, &db.secret, `SELECT value FROM secrets WHERE name = 'idempotency_keys'`); err != nil {
+		return db.translate(ctx, path, err)
+	}
+	if err := db.readTables(ctx); err != nil {
 		return db.translate(ctx, path, err)
 	}
 	if db.readers, err = sqlx.Open("sqlite", source(path, "deferred", "query_only(on)")); err != nil {
@@ -182,6 +190,9 @@ func (db *DB) Close() error {
 // write runs work in a transaction that may write: all of it is kept, durably,
 // or after an error nothing. Work must use tx alone.
 func (db *DB) write(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
+	if err := db.checkFile(); err != nil {
+		return db.translate(ctx, name, err)
+	}
 	err := db.transact(ctx, db.writer, name, work)
 	if isStorageFailure(err) {
 		db.health.fail()

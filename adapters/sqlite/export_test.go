@@ -104,3 +104,6 @@ func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
 	err = db.readers.GetContext(ctx, &n, `SELECT count(*) FROM `+table)
 	return n, err
 }
+
+// Tables lists the tables that there are to be.
+func (db *DB) Tables() []string { return db.tables }

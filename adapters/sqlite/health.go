@@ -2,11 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
@@ -41,8 +44,9 @@ func (h *health) fail() {
 // Name is "store".
 func (db *DB) Name() string { return "store" }
 
-// Check writes and commits a heartbeat, at most once a second. After a failed
-// write it demands room for a whole batch.
+// Check tries, at most once a second, what storing needs: that the files are
+// where they were opened, that every table is there, and that a heartbeat can
+// be committed. After a failed write it demands room for a whole batch.
 func (db *DB) Check(ctx context.Context) error {
 	h, at := &db.health, db.config.Clock.Elapsed()
 	h.mu.Lock()
@@ -57,6 +61,11 @@ func (db *DB) Check(ctx context.Context) error {
 		filler = fillerSize
 	}
 	err := db.write(ctx, "health.check", func(tx *sqlx.Tx) error {
+		for _, table := range db.tables {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO `+table+` SELECT * FROM `+table+` WHERE false`); err != nil {
+				return err
+			}
+		}
 		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, db.config.Clock.Now().Unix(), filler)
 		return err
 	})
@@ -72,4 +81,21 @@ func (db *DB) Check(ctx context.Context) error {
 		h.checkedAt, h.outcome = &at, err
 	}
 	return err
+}
+
+// readTables notes which tables the schema has.
+func (db *DB) readTables(ctx context.Context) error {
+	return db.writer.SelectContext(ctx, &db.tables,
+		`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'`)
+}
+
+// checkFile fails when another file, or none, stands where the database was
+// opened: what is written would be gone with this process.
+func (db *DB) checkFile() error {
+	if info, err := os.Stat(db.path); err != nil || !os.SameFile(info, db.file) {
+		return domain.NewError(domain.CodeUnavailable,
+			fmt.Errorf("%s is not the file that is open: restore the data directory and restart", databaseFile),
+			"the data directory was removed or replaced")
+	}
+	return nil
 }

@@ -155,3 +155,74 @@ func TestHealthOfACancelledCallIsNotRemembered(t *testing.T) {
 	checkCode(t, "cancelled", db.Check(ctx), domain.CodeUnavailable)
 	checkHealth(t, db, "")
 }
+
+// TestDataDirectoryThatIsGone takes the open file away in every way.
+func TestDataDirectoryThatIsGone(t *testing.T) {
+	rename := func(from, to string) func(t *testing.T) {
+		return func(t *testing.T) {
+			t.Helper()
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	parent := t.TempDir()
+	dir, elsewhere := filepath.Join(parent, "data"), filepath.Join(parent, "elsewhere")
+	replace := func(t *testing.T) {
+		t.Helper()
+		rename(dir, elsewhere)(t)
+		closeDB(t, open(t, sqlite.Config{Dir: dir}))
+	}
+	back := func(t *testing.T) {
+		t.Helper()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		rename(elsewhere, dir)(t)
+	}
+	clock := memory.NewClock(contract.Now)
+	db := open(t, sqlite.Config{Dir: dir, Clock: clock})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+	check := func(what string, want domain.Code, number int) {
+		t.Helper()
+		clock.Advance(time.Second)
+		checkCode(t, "health, "+what, db.Check(t.Context()), want)
+		checkCode(t, "enqueue, "+what, queue.Enqueue(t.Context(), contract.NewBatch(number, contract.Events(1, 2)...)), want)
+	}
+	for i, c := range []struct {
+		what         string
+		remove, undo func(t *testing.T)
+	}{
+		{"directory moved", rename(dir, elsewhere), back},
+		{"directory replaced", replace, back},
+		{"file moved", rename(filepath.Join(dir, "analytics.db"), elsewhere), rename(elsewhere, filepath.Join(dir, "analytics.db"))},
+	} {
+		check("before", "", 10*i)
+		c.remove(t)
+		check(c.what, domain.CodeUnavailable, 10*i+1)
+		c.undo(t)
+		check("after", "", 10*i+2)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	check("directory removed", domain.CodeUnavailable, 99)
+}
+
+func TestCheckMissesNoTable(t *testing.T) {
+	clock := memory.NewClock(contract.Now)
+	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: clock})
+	tables := db.Tables()
+	if len(tables) < 12 {
+		t.Fatalf("the tables are %v", tables)
+	}
+	for _, table := range tables {
+		exec1(t, db, `ALTER TABLE `+table+` RENAME TO elsewhere`)
+		clock.Advance(time.Second)
+		err := db.Check(t.Context())
+		checkCode(t, "without "+table, err, domain.CodeUnavailable)
+		exec1(t, db, `ALTER TABLE elsewhere RENAME TO `+table)
+	}
+	clock.Advance(time.Second)
+	checkHealth(t, db, "")
+}
