@@ -54,6 +54,8 @@ type Config struct {
 	EventMaxAgeDays    int         `env:"EVENT_MAX_AGE_DAYS" envDefault:"7"`
 	EventMaxAheadHours int         `env:"EVENT_MAX_AHEAD_HOURS" envDefault:"2"`
 
+	ClockToleranceSeconds int `env:"CLOCK_TOLERANCE_SECONDS" envDefault:"300"`
+
 	EventsRetentionDays int `env:"EVENTS_RETENTION_DAYS" envDefault:"90"`
 	HourlyRetentionDays int `env:"HOURLY_RETENTION_DAYS" envDefault:"30"`
 	DailyRetentionDays  int `env:"DAILY_RETENTION_DAYS" envDefault:"730"`

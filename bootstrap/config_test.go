@@ -158,6 +158,8 @@ func TestProblems(t *testing.T) {
 		"EVENT_MAX_AGE_DAYS=0":         {"EVENT_MAX_AGE_DAYS", "from 1 to"},
 		"EVENT_MAX_AGE_DAYS=731":       {"EVENT_MAX_AGE_DAYS", "is 731, so that events would be taken whose day is deleted already: give at most DAILY_RETENTION_DAYS (730)"},
 		"EVENT_MAX_AHEAD_HOURS=25":     {"EVENT_MAX_AHEAD_HOURS", "from 1 to 24"},
+		"CLOCK_TOLERANCE_SECONDS=0":    {"CLOCK_TOLERANCE_SECONDS", "is 0: give a whole number from 60 to 3600"},
+		"CLOCK_TOLERANCE_SECONDS=3601": {"CLOCK_TOLERANCE_SECONDS", "from 60 to 3600"},
 		"EVENTS_RETENTION_DAYS=0":      {"EVENTS_RETENTION_DAYS", "from 1 to"},
 		"HOURLY_RETENTION_DAYS=-30":    {"HOURLY_RETENTION_DAYS", "from 1 to"},
 		"DAILY_RETENTION_DAYS=9999999": {"DAILY_RETENTION_DAYS", "from 1 to"},

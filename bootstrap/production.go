@@ -31,6 +31,9 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 				return redis.NewProbe(p, redis.ProbeConfig{In: c.Role.answers(), Out: c.Role.works()})
 			},
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
+			func(db *postgres.DB, p *redis.Pool) StoreClocks {
+				return StoreClocks{postgres.NewClock(db), redis.NewClock(p)}
+			},
 			fx.Annotate(redis.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
 				fx.As(new(ports.DeadLetters))),

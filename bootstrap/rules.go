@@ -67,6 +67,10 @@ const (
 	maxDays      = 3650
 	maxValues    = 1_000_000
 	maxMinutesMS = 60_000
+	// Clocks in good order differ by less than the least tolerance. The most is
+	// below what a client's clock may be ahead.
+	minTolerance = 60
+	maxTolerance = 3600
 	maxRedisDB   = 9999
 	maxTTL       = 86_400
 	maxStale     = 30 * 86_400
@@ -111,6 +115,7 @@ func (c *Config) check(p *problems) {
 			"give at most DAILY_RETENTION_DAYS (%d)", c.EventMaxAgeDays, c.DailyRetentionDays))
 	}
 	p.between("EVENT_MAX_AHEAD_HOURS", c.EventMaxAheadHours, 1, 24)
+	p.between("CLOCK_TOLERANCE_SECONDS", c.ClockToleranceSeconds, minTolerance, maxTolerance)
 	p.between("EVENTS_RETENTION_DAYS", c.EventsRetentionDays, 1, maxDays)
 	p.between("HOURLY_RETENTION_DAYS", c.HourlyRetentionDays, 1, maxDays)
 	p.between("DAILY_RETENTION_DAYS", c.DailyRetentionDays, 1, maxDays)

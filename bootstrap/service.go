@@ -138,7 +138,7 @@ func base(ctx context.Context, config Config, options Options) fx.Option {
 	return fx.Options(
 		fx.WithLogger(newContainerLog),
 		fx.Supply(config, options, options.Log),
-		fx.Supply(fx.Annotate(options.Clock, fx.As(new(ports.Clock)))),
+		clockModule(),
 		storage(ctx, config, options),
 		useCases(),
 	)

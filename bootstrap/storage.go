@@ -54,6 +54,7 @@ func EmbeddedStorage() fx.Option {
 			func(c Config) sqlite.QueueConfig { return sqlite.QueueConfig{MaxEvents: c.MaxQueueSize} },
 			fx.Annotate(func(db *sqlite.DB) *sqlite.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
+			func(db *sqlite.DB) StoreClocks { return StoreClocks{sqlite.NewClock(db)} },
 			fx.Annotate(sqlite.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
 				fx.As(new(ports.DeadLetters))),

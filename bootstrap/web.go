@@ -52,7 +52,9 @@ type endpoint struct {
 	port     int
 }
 
-func newHTTPConfig(c Config, o Options, store StoreName, m *memoryBudget, connections *httpapi.Connections) (httpapi.Config, error) {
+func newHTTPConfig(
+	c Config, o Options, store StoreName, clock *app.Clock, m *memoryBudget, connections *httpapi.Connections,
+) (httpapi.Config, error) {
 	origins, err := httpapi.ParseOrigins(c.CORSOrigin)
 	return httpapi.Config{
 		BodyLimit:      c.BodyLimit(),
@@ -61,6 +63,7 @@ func newHTTPConfig(c Config, o Options, store StoreName, m *memoryBudget, connec
 		TrustedProxies: c.trustedProxies(),
 		Connections:    connections,
 		DroppedLines:   o.DroppedLines,
+		Clock:          clock,
 		Version:        o.Version, Store: string(store),
 	}, err
 }

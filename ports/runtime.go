@@ -19,6 +19,26 @@ type Clock interface {
 	Elapsed() time.Duration
 }
 
+// StoreTime is what a store knows about the time.
+type StoreTime struct {
+	// At is what the store's clock shows or, when LowerBound is set, the newest
+	// moment at which the store has anything received. It is zero when the
+	// store has nothing to tell.
+	At time.Time
+	// LowerBound says that the time is At or later.
+	LowerBound bool
+}
+
+// StoreClock is a second opinion on the time, from where data is stored.
+type StoreClock interface {
+	// Name is the store's as operators know it, such as "PostgreSQL".
+	Name() string
+
+	// Time asks the store. The answer is of a moment during the call.
+	// domain.CodeUnavailable says that the store cannot be asked.
+	Time(ctx context.Context) (StoreTime, error)
+}
+
 // BatchIDs makes batch ids.
 type BatchIDs interface {
 	// NewBatchID returns an id that no other call ever returns, in any

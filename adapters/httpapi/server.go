@@ -45,6 +45,8 @@ type Config struct {
 	Connections *Connections
 	// DroppedLines, if there is one, counts the log lines that were lost.
 	DroppedLines func() int64
+	// Clock, if there is one, is told of by /v1/status.
+	Clock *app.Clock
 	// Version of the program and Store, the kind of store it uses, are told
 	// by /v1/status.
 	Version, Store string

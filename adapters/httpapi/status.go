@@ -20,13 +20,14 @@ type statusHandler struct {
 	answers        *app.Answers
 	limit          *app.Limit
 	load           func() Load
+	clock          *app.Clock // nil where there is none
 	version, store string
 	// failing tells of bad health, for which anybody may ask without limit.
 	failing minutely
 }
 
 func newStatusHandler(s *app.Status, a *app.Answers, l *app.Limit, config Config, load func() Load) *statusHandler {
-	return &statusHandler{status: s, answers: a, limit: l, load: load, version: config.Version, store: config.Store}
+	return &statusHandler{status: s, answers: a, limit: l, load: load, clock: config.Clock, version: config.Version, store: config.Store}
 }
 
 // What asks for these does so without end.
@@ -108,6 +109,7 @@ type statusJSON struct {
 	Load  loadJSON      `json:"load"`
 	// RateLimit is nil where nothing is limited.
 	RateLimit *rateLimitJSON `json:"rate_limit,omitempty"`
+	Clock     *clockJSON     `json:"clock,omitempty"`
 }
 
 // foldedJSON counts those of the processed events that stand under "other"
@@ -221,6 +223,7 @@ func (h *statusHandler) getStatus(c *gin.Context) error {
 		Cache:        h.cacheUse(),
 		Load:         newLoadJSON(h.load()),
 		RateLimit:    newRateLimitJSON(h.limit),
+		Clock:        newClockJSON(c.Request.Context(), h.clock),
 	})
 	return nil
 }

@@ -88,3 +88,14 @@ func TestACachedValueLivesNoLongerForASetClock(t *testing.T) {
 		}
 	}
 }
+
+func TestStoreClocks(t *testing.T) {
+	contract.StoreClock(t, func(*testing.T) contract.StoreClockHarness {
+		clock := memory.NewClock(contract.Now)
+		return contract.StoreClockHarness{Clock: memory.NewServerClock("server", clock), Real: clock.Now}
+	})
+	contract.StoreClock(t, func(*testing.T) contract.StoreClockHarness {
+		q, s := memory.NewQueue(memory.QueueConfig{}), memory.NewStore()
+		return contract.StoreClockHarness{Clock: memory.NewNewestStored(q, s), Queue: q, Store: s}
+	})
+}

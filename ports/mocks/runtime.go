@@ -11,6 +11,7 @@ import (
 
 	gomock "github.com/golang/mock/gomock"
 	domain "github.com/weather-mcp/weather-mcp-analytics/domain"
+	ports "github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // MockClock is a mock of Clock interface.
@@ -62,6 +63,58 @@ func (m *MockClock) Now() time.Time {
 func (mr *MockClockMockRecorder) Now() *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Now", reflect.TypeOf((*MockClock)(nil).Now))
+}
+
+// MockStoreClock is a mock of StoreClock interface.
+type MockStoreClock struct {
+	ctrl     *gomock.Controller
+	recorder *MockStoreClockMockRecorder
+}
+
+// MockStoreClockMockRecorder is the mock recorder for MockStoreClock.
+type MockStoreClockMockRecorder struct {
+	mock *MockStoreClock
+}
+
+// NewMockStoreClock creates a new mock instance.
+func NewMockStoreClock(ctrl *gomock.Controller) *MockStoreClock {
+	mock := &MockStoreClock{ctrl: ctrl}
+	mock.recorder = &MockStoreClockMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockStoreClock) EXPECT() *MockStoreClockMockRecorder {
+	return m.recorder
+}
+
+// Name mocks base method.
+func (m *MockStoreClock) Name() string {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Name")
+	ret0, _ := ret[0].(string)
+	return ret0
+}
+
+// Name indicates an expected call of Name.
+func (mr *MockStoreClockMockRecorder) Name() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Name", reflect.TypeOf((*MockStoreClock)(nil).Name))
+}
+
+// Time mocks base method.
+func (m *MockStoreClock) Time(ctx context.Context) (ports.StoreTime, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Time", ctx)
+	ret0, _ := ret[0].(ports.StoreTime)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Time indicates an expected call of Time.
+func (mr *MockStoreClockMockRecorder) Time(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Time", reflect.TypeOf((*MockStoreClock)(nil).Time), ctx)
 }
 
 // MockBatchIDs is a mock of BatchIDs interface.

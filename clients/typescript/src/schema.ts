@@ -894,6 +894,33 @@ export interface components {
             cache?: components["schemas"]["AnswerCache"];
             load: components["schemas"]["Load"];
             rate_limit?: components["schemas"]["RateLimit"];
+            clock?: components["schemas"]["Clock"];
+        };
+        /** @description How the process's clock compares with those of its stores. */
+        Clock: {
+            status: components["schemas"]["HealthStatus"];
+            /** @description What is wrong; only when unhealthy. */
+            error?: string;
+            /**
+             * @description Whose time events are judged by: `own`, or the name of a store while the process's clock differs from those of all
+             *     its stores by more than the tolerance.
+             */
+            judged_by: string;
+            /** @description By how much the clocks may differ. */
+            tolerance_seconds: number;
+            stores: components["schemas"]["ClockSkew"][];
+        };
+        ClockSkew: {
+            store: string;
+            /** @description How far the process's clock is ahead, to 3 decimals; absent while the store has not told the time. */
+            skew_seconds?: number;
+            /** @description How long ago the store told it. */
+            asked_seconds_ago?: number;
+            /**
+             * @description True where the store has no clock of its own. The newest batch in it then shows a clock that is behind, and none that
+             *     is ahead.
+             */
+            only_behind: boolean;
         };
         /**
          * @description How many of the processed events count as `other` because their day has more versions or more
