@@ -196,13 +196,17 @@ func (j *judge) acceptStandard(d *draft, e *Event) bool {
 		j.acceptCountry(d.value(fieldCountry), e)
 }
 
+// acceptResponseTime accepts any number from 0 on: timers of high resolution
+// give fractions, which are rounded half up.
 func acceptResponseTime(raw []byte, e *Event) bool {
-	if !acceptInteger(raw, math.MaxInt64, &e.ResponseTimeMS) {
+	if raw == nil {
+		return true
+	}
+	ms, ok := parseNumber(raw)
+	if !ok || ms < 0 {
 		return false
 	}
-	if e.ResponseTimeMS.Valid {
-		e.ResponseTimeMS.Value = min(e.ResponseTimeMS.Value, MaxResponseTimeMS)
-	}
+	e.ResponseTimeMS = Some(int32(math.Round(min(ms, MaxResponseTimeMS))))
 	return true
 }
 
@@ -245,7 +249,7 @@ func (j *judge) acceptCountry(raw []byte, e *Event) bool {
 	if !ok {
 		return false
 	}
-	if len(text) > 0 {
+	if len(text) > 0 && !isNoCountry(text) {
 		e.Country, ok = parseCountry(text)
 	}
 	return ok
@@ -367,6 +371,20 @@ func isErrorTypeCharacter(c byte) bool {
 
 func isHexadecimal(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// parseNumber reads a JSON number.
+func parseNumber(raw []byte) (float64, bool) {
+	if !isNumber(raw) {
+		return 0, false
+	}
+	if len(raw) < 10 { // the usual case, which needs no allocation
+		if n, err := strconv.ParseInt(string(raw), 10, 32); err == nil {
+			return float64(n), true
+		}
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	return f, err == nil
 }
 
 // parseInteger reads a JSON number that is whole, however it is written (12,

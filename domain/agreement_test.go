@@ -25,11 +25,11 @@ var interesting = map[string][]string{
 	"timestamp_hour":   {`"2026-11-23T14:00:00Z"`, `"2026-11-23T14:30:00.000z"`, `"2026-11-23t14:00:00+05:45"`, `"2026-11-23T14:00:01Z"`, `"2026-11-23T17:00:00Z"`, `"1999-01-01T00:00:00Z"`, `"yesterday"`},
 	"analytics_level":  {`"minimal"`, `"standard"`, `"detailed"`, `"detailed "`, `"all"`},
 	"error_type":       {`"timeout"`, `"a b"`, `"x@y.zz"`, `""`, `" "`},
-	"response_time_ms": {`0`, `12`, `120001`, `-1`, `1.5`, `1e3`, `9e999`, `123456789012345678901234567890`, `-0`, `0.0`},
+	"response_time_ms": {`0`, `12`, `120001`, `-1`, `1.5`, `0.4999999`, `-0.5`, `1e-9`, `1e3`, `9e999`, `123456789012345678901234567890`, `-0`, `0.0`},
 	"service":          {`"noaa"`, `"NOAA"`, `""`, `"other"`, `" usgs "`},
 	"cache_hit":        {`true`, `false`},
 	"retry_count":      {`0`, `10`, `11`, `-1`, `1.0`, `2.5`},
-	"country":          {`"US"`, `"us"`, `"uS"`, `"XX"`, `"U"`, `""`, `"{["`},
+	"country":          {`"US"`, `"us"`, `"uS"`, `"XX"`, `"xk"`, `"t1"`, `"XA"`, `"U"`, `""`, `"{["`},
 	"parameters":       {`{}`, `{"a":1}`, `{"a":"x","b":true,"c":null}`, `{"city":1}`, `{"a":[]}`, `{"a":"1.2.3.4"}`, `{"\ud800":1}`, `{"a":1,"a":2}`, `{"a":null,"a":1}`},
 	"session_id":       {`"147400d0b60e0c72"`, `"147400D0B60E0C72"`, `"x"`, `""`, `"147400d0b60e0c7Z"`},
 	"sequence_number":  {`0`, `2147483647`, `2147483648`, `-5`, `1e2`},
@@ -100,7 +100,7 @@ func checkJudgement(t reporter, body []byte, j domain.Judgement) {
 	var batch struct {
 		Events []any `json:"events"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
 	decoder.UseNumber()
 	if err := decoder.Decode(&batch); err != nil {
 		t.Fatalf("encoding/json does not read what was judged: %v\n%s", err, body)
@@ -182,6 +182,7 @@ func FuzzBatch(f *testing.F) {
 	for _, c := range verdictCases(f) {
 		f.Add([]byte(batchOf(c.event)))
 	}
+	f.Add([]byte("\ufeff" + batchOf(detailed)))
 	captures, err := filepath.Glob("../test/fixtures/real-client-*.json")
 	if err != nil || len(captures) == 0 {
 		f.Fatalf("no captured batches: %v", err)

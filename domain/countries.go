@@ -1,7 +1,7 @@
 package domain
 
 // CountryName returns the common English name of an ISO 3166-1 alpha-2 code in
-// upper case, or false for anything else.
+// upper case, or of XK (Kosovo), and false for anything else.
 func CountryName(code string) (string, bool) {
 	name, ok := countryNames[code]
 	return name, ok
@@ -16,8 +16,30 @@ var countryCodes = func() (codes [26][26]string) {
 	return codes
 }()
 
-// parseCountry returns the ISO 3166-1 alpha-2 code, in upper case, that s
-// spells in any case.
+// isNoCountry reports whether s is, in any case, a code by which content delivery
+// networks and databases of addresses say that they know no country: unknown,
+// Tor, regions and proxies.
+func isNoCountry(s []byte) bool {
+	if len(s) != 2 {
+		return false
+	}
+	switch string([]byte{upper(s[0]), upper(s[1])}) {
+	case "XX", "T1", "ZZ", "AP", "EU", "A1", "A2", "O1":
+		return true
+	default:
+		return false
+	}
+}
+
+func upper(c byte) byte {
+	if c >= 'a' && c <= 'z' {
+		return c &^ 0x20
+	}
+	return c
+}
+
+// parseCountry returns the code of a country, in upper case, that s spells in
+// any case.
 func parseCountry(s []byte) (string, bool) {
 	if len(s) != 2 {
 		return "", false
@@ -30,7 +52,8 @@ func parseCountry(s []byte) (string, bool) {
 	return code, code != ""
 }
 
-// countryNames holds every officially assigned code of ISO 3166-1.
+// countryNames holds every officially assigned code of ISO 3166-1, and the code
+// that is in use for Kosovo, which has none.
 var countryNames = map[string]string{
 	"AD": "Andorra",
 	"AE": "United Arab Emirates",
@@ -276,6 +299,7 @@ var countryNames = map[string]string{
 	"VU": "Vanuatu",
 	"WF": "Wallis and Futuna",
 	"WS": "Samoa",
+	"XK": "Kosovo",
 	"YE": "Yemen",
 	"YT": "Mayotte",
 	"ZA": "South Africa",

@@ -123,9 +123,15 @@ func (d *draft) text(s span) []byte {
 	return d.body[s.start:s.end]
 }
 
+// byteOrderMark may stand before a body (RFC 8259, section 8.1).
+var byteOrderMark = []byte("\ufeff")
+
 // reader reads one body, once.
 type reader struct {
+	// body is what was sent, but for the byte order mark, whose length is
+	// skipped.
 	body    []byte
+	skipped int64
 	decoder *jsontext.Decoder
 	draft   draft
 	// scratch and folded hold the last name, unquoted and folded.
@@ -136,9 +142,11 @@ type reader struct {
 // event's fault and not the body's. Raw bytes are checked beforehand.
 var lenientText = jsontext.AllowInvalidUTF8(true)
 
-func newReader(body []byte) *reader {
+func newReader(sent []byte) *reader {
+	body := bytes.TrimPrefix(sent, byteOrderMark)
 	return &reader{
 		body:    body,
+		skipped: int64(len(sent) - len(body)),
 		draft:   draft{body: body},
 		decoder: jsontext.NewDecoder(bytes.NewBuffer(body), lenientText, jsontext.AllowDuplicateNames(true)),
 	}
@@ -548,7 +556,7 @@ func (r *reader) syntax(err error) error {
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		offset = syntactic.ByteOffset
 	}
-	return refusal(ViolationJSON, "", "the body cannot be read at byte "+strconv.FormatInt(offset, 10)+": "+what)
+	return refusal(ViolationJSON, "", "the body cannot be read at byte "+strconv.FormatInt(r.skipped+offset, 10)+": "+what)
 }
 
 func isNumber(value []byte) bool {

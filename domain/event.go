@@ -111,12 +111,12 @@ type Event struct {
 
 	// Standard and detailed levels.
 
-	// ResponseTimeMS is in milliseconds, 0 to [MaxResponseTimeMS].
+	// ResponseTimeMS is in whole milliseconds, 0 to [MaxResponseTimeMS].
 	ResponseTimeMS Optional[int32]
 	Service        string
 	CacheHit       Optional[bool]
 	RetryCount     Optional[int32]
-	// Country is an ISO 3166-1 alpha-2 code in upper case.
+	// Country is an ISO 3166-1 alpha-2 code in upper case, or XK.
 	Country string
 
 	// Detailed level.

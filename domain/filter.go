@@ -18,7 +18,7 @@ func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
 	case f.Version != "" && !isVersion(f.Version):
 		return Filter{}, NewError(CodeInvalid, nil, "version must be 1 to 20 characters of [0-9A-Za-z.+_-]")
 	case f.Country != "" && !isCountry:
-		return Filter{}, NewError(CodeInvalid, nil, "country must be an ISO 3166-1 alpha-2 code, such as US")
+		return Filter{}, NewError(CodeInvalid, nil, "country must be an ISO 3166-1 alpha-2 code, such as US, or XK")
 	case f.Service != "" && !isCatalogueName(f.Service):
 		return Filter{}, NewError(CodeInvalid, nil, "service must be 1 to 64 characters of [0-9a-z_-]")
 	case !isImpersonal(f.Version):

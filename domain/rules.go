@@ -98,7 +98,7 @@ func (r *report) rules(f field) []validation.Rule {
 		return []validation.Rule{validation.When(r.failed(), required()), isText(), impersonal(),
 			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -")}
 	case fieldResponseTime:
-		return []validation.Rule{isInteger(), atLeast(0)}
+		return []validation.Rule{isNumeric(), notNegative()}
 	case fieldService:
 		return []validation.Rule{isText(),
 			oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them")}
@@ -107,7 +107,7 @@ func (r *report) rules(f field) []validation.Rule {
 	case fieldRetryCount:
 		return []validation.Rule{isInteger(), atLeast(0), atMost(MaxRetryCount, ViolationRange, "must not be above %d")}
 	case fieldCountry:
-		return []validation.Rule{isText(), oneOf(isCountry, "be a country code of ISO 3166-1 alpha-2")}
+		return []validation.Rule{isText(), oneOf(isCountry, "be a country code of ISO 3166-1 alpha-2, or XK")}
 	case fieldSession:
 		return []validation.Rule{isText(), match(sessionPattern, "exactly 16 hexadecimal digits")}
 	case fieldSequence:
@@ -151,13 +151,13 @@ func (r *report) describeParameters(p place) {
 type kind string
 
 const (
-	composite  kind = "object or array"
-	fractional kind = "number that is not whole"
-	unstored   kind = "text that no store can hold"
+	composite kind = "object or array"
+	unstored  kind = "text that no store can hold"
 )
 
 // value translates a field's JSON: to nil when absent, a trimmed string, an
-// int64, a bool, or one of the kinds above.
+// int64, a float64 when the number is not whole, a bool, or one of the kinds
+// above.
 func (r *report) value(raw []byte) any {
 	if len(raw) == 0 {
 		return nil
@@ -173,7 +173,8 @@ func (r *report) value(raw []byte) any {
 		if n, whole := parseInteger(raw); whole {
 			return n
 		}
-		return fractional
+		f, _ := parseNumber(raw)
+		return f
 	}
 }
 
@@ -216,6 +217,30 @@ func isInteger() validation.Rule {
 		default:
 			return broken(ViolationType, "must be a whole number")
 		}
+	})
+}
+
+func isNumeric() validation.Rule {
+	return validation.By(func(value any) error {
+		switch value.(type) {
+		case nil, int64, float64:
+			return nil
+		default:
+			return broken(ViolationType, "must be a number")
+		}
+	})
+}
+
+// notNegative looks at whole and other numbers, which validation.Min does not
+// compare with each other.
+func notNegative() validation.Rule {
+	return validation.By(func(value any) error {
+		whole, _ := value.(int64)
+		other, _ := value.(float64)
+		if whole < 0 || other < 0 {
+			return broken(ViolationRange, "must not be below 0")
+		}
+		return nil
 	})
 }
 
@@ -290,7 +315,11 @@ func holds[T any](parse func(string) (T, bool)) func(string) bool {
 	return func(s string) bool { _, ok := parse(s); return ok }
 }
 
-func isCountry(s string) bool { _, ok := parseCountry([]byte(s)); return ok }
+// isCountry takes what stands for no country as well.
+func isCountry(s string) bool {
+	_, ok := parseCountry([]byte(s))
+	return ok || isNoCountry([]byte(s))
+}
 
 func onText(rule func(text string) error) validation.Rule {
 	return validation.By(func(value any) error {

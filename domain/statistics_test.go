@@ -473,9 +473,10 @@ func TestGroupsThatAreTooSmallTogetherAreNotShown(t *testing.T) {
 
 // A code may leave ISO 3166 while its events are still there.
 func TestCountryWithoutAName(t *testing.T) {
-	r := reading(t, scopeOf(t, "1h"), calls(t, 1, domain.Event{Country: "XK"}))
+	r := reading(t, scopeOf(t, "1h"), slices.Concat(calls(t, 3, domain.Event{Country: "XK"}), calls(t, 1, domain.Event{Country: "XA"})))
 	equal(t, "countries", r.Tool("get_alerts").Countries.Countries, []domain.CountryShare{
-		{Code: "XK", Name: "XK", Calls: 1, Percentage: 100},
+		{Code: "XK", Name: "Kosovo", Calls: 3, Percentage: 75},
+		{Code: "XA", Name: "XA", Calls: 1, Percentage: 25},
 	})
 }
 

@@ -130,7 +130,11 @@ func verdictCases(tb testing.TB) map[string]struct {
 		"125336 ms":                {with(tb, "response_time_ms", "125336"), nil},
 		"ages":                     {with(tb, "response_time_ms", "1e300"), nil},
 		"negative time":            {with(tb, "response_time_ms", "-1"), []string{"response_time_ms:out_of_range"}},
-		"fraction":                 {with(tb, "response_time_ms", "1.5"), []string{"response_time_ms:invalid_type"}},
+		"fraction":                 {with(tb, "response_time_ms", "184.5"), nil},
+		"negative fraction":        {with(tb, "response_time_ms", "-0.1"), []string{"response_time_ms:out_of_range"}},
+		"time as text":             {with(tb, "response_time_ms", `"184.5"`), []string{"response_time_ms:invalid_type"}},
+		"retries and a half":       {with(tb, "retry_count", "1.5"), []string{"retry_count:invalid_type"}},
+		"sequence and a half":      {with(tb, "sequence_number", "0.5"), []string{"sequence_number:invalid_type"}},
 		"whole, written otherwise": {with(tb, "response_time_ms", "1.2e1"), nil},
 		"zero":                     {with(tb, "response_time_ms", "0", "retry_count", "0", "sequence_number", "0"), nil},
 		"beyond a double":          {with(tb, "response_time_ms", "1e400"), []string{":out_of_range"}},
@@ -146,7 +150,11 @@ func verdictCases(tb testing.TB) map[string]struct {
 		"service other":            {with(tb, "service", `"other"`), []string{"service:unknown_value"}},
 		"service empty":            {with(tb, "service", `""`), nil},
 		"country in lower case":    {with(tb, "country", `"de"`), nil},
-		"country of no code":       {with(tb, "country", `"XX"`), []string{"country:unknown_value"}},
+		"Kosovo":                   {with(tb, "country", `"XK"`), nil},
+		"no country":               {with(tb, "country", `"XX"`), nil},
+		"country of no code":       {with(tb, "country", `"XA"`), []string{"country:unknown_value"}},
+		"country between two":      {with(tb, "country", `"X "`), []string{"country:unknown_value"}},
+		"country with an escape":   {with(tb, "country", `"\u0058k"`), nil},
 		"country of three":         {with(tb, "country", `"USA"`), []string{"country:unknown_value"}},
 		"country of no letters":    {with(tb, "country", `"1!"`), []string{"country:unknown_value"}},
 		"country empty":            {with(tb, "country", `""`), nil},
@@ -251,6 +259,10 @@ func TestRefusalOfWholeBodies(t *testing.T) {
 		"no JSON":                        {"events", "", "invalid_json", "byte 0"},
 		"cut off":                        {batchOf(detailed)[:200], "", "invalid_json", "ends too early"},
 		"cut off at once":                {"{", "", "invalid_json", "ends too early"},
+		"two byte order marks":           {"\ufeff\ufeff" + batchOf(detailed), "", "invalid_json", "byte 3"},
+		"a byte order mark within":       {"{\ufeff" + batchOf(detailed)[1:], "", "invalid_json", "byte 1"},
+		"half a byte order mark":         {"\xef\xbb" + batchOf(detailed), "", "invalid_json", "UTF-8"},
+		"a byte order mark alone":        {"\ufeff", "", "invalid_json", "empty"},
 		"trailing bytes":                 {batchOf(detailed) + "x", "", "invalid_json", "goes on"},
 		"trailing value":                 {batchOf(detailed) + "{}", "", "invalid_json", "goes on"},
 		"invalid UTF-8":                  {batchOf(with(t, "more", "\"\xff\"")), "", "invalid_json", "UTF-8"},
@@ -315,6 +327,7 @@ func TestBodiesThatPass(t *testing.T) {
 		"white space":            " \r\n\t" + strings.ReplaceAll(batchOf(detailed), ",", " ,\n") + "\n",
 		"members beside events":  `{"client":"x","events":[` + detailed + `],"n":[1,{"a":2}]}`,
 		"members in other order": `{"n":1,"events":[` + detailed + `]}`,
+		"a byte order mark":      "\ufeff" + batchOf(detailed),
 	}
 	validator := domain.NewValidator(domain.ValidatorConfig{})
 	for name, body := range cases {
@@ -365,6 +378,44 @@ func TestWhatIsStored(t *testing.T) {
 		}
 		if got := judgement.Events[0]; got != want {
 			t.Errorf("stored\n%+v, want\n%+v", got, want)
+		}
+	}
+}
+
+func TestResponseTimesAreRoundedHalfUp(t *testing.T) {
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	for sent, want := range map[string]int32{
+		"0": 0, "-0": 0, "-0.0": 0, "0.49999999999999994": 0, "0.5": 1, "1.5": 2, "2.5": 3, "184.5": 185, "184.49": 184, "184.0": 184,
+		"1.845e2": 185, "1e-300": 0, "119999.4": 119_999, "119999.5": 120_000, "120000": 120_000, "120000.1": 120_000, "125336": 120_000,
+		"2147483648": 120_000, "99999999999999999999": 120_000, "1.7e308": 120_000,
+	} {
+		judgement, err := validator.Batch([]byte(batchOf(with(t, "response_time_ms", sent))), capturedAt)
+		if err != nil || len(judgement.Events) != 1 || judgement.Events[0].ResponseTimeMS != domain.Some(want) {
+			t.Errorf("%s is stored as %+v, %v", sent, judgement, err)
+		}
+	}
+}
+
+// Content delivery networks and databases of addresses have codes of their own.
+func TestCodesOfNoCountryCountAsAbsent(t *testing.T) {
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	for sent, want := range map[string]string{
+		"XX": "", "T1": "", "ZZ": "", "AP": "", "EU": "", "A1": "", "A2": "", "O1": "", "xx": "", "t1": "", "zZ": "", " eu ": "",
+		"XK": "XK", "xk": "XK", " de ": "DE",
+	} {
+		body := []byte(batchOf(with(t, "country", str(sent))))
+		judgement, err := validator.Batch(body, capturedAt)
+		if err != nil || len(judgement.Events) != 1 || judgement.Events[0].Country != want {
+			t.Errorf("%q is stored as %+v, %v", sent, judgement, err)
+		}
+		if d := validator.Disagreement(body, capturedAt); d != "" {
+			t.Error(d)
+		}
+	}
+	for _, sent := range []string{"XY", "UK", "AA", "QM", "QZ", "A3", "T2", "1T", "O0", "P ", " E", "X", "1 ", "T1 A"} {
+		judgement, err := validator.Batch([]byte(batchOf(with(t, "country", str(sent)))), capturedAt)
+		if refused := len(strings.TrimSpace(sent)) > 0; err != nil || refused != (len(judgement.Violations) == 1) {
+			t.Errorf("%q: %+v, %v", sent, judgement, err)
 		}
 	}
 }

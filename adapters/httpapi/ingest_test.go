@@ -86,6 +86,8 @@ func TestBodyForms(t *testing.T) {
 		"not gzip":          {body, []string{"Content-Encoding", "gzip"}, 400, "validation_failed"},
 		"half a gzip":       {zipped(t, body)[:60], []string{"Content-Encoding", "gzip"}, 400, "validation_failed"},
 		"empty gzip":        {"", []string{"Content-Encoding", "gzip"}, 400, "validation_failed"},
+		"byte order mark":   {"\ufeff" + body, nil, 200, ""},
+		"zipped, with mark": {zipped(t, "\ufeff"+body), []string{"Content-Encoding", "gzip"}, 200, ""},
 		"nothing":           {"", nil, 400, "validation_failed"},
 		"no batch":          {"[]", nil, 400, "validation_failed"},
 		"no JSON":           {"{", nil, 400, "validation_failed"},

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,6 +87,7 @@ func (d *Document) checkSent(o *operation, e *Exchange) error {
 	if err != nil {
 		return err
 	}
+	sent = bytes.TrimPrefix(sent, []byte("\ufeff")) // a mark is no part of the JSON
 	_, at = d.at(at.to("content", "application/json"))
 	return d.checkBody(asWritten, at, "application/json", sent)
 }

@@ -390,7 +390,7 @@ export interface components {
         Name: string;
         /** @description A client's version. */
         VersionText: string;
-        /** @description An ISO 3166-1 alpha-2 code. */
+        /** @description An ISO 3166-1 alpha-2 code, or `XK` (Kosovo). */
         CountryCode: string;
         /** @description A length of time that ends now, 1h to 720h or 1d to 365d. */
         PeriodText: string;
@@ -439,7 +439,7 @@ export interface components {
              *     `status` is `error`.
              */
             error_type?: string;
-            /** @description Milliseconds. More than 120000 is stored as 120000. From level standard. */
+            /** @description Milliseconds, stored as whole ones, rounded half up. More than 120000 is stored as 120000. From level standard. */
             response_time_ms?: number;
             /** @description A service of the catalogue. From level standard. */
             service?: string;
@@ -447,7 +447,10 @@ export interface components {
             cache_hit?: boolean;
             /** @description How often the call was retried. From level standard. */
             retry_count?: number;
-            /** @description ISO 3166-1 alpha-2, in any case. From level standard. */
+            /**
+             * @description ISO 3166-1 alpha-2 or `XK` (Kosovo), in any case. `XX`, `T1`, `ZZ`, `AP`, `EU`, `A1`, `A2` and `O1`, which say that
+             *     there is no country, count as absent. From level standard.
+             */
             country?: string;
             /**
              * @description What the tool was asked with: at most 20 members and 2 KB of JSON. Strings of at most 64
@@ -714,7 +717,7 @@ export interface components {
             openMeteo: components["schemas"]["MainService"];
         };
         Country: {
-            /** @description ISO 3166-1 alpha-2, or `other` for all hidden countries. */
+            /** @description ISO 3166-1 alpha-2, `XK` (Kosovo), or `other` for all hidden countries. */
             code: string;
             /** @description The English name. */
             name: string;
@@ -1265,8 +1268,8 @@ export interface components {
     };
     requestBodies: {
         /**
-         * @description Events in JSON (UTF-8), at most 100 KB, also after decompression. JSON is read strictly: invalid UTF-8,
-         *     duplicate members, trailing data and nesting deeper than 32 are refused.
+         * @description Events in JSON (UTF-8), at most 100 KB, also after decompression. JSON is read strictly, a leading byte order mark
+         *     aside: invalid UTF-8, duplicate members, trailing data and nesting deeper than 32 are refused.
          */
         PostedBatch: {
             content: {
