@@ -72,6 +72,25 @@ type QueueDepth struct {
 	Receipts, ReceiptBytes int
 	// Oldest is when the oldest batch was received; zero when there is none.
 	Oldest time.Time
+	// MaxEvents is the bound on Events.
+	MaxEvents int
+	// Waiting is for how long there have been batches and none was acknowledged
+	// or buried, by one clock of the queue's own: a backlog that shrinks has
+	// waited for as long as the last batch took. Zero when the queue is empty.
+	Waiting time.Duration
+	// Suspended reports whether [Intake.Suspend] is in effect.
+	Suspended bool
+}
+
+// Intake closes the way into the queue for every process that shares it.
+type Intake interface {
+	// Suspend has the queue refuse batches with domain.CodeDiskFull for the
+	// lifetime, counted from the last call, or until Resume. What the queue
+	// holds stays and is handed out.
+	Suspend(ctx context.Context, lifetime time.Duration) error
+
+	// Resume has the queue take batches again. It is no error when it does.
+	Resume(ctx context.Context) error
 }
 
 // QueueMeter measures the queue.

@@ -17,6 +17,7 @@ var (
 	_ ports.Deliveries  = (*Queue)(nil)
 	_ ports.QueueMeter  = (*Queue)(nil)
 	_ ports.DeadLetters = (*Queue)(nil)
+	_ ports.Intake      = (*Queue)(nil)
 )
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
@@ -42,6 +43,8 @@ type Queue struct {
 	receipts receipts
 	buried   []ports.DeadLetter // oldest burial first
 	arrival  chan struct{}      // closed, and replaced, when there may be a batch to hand out
+	settled  time.Duration      // when a batch was last acknowledged or buried, on the clock's Elapsed
+	resumed  time.Duration      // when batches are taken again, on the same
 }
 
 type entry struct {
@@ -73,6 +76,8 @@ func NewQueue(config QueueConfig) *Queue {
 		q.clock = systemClock{}
 	}
 	_, _ = rand.Read(q.secret) // documented never to fail
+	q.settled = q.clock.Elapsed()
+	q.resumed = q.settled
 	return q
 }
 
@@ -119,6 +124,9 @@ func (q *Queue) EnqueueOnce(
 }
 
 func (q *Queue) add(batch domain.Batch) error {
+	if q.clock.Elapsed() < q.resumed {
+		return domain.NewError(domain.CodeDiskFull, nil, "the disk has no room: try again later")
+	}
 	if _, events := q.size(); events+len(batch.Events) > q.maxEvents {
 		return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
 	}
@@ -190,7 +198,11 @@ func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	before := len(q.entries)
 	q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool { return slices.Contains(ids, e.batch.ID) })
+	if len(q.entries) < before {
+		q.settled = q.clock.Elapsed()
+	}
 	return nil
 }
 
@@ -224,6 +236,7 @@ func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) erro
 		q.buried = append(q.buried, ports.DeadLetter{
 			ID: id, Batch: e.batch, Reason: reason, Attempts: e.attempts, BuriedAt: q.clock.Now(),
 		})
+		q.settled = q.clock.Elapsed()
 		return true
 	})
 	return nil
@@ -238,11 +251,27 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	defer q.mu.Unlock()
 	depth := ports.QueueDepth{DeadLetters: len(q.buried), Receipts: q.receipts.order.Len(), ReceiptBytes: q.receipts.bytes}
 	depth.Batches, depth.Events = q.size()
+	depth.MaxEvents, depth.Suspended = q.maxEvents, q.clock.Elapsed() < q.resumed
 	if len(q.entries) > 0 {
 		depth.Oldest = q.entries[0].batch.ReceivedAt
+		depth.Waiting = max(0, min(q.clock.Now().Sub(depth.Oldest), q.clock.Elapsed()-q.settled))
 	}
 	return depth, nil
 }
+
+// Suspend closes the way in, as ports.Intake promises.
+func (q *Queue) Suspend(ctx context.Context, lifetime time.Duration) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.resumed = q.clock.Elapsed() + lifetime
+	return nil
+}
+
+// Resume opens the way in, as ports.Intake promises.
+func (q *Queue) Resume(ctx context.Context) error { return q.Suspend(ctx, 0) }
 
 // alive ends a call whose context has ended.
 func alive(ctx context.Context) error {

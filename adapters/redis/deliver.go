@@ -138,7 +138,7 @@ func (q *Queue) await(ctx context.Context, wait time.Duration) error {
 // lets go of them, so that they are handed out again.
 func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 	holdings := q.holdingsOf(ids)
-	args := []any{q.pool.keys.stream, q.pool.keys.size, len(holdings)}
+	args := []any{q.pool.keys.stream, q.pool.keys.size, q.pool.keys.settled, len(holdings)}
 	for _, h := range holdings {
 		args = append(args, h.entry, h.events)
 	}
@@ -180,7 +180,7 @@ func (q *Queue) buryUnreadable(ctx context.Context, e entry) error {
 
 func (q *Queue) bury(ctx context.Context, entry string, name domain.BatchID, reason string) error {
 	k := &q.pool.keys
-	_, err := q.pool.run(ctx, "queue.bury", buryScript, k.stream, k.size, k.dead, k.names,
+	_, err := q.pool.run(ctx, "queue.bury", buryScript, k.stream, k.size, k.dead, k.names, k.settled,
 		entry, string(name), reason, q.pool.config.Clock.Now().UnixNano())
 	return err
 }

@@ -45,7 +45,7 @@ func at(clock, source string) string {
 // GoBy has receipts expire by the key of that name, which holds Unix
 // microseconds, in place of the server's clock.
 func (q *Queue) GoBy(clock string) {
-	q.enqueueOnceScript = redigo.NewScript(6, at(clock, prelude+enqueueOnceSource))
+	q.enqueueOnceScript = redigo.NewScript(7, at(clock, prelude+enqueueOnceSource))
 	q.expireScript = redigo.NewScript(2, at(clock, prelude+expireReceiptsSource))
 }
 

@@ -20,6 +20,7 @@ var (
 	_ ports.Deliveries  = (*Queue)(nil)
 	_ ports.QueueMeter  = (*Queue)(nil)
 	_ ports.DeadLetters = (*Queue)(nil)
+	_ ports.Intake      = (*Queue)(nil)
 )
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
@@ -82,6 +83,10 @@ func NewQueue(pool *Pool, config QueueConfig) *Queue {
 	}
 }
 
+func errSuspended() error {
+	return domain.NewError(domain.CodeDiskFull, nil, "the disk has no room: try again later")
+}
+
 func errFull() error {
 	return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
 }
@@ -95,27 +100,51 @@ func entryOf(b domain.Batch) []any {
 // Enqueue holds the batch, as ports.EventQueue promises.
 func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	k := &q.pool.keys
-	args := append([]any{k.stream, k.size, k.arrivals, q.config.MaxEvents}, entryOf(batch)...)
-	held, err := redigo.Bool(q.pool.run(ctx, "queue.enqueue", enqueueScript, args...))
-	if err == nil && !held {
-		err = errFull()
+	args := append([]any{k.stream, k.size, k.arrivals, k.suspended, q.config.MaxEvents}, entryOf(batch)...)
+	outcome, err := redigo.String(q.pool.run(ctx, "queue.enqueue", enqueueScript, args...))
+	switch {
+	case err != nil:
+		return err
+	case outcome == "full":
+		return errFull()
+	case outcome == "suspended":
+		return errSuspended()
 	}
-	return err
+	return nil
+}
+
+// Suspend closes the way in, as ports.Intake promises.
+func (q *Queue) Suspend(ctx context.Context, lifetime time.Duration) error {
+	return q.pool.call(ctx, "queue.suspend", func(ctx context.Context, c redigo.Conn) error {
+		_, err := redigo.DoContext(c, ctx, "SET", q.pool.keys.suspended, "1", "PX", max(lifetime.Milliseconds(), 1))
+		return err
+	})
+}
+
+// Resume opens the way in, as ports.Intake promises.
+func (q *Queue) Resume(ctx context.Context) error {
+	return q.pool.call(ctx, "queue.resume", func(ctx context.Context, c redigo.Conn) error {
+		_, err := redigo.DoContext(c, ctx, "DEL", q.pool.keys.suspended)
+		return err
+	})
 }
 
 // Depth measures the queue, as ports.QueueMeter promises.
 func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	k := &q.pool.keys
 	answer, err := redigo.Values(q.pool.run(ctx, "queue.depth", depthScript,
-		k.stream, k.size, k.dead, k.receipts, k.receiptOrder))
+		k.stream, k.size, k.dead, k.receipts, k.receiptOrder, k.settled, k.suspended))
 	if err != nil {
 		return ports.QueueDepth{}, err
 	}
 	var depth ports.QueueDepth
 	var oldest string
-	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest, &depth.Receipts, &depth.ReceiptBytes); err != nil {
+	var waiting int64
+	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest,
+		&depth.Receipts, &depth.ReceiptBytes, &waiting, &depth.Suspended); err != nil {
 		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
 	}
+	depth.MaxEvents, depth.Waiting = q.config.MaxEvents, time.Duration(waiting)*time.Millisecond
 	if at, err := parseTime(oldest); err == nil {
 		depth.Oldest = at
 	}

@@ -31,6 +31,8 @@ func (q *Queue) EnqueueOnce(
 			return domain.RecallReceipt([]byte(outcome[1]), fingerprint)
 		case "full":
 			return domain.Receipt{}, errFull()
+		case "suspended":
+			return domain.Receipt{}, errSuspended()
 		default: // another secret has been agreed on
 			q.mu.Lock()
 			q.secret = outcome[1]
@@ -42,7 +44,7 @@ func (q *Queue) EnqueueOnce(
 func (q *Queue) enqueueOnce(ctx context.Context, secret string, key domain.KeyHash, entry []any, receipt []byte) ([]string, error) {
 	k := &q.pool.keys
 	args := append([]any{
-		k.stream, k.size, k.arrivals, k.secret, k.receipts, k.receiptOrder,
+		k.stream, k.size, k.arrivals, k.secret, k.receipts, k.receiptOrder, k.suspended,
 		q.config.MaxEvents,
 	}, entry...)
 	args = append(args, secret, key[:], receipt)

@@ -48,16 +48,16 @@ var (
 
 // The scripts, each with the number of its keys.
 var (
-	enqueueScript        = newScript(3, enqueueSource)
-	enqueueOnceScript    = newScript(6, enqueueOnceSource)
+	enqueueScript        = newScript(4, enqueueSource)
+	enqueueOnceScript    = newScript(7, enqueueOnceSource)
 	expireReceiptsScript = newScript(2, expireReceiptsSource)
 	receiveScript        = newScript(4, receiveSource)
-	acknowledgeScript    = newScript(2, acknowledgeSource)
+	acknowledgeScript    = newScript(3, acknowledgeSource)
 	returnScript         = newScript(2, returnSource)
-	buryScript           = newScript(4, burySource)
+	buryScript           = newScript(5, burySource)
 	beatScript           = newScript(2, beatSource)
 	leaveScript          = newScript(3, leaveSource)
-	depthScript          = newScript(5, depthSource)
+	depthScript          = newScript(7, depthSource)
 	replayScript         = newScript(5, replaySource)
 	purgeScript          = newScript(2, purgeSource)
 	kindsScript          = newScript(9, kindsSource)
@@ -89,6 +89,8 @@ type keys struct {
 	asking       string // the channel on which this key is asked for
 	accounts     string // begins the key of each client's account
 	clients      string // when each account was used last
+	settled      string // when a batch last left the queue
+	suspended    string // is there while no batch may enter it
 	health       string // proves that writing works
 }
 
@@ -110,6 +112,8 @@ func newKeys(prefix string) keys {
 		asking:       prefix + ":limit:asking",
 		accounts:     prefix + ":limit:",
 		clients:      prefix + ":limits",
+		settled:      prefix + ":settled",
+		suspended:    prefix + ":suspended",
 		health:       prefix + ":health",
 	}
 }

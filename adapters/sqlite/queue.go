@@ -19,6 +19,7 @@ var (
 	_ ports.EventQueue = (*Queue)(nil)
 	_ ports.Deliveries = (*Queue)(nil)
 	_ ports.QueueMeter = (*Queue)(nil)
+	_ ports.Intake     = (*Queue)(nil)
 )
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
@@ -40,6 +41,8 @@ type Queue struct {
 	mu      sync.Mutex
 	held    map[domain.BatchID]struct{}
 	arrival chan struct{} // closed, and replaced, when there may be a batch to hand out
+	settled time.Duration // when a batch was last acknowledged or buried, on the clock's Elapsed
+	resumed time.Duration // when batches are taken again, on the same
 }
 
 // NewQueue returns the queue in db.
@@ -52,6 +55,8 @@ func NewQueue(db *DB, config QueueConfig) *Queue {
 		config:  config,
 		held:    make(map[domain.BatchID]struct{}),
 		arrival: make(chan struct{}),
+		settled: db.config.Clock.Elapsed(),
+		resumed: db.config.Clock.Elapsed(),
 	}
 }
 
@@ -69,6 +74,9 @@ func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 
 // insert adds the batch if there is room for it.
 func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, data []byte) error {
+	if err := q.admit(); err != nil {
+		return err
+	}
 	result, err := tx.ExecContext(ctx, `
 		INSERT INTO queue (id, received_at, events, payload)
 		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ?`,
@@ -211,6 +219,9 @@ func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id IN (SELECT value FROM json_each(?))`, string(list))
 		return err
 	})
+	if err == nil && len(ids) > 0 {
+		q.settle()
+	}
 	q.release(ids...)
 	return err
 }
@@ -230,6 +241,9 @@ func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) erro
 	err := q.db.write(ctx, "queue.bury", func(tx *sqlx.Tx) error {
 		return q.bury(ctx, tx, id, reason)
 	})
+	if err == nil {
+		q.settle()
+	}
 	q.release(id)
 	return err
 }
@@ -267,14 +281,50 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	if err != nil {
 		return ports.QueueDepth{}, err
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	clock := q.db.config.Clock
 	depth := ports.QueueDepth{
+		MaxEvents: q.config.MaxEvents, Suspended: clock.Elapsed() < q.resumed,
 		Batches: row.Batches, Events: row.Events, DeadLetters: row.DeadLetters,
 		Receipts: row.Receipts, ReceiptBytes: row.ReceiptBytes,
 	}
 	if row.Oldest.Valid {
 		depth.Oldest = time.UnixMicro(row.Oldest.Int64).UTC()
+		depth.Waiting = max(0, min(clock.Now().Sub(depth.Oldest), clock.Elapsed()-q.settled))
 	}
 	return depth, nil
+}
+
+// Suspend closes the way in, as ports.Intake promises.
+func (q *Queue) Suspend(ctx context.Context, lifetime time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return q.db.translate(ctx, "queue.suspend", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.resumed = q.db.config.Clock.Elapsed() + lifetime
+	return nil
+}
+
+// Resume opens the way in, as ports.Intake promises.
+func (q *Queue) Resume(ctx context.Context) error { return q.Suspend(ctx, 0) }
+
+// admit refuses batches while the way in is closed.
+func (q *Queue) admit() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.db.config.Clock.Elapsed() < q.resumed {
+		return domain.NewError(domain.CodeDiskFull, nil, "the disk has no room: try again later")
+	}
+	return nil
+}
+
+// settle notes that a batch has left the queue.
+func (q *Queue) settle() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settled = q.db.config.Clock.Elapsed()
 }
 
 func (q *Queue) nextArrival() <-chan struct{} {

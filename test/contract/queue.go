@@ -25,6 +25,7 @@ type QueuePorts interface {
 	ports.EventQueue
 	ports.Deliveries
 	ports.QueueMeter
+	ports.Intake
 }
 
 // DeadLetter is a buried batch with the reason of its burial.
@@ -84,6 +85,8 @@ func Queue(t *testing.T, open OpenQueue) {
 		"buried batches are kept with their reason":    testBury,
 		"unknown ids are no error":                     testUnknownIDs,
 		"a batch that does not fit is refused whole":   testBound,
+		"a backlog waits while none of it is settled":  testWaiting,
+		"a suspended intake takes no batch":            testSuspend,
 		"the bound holds for concurrent callers":       testConcurrentBound,
 		"a key holds one batch":                        testOnce,
 		"a key holds one batch for concurrent callers": testConcurrentOnce,
@@ -659,6 +662,10 @@ func checkDepth(t *testing.T, q ports.QueueMeter, want ports.QueueDepth) {
 	t.Helper()
 	got, err := q.Depth(t.Context())
 	got.Receipts, got.ReceiptBytes = 0, 0 // for checkReceipts
+	if got.MaxEvents == 0 {
+		t.Error("the depth has no bound beside it")
+	}
+	got.MaxEvents, got.Waiting = 0, 0 // for testWaiting
 	if err != nil || got != want {
 		t.Errorf("depth %+v, %v\nwant %+v", got, err, want)
 	}

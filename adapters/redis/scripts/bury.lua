@@ -1,7 +1,7 @@
 -- Moves an entry to the dead letters as it is, under a name of its own. Without
 -- an entry it moves that of the batch with that name. Returns 1, or 0 when it
 -- is not there.
-local stream, size, dead, names = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local stream, size, dead, names, settled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local entry, name, reason, time = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 redis.call('HDEL', names, '')
@@ -27,5 +27,5 @@ end
 local letter = redis.call('XADD', dead, '*',
   'name', name, 'reason', reason, 'attempts', attempts, 'buried', time, unpack(fields))
 redis.call('HSET', names, name, letter)
-remove(stream, size, entry, events)
+remove(stream, size, settled, entry, events)
 return 1

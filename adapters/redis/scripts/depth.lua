@@ -1,7 +1,15 @@
 -- Returns the number of batches, of events and of dead letters, when the oldest
--- batch was received, or an empty text, and the number and bytes of receipts.
+-- batch was received, or an empty text, the number and bytes of receipts, for
+-- how many milliseconds batches have waited and none was settled, and whether
+-- the way in is closed.
 local stream, size, dead, receipts, order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local settled, suspended = KEYS[6], KEYS[7]
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+local waiting = 0
+if oldest then
+  local since = tonumber(string.match(oldest[1], '^%d+'))
+  waiting = math.max(0, now() - math.max(since, natural(redis.pcall('GET', settled), 15) or 0))
+end
 return {
   redis.call('XLEN', stream),
   counted(stream, size),
@@ -9,4 +17,6 @@ return {
   oldest and field(oldest[2], 't') or '',
   redis.call('ZCARD', order),
   natural(redis.call('HGET', receipts, 'bytes'), 15) or 0,
+  waiting,
+  redis.call('EXISTS', suspended),
 }

@@ -1,9 +1,12 @@
--- Holds a batch if it fits. Returns 1 or, when it does not fit, 0.
-local stream, size, arrivals = KEYS[1], KEYS[2], KEYS[3]
+-- Holds a batch if it fits. Returns held, full, or suspended.
+local stream, size, arrivals, suspended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local most, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
+if redis.call('EXISTS', suspended) == 1 then
+  return 'suspended'
+end
 if not fits(stream, size, n, most) then
-  return 0
+  return 'full'
 end
 append(stream, size, arrivals, id, n, t, b)
-return 1
+return 'held'

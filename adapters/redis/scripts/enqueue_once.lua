@@ -1,7 +1,8 @@
 -- Holds a batch and the receipt for it, unless there is a receipt already.
--- Returns what happened: held, full, known with the receipt, or secret with the
+-- Returns what happened: held, full, suspended, known with the receipt, or secret with the
 -- secret that keys are hashed with, when it is another than the caller's.
 local stream, size, arrivals, secrets, receipts, order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local suspended = KEYS[7]
 local most, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local secret, key, receipt = ARGV[6], ARGV[7], ARGV[8]
 local lifetime, longest, overhead = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -21,6 +22,9 @@ if known then
   if sound and not is_over(ends, time, longest) then
     return {'known', earlier}
   end
+end
+if redis.call('EXISTS', suspended) == 1 then
+  return {'suspended'}
 end
 if not fits(stream, size, n, most) then
   return {'full'}

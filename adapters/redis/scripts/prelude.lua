@@ -87,13 +87,14 @@ local function append(stream, size, arrivals, id, n, t, b)
 end
 
 -- remove takes an entry out of the queue, if it is there. An empty queue has no
--- events, whatever was counted.
-local function remove(stream, size, entry, n)
+-- events, whatever was counted. When that was is kept under settled.
+local function remove(stream, size, settled, entry, n)
   redis.call('XACK', stream, GROUP, entry)
   local before = counted(stream, size)
   if redis.call('XDEL', stream, entry) == 0 then
     return
   end
+  redis.call('SET', settled, now())
   if redis.call('XLEN', stream) == 0 then
     redis.call('DEL', size)
   elseif before < n then
