@@ -117,7 +117,7 @@ func (r *rememberingReader) read(ctx context.Context, p part) (domain.Selected, 
 
 // worldWindows returns the windows that can be told from each other by the
 // events in them: hourly ones, of which some cut the first day in two, and daily
-// ones, which are long.
+// ones, which are long; and some of both kinds in the other resolution.
 func worldWindows() []app.StatisticsQuery {
 	bounds := []time.Time{date(10), date(10).Add(4 * time.Hour), date(11), date(12)}
 	var windows []app.StatisticsQuery
@@ -126,7 +126,15 @@ func worldWindows() []app.StatisticsQuery {
 			windows = append(windows, between(start, end))
 		}
 	}
-	return append(windows, between(date(1), date(11)), between(date(1), date(12)), between(date(11), date(20)))
+	return append(windows, between(date(1), date(11)), between(date(1), date(12)), between(date(11), date(20)),
+		by(domain.Daily, between(date(10), date(11))), by(domain.Daily, between(date(10), date(12))),
+		by(domain.Daily, between(bounds[1], date(12))), by(domain.Hourly, between(date(1), bounds[1])),
+		by(domain.Hourly, between(date(1), date(12))))
+}
+
+func by(r domain.Resolution, q app.StatisticsQuery) app.StatisticsQuery {
+	q.Resolution = string(r)
+	return q
 }
 
 func between(start, end time.Time) app.StatisticsQuery {

@@ -44,6 +44,8 @@ type StatisticsQuery struct {
 	// Start and End are bounds in place of a period: dates or RFC 3339
 	// instants. Without an End, now is meant.
 	Start, End string
+	// Resolution is hour or day. Default by the length of the window.
+	Resolution string
 	Filter     domain.Filter
 }
 
@@ -56,8 +58,8 @@ func (q StatisticsQuery) WithDefault(period string) StatisticsQuery {
 }
 
 // Statistics answers what the service was used for. Every answer is computed
-// from one look at the store, so its parts agree. A period, bound or filter
-// that cannot be is refused with domain.CodeInvalid and a sentence that begins
+// from one look at the store, so its parts agree. A period, bound, resolution or
+// filter that cannot be is refused with domain.CodeInvalid and a sentence that begins
 // with its name.
 type Statistics struct {
 	reader ports.StatisticsReader
@@ -168,7 +170,7 @@ func (a asked) String() string { return fmt.Sprintf("%s %q", a.span, a.filter) }
 
 func (u *Statistics) parse(q StatisticsQuery) (asked, error) {
 	q = q.WithDefault(DefaultPeriod)
-	span, err := domain.ParseSpan(q.Period, q.Start, q.End)
+	span, err := domain.ParseSpan(q.Period, q.Start, q.End, q.Resolution)
 	if err != nil {
 		return asked{}, err
 	}

@@ -94,11 +94,21 @@ func TestStatisticsPeriods(t *testing.T) {
 			if err != nil || coverage.Window != want {
 				t.Errorf("bounds count %+v, %v; want %+v", coverage.Window, err, want)
 			}
+			coverage, err = ask(app.StatisticsQuery{Period: "7d", Resolution: "day"})
+			want = domain.Window{
+				Start: time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC),
+				Resolution: domain.Daily, Period: "7d",
+			}
+			if err != nil || coverage.Window != want {
+				t.Errorf("a week in days counts %+v, %v; want %+v", coverage.Window, err, want)
+			}
 			for name, q := range map[string]app.StatisticsQuery{
-				"period":  {Period: "1w"},
-				"start":   {End: "2026-11-02"},
-				"end":     {Start: "2026-11-01", End: "2026-11-31"},
-				"country": {Filter: domain.Filter{Country: "XX"}},
+				"period":          {Period: "1w"},
+				"start":           {End: "2026-11-02"},
+				"end":             {Start: "2026-11-01", End: "2026-11-31"},
+				"country":         {Filter: domain.Filter{Country: "XX"}},
+				"resolution=hour": {Period: "16d", Resolution: "hour"},
+				"resolution":      {Period: "24h", Resolution: "week"},
 			} {
 				_, err := ask(q)
 				if domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), name+" ") {
@@ -315,10 +325,8 @@ func TestStatisticsAgree(t *testing.T) {
 		}), 0, 60).Draw(rt, "events")
 		minimum := rapid.IntRange(0, 6).Draw(rt, "minimum")
 		u := statisticsOf(t, app.StatisticsConfig{PrivacyMinCount: minimum}, events...)
-		query := app.StatisticsQuery{
-			Period: rapid.SampledFrom([]string{"1h", "24h", "7d", "30d", "365d"}).Draw(rt, "period"),
-			Filter: drawFilter(rt),
-		}
+		query := drawWindow(rt)
+		query.Filter = drawFilter(rt)
 		all, err := u.All(t.Context(), query)
 		if err != nil {
 			rt.Fatal(err)
@@ -334,6 +342,24 @@ func TestStatisticsAgree(t *testing.T) {
 		}
 		checkErrors(rt, &errs, all.Overview.Summary)
 	})
+}
+
+// drawWindow draws a period in hours or days, as far as both are kept.
+func drawWindow(t *rapid.T) app.StatisticsQuery {
+	return rapid.SampledFrom([]app.StatisticsQuery{
+		{Period: "1h"},
+		{Period: "5h"},
+		{Period: "24h"},
+		{Period: "168h"},
+		{Period: "169h"},
+		{Period: "30d"},
+		{Period: "366d"},
+		{Period: "1h", Resolution: "day"},
+		{Period: "7d", Resolution: "day"},
+		{Period: "169h", Resolution: "hour"},
+		{Period: "15d", Resolution: "hour"},
+		{Period: "366d", Resolution: "day"},
+	}).Draw(t, "window")
 }
 
 func drawFilter(t *rapid.T) domain.Filter {
@@ -440,14 +466,12 @@ func TestQuantilesOfAnyWindowAndFilter(t *testing.T) {
 	u := statisticsOf(t, app.StatisticsConfig{}, events...)
 	catalogue := domain.DefaultCatalogue()
 	rapid.Check(t, func(rt *rapid.T) {
-		query := app.StatisticsQuery{
-			Period: rapid.SampledFrom([]string{"1h", "5h", "24h", "168h", "169h", "30d", "365d"}).Draw(rt, "period"),
-			Filter: domain.Filter{
-				Tool:    rapid.SampledFrom(append(catalogue.Tools(), "", "", "", "")).Draw(rt, "tool"),
-				Version: rapid.SampledFrom([]string{"", "", "", "1.23.0", "2.0.0-beta.1"}).Draw(rt, "version"),
-				Country: rapid.SampledFrom([]string{"", "", "", "US", "NL"}).Draw(rt, "country"),
-				Service: rapid.SampledFrom([]string{"", "", "", "noaa", "usgs"}).Draw(rt, "service"),
-			},
+		query := drawWindow(rt)
+		query.Filter = domain.Filter{
+			Tool:    rapid.SampledFrom(append(catalogue.Tools(), "", "", "", "")).Draw(rt, "tool"),
+			Version: rapid.SampledFrom([]string{"", "", "", "1.23.0", "2.0.0-beta.1"}).Draw(rt, "version"),
+			Country: rapid.SampledFrom([]string{"", "", "", "US", "NL"}).Draw(rt, "country"),
+			Service: rapid.SampledFrom([]string{"", "", "", "noaa", "usgs"}).Draw(rt, "service"),
 		}
 		performance, err := u.Performance(t.Context(), query)
 		if err != nil {

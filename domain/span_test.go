@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestParseSpan(t *testing.T) {
 		{"instants", "", "2026-11-01T06:00:00Z", "2026-11-01T06:30:00.5Z", "2026-11-01T06:00:00Z/2026-11-01T07:00:00Z within 168h0m0s"},
 		{"another zone", "", "2026-11-01T00:00:00+05:30", "2026-11-01", "2026-10-31T18:00:00Z/2026-11-01T00:00:00Z within 168h0m0s"},
 		{"a leap day", "", "2028-02-29", "2028-03-01", "2028-02-29T00:00:00Z/2028-03-01T00:00:00Z within 168h0m0s"},
-		{"the first of all years", "", "0000-01-01", "0001-01-01", "0000-01-01T00:00:00Z/0001-01-01T00:00:00Z within 8760h0m0.000000001s"},
+		{"the first of all years", "", "0000-01-01", "0001-01-01", "0000-01-01T00:00:00Z/0001-01-01T00:00:00Z within 8784h0m0s"},
 		{"nothing", "", "", "", "period"},
 		{"a period that is none", "1w", "", "", "period"},
 		{"a period beside bounds", "24h", "2026-11-01", "2026-11-02", "period"},
@@ -46,7 +47,7 @@ func TestParseSpan(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			span, err := domain.ParseSpan(tt.period, tt.start, tt.end)
+			span, err := domain.ParseSpan(tt.period, tt.start, tt.end, "")
 			if err == nil {
 				if span.String() != tt.want {
 					t.Errorf("span = %s, want %s", span, tt.want)
@@ -63,7 +64,7 @@ func TestParseSpan(t *testing.T) {
 // spanWindow is the window of a span that must be there, with everything kept.
 func spanWindow(t *testing.T, period, start, end string, now time.Time) domain.Window {
 	t.Helper()
-	span, err := domain.ParseSpan(period, start, end)
+	span, err := domain.ParseSpan(period, start, end, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,9 +174,9 @@ func TestSpanWindowRefuses(t *testing.T) {
 		{"the next hour to later", "2026-11-23T11:00:00Z", "2026-11-23T11:01:00Z", cutoffs, "start must lie in the past"},
 		{"the future", "2026-12-01", "2026-12-02", cutoffs, "start must lie in the past"},
 		{"the last of all years", "9999-12-31", "", cutoffs, "start must lie in the past"},
-		{"a year", "2025-11-22", "2026-11-22", cutoffs, ""},
-		{"a year and a second", "2025-11-22", "2026-11-22T00:00:01Z", cutoffs, "start lies too early: there can be 365 days"},
-		{"a year and a day up to now", "2025-11-22", "", cutoffs, "start lies too early"},
+		{"a leap year", "2025-11-21", "2026-11-22", cutoffs, ""},
+		{"a leap year and a second", "2025-11-21", "2026-11-22T00:00:01Z", cutoffs, "start lies too early: there can be 366 days"},
+		{"a year and more up to now", "2025-11-21", "", cutoffs, "start lies too early"},
 		{"a year that is not over", "2026-01-01", "2028-01-01", cutoffs, ""},
 		{"all years", "0000-01-01", "", cutoffs, "start lies too early"},
 		{"days that are gone", "2024-11-01", "2024-11-23", cutoffs, "start and end lie before everything that is kept: days reach back to 2024-11-23T00:00:00Z"},
@@ -193,7 +194,7 @@ func TestSpanWindowRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			span, err := domain.ParseSpan("", tt.start, tt.end)
+			span, err := domain.ParseSpan("", tt.start, tt.end, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,21 +231,28 @@ func TestAnySpanIsAWindowOrRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		period := rapid.OneOf(rapid.Just(""), rapid.Just(""), rapid.StringMatching(`[0-9]{1,3}[hd]`), rapid.String()).Draw(t, "period")
 		start, end := timeText().Draw(t, "start"), timeText().Draw(t, "end")
-		span, err := domain.ParseSpan(period, start, end)
+		resolution := rapid.SampledFrom([]string{"", "", "hour", "day", "week"}).Draw(t, "resolution")
+		span, err := domain.ParseSpan(period, start, end, resolution)
 		var window domain.Window
 		if err == nil {
 			window, err = span.Window(now, cutoffs)
 		}
 		if err != nil {
 			first, _, _ := strings.Cut(domain.MessageOf(err), " ")
-			if domain.CodeOf(err) != domain.CodeInvalid || first != "period" && first != "start" && first != "end" {
+			if domain.CodeOf(err) != domain.CodeInvalid || !slices.Contains([]string{"period", "start", "end", "resolution"}, first) {
 				t.Fatalf("error = %v, want one that names what to change", err)
 			}
 			return
 		}
 		checkWindow(t, window, now, cutoffs)
 		if start != "" {
-			checkBounds(t, window, now, start, end)
+			checkBounds(t, window, now, start, end, resolution)
+		}
+		if resolution != "" && string(window.Resolution) != resolution {
+			t.Fatalf("%+v, want one by %s", window, resolution)
+		}
+		if resolution == "hour" && (window.Start.Before(cutoffs.Hourly) || len(window.Buckets()) > 362) {
+			t.Fatalf("%+v is longer than 15 days or begins before hours are kept", window)
 		}
 	})
 }
@@ -278,7 +286,7 @@ func checkWindow(t *rapid.T, w domain.Window, now time.Time, kept domain.Cutoffs
 }
 
 // checkBounds reads the bounds once more, in another way.
-func checkBounds(t *rapid.T, w domain.Window, now time.Time, start, end string) {
+func checkBounds(t *rapid.T, w domain.Window, now time.Time, start, end, resolution string) {
 	t.Helper()
 	from, to := bound(t, start), now
 	if end != "" && bound(t, end).Before(now) {
@@ -289,7 +297,11 @@ func checkBounds(t *rapid.T, w domain.Window, now time.Time, start, end string) 
 		over = time.Hour // up to now, whole hours are counted
 	}
 	hourly := w.Resolution == domain.Hourly
-	if length > 365*24*time.Hour+over || length <= 168*time.Hour && !hourly || length > 168*time.Hour+over && hourly {
+	longest := 168 * time.Hour
+	if resolution != "" {
+		longest, hourly = 360*time.Hour, hourly || length <= 360*time.Hour
+	}
+	if length > 366*24*time.Hour+over || length <= longest && !hourly || resolution != "day" && length > longest+over && hourly {
 		t.Fatalf("%+v of %v to %v, which is %v", w, from, to, length)
 	}
 	bucket := w.Resolution.Length()
@@ -321,8 +333,8 @@ func TestSpansOfOneTextAreAlike(t *testing.T) {
 	base := at(t, "2026-11-23T10:00:00Z")
 	within := []time.Duration{0, 1, 30 * time.Minute, time.Hour - 1}
 	answers := make(map[string]string)
-	check := func(start, end string, now time.Time) {
-		span, err := domain.ParseSpan("", start, end)
+	checkOne := func(start, end, resolution string, now time.Time) {
+		span, err := domain.ParseSpan("", start, end, resolution)
 		if err != nil {
 			return // the wrong way round
 		}
@@ -333,7 +345,12 @@ func TestSpansOfOneTextAreAlike(t *testing.T) {
 		}
 		answers[question] = answer
 	}
-	for _, hours := range []int{0, 1, 167, 168, 169, 8759, 8760, 8761} {
+	check := func(start, end string, now time.Time) {
+		for _, resolution := range []string{"", "hour", "day"} {
+			checkOne(start, end, resolution, now)
+		}
+	}
+	for _, hours := range []int{0, 1, 167, 168, 169, 359, 360, 361, 8783, 8784, 8785} {
 		for _, later := range within {
 			start := base.Add(later).Format(time.RFC3339Nano)
 			for _, now := range []int{-1, 0, hours - 1, hours, hours + 1} {
@@ -359,8 +376,8 @@ func TestSpanWindowOfBoundsWithinTheHour(t *testing.T) {
 	if open := spanWindow(t, "", "2026-11-16T10:50:00Z", "", now); open.Resolution != domain.Hourly {
 		t.Errorf("less than a week up to now is read as %+v", open)
 	}
-	spanWindow(t, "", "2025-11-22T10:30:00Z", "2026-11-22T10:30:00Z", now)
-	span, err := domain.ParseSpan("", "2025-11-22T10:30:00Z", "2026-11-22T10:30:01Z")
+	spanWindow(t, "", "2025-11-21T10:30:00Z", "2026-11-22T10:30:00Z", now)
+	span, err := domain.ParseSpan("", "2025-11-21T10:30:00Z", "2026-11-22T10:30:01Z", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,13 +388,90 @@ func TestSpanWindowOfBoundsWithinTheHour(t *testing.T) {
 
 func TestPeriodIsASpan(t *testing.T) {
 	now := at(t, "2026-11-23T10:42:07Z")
-	for _, text := range []string{"1h", "168h", "30d", "365d"} {
+	for _, text := range []string{"1h", "168h", "30d", "366d"} {
 		period, err := domain.ParsePeriod(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := spanWindow(t, text, "", "", now); got != period.Window(now) {
 			t.Errorf("%s: window = %+v, want %+v", text, got, period.Window(now))
+		}
+	}
+}
+
+func TestSpanWindowByResolution(t *testing.T) {
+	const now = "2026-11-23T10:42:07Z"
+	tests := []struct {
+		name, period, start, end, resolution string
+		wantStart, wantEnd                   string // or the refusal in place of wantStart
+	}{
+		{"a week in days", "7d", "", "", "day", "2026-11-16T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"an hour in days", "1h", "", "", "day", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"an hour before that begins the day before", "11h", "", "", "day", "2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"a day in hours, as without", "24h", "", "", "hour", "2026-11-22T10:00:00Z", "2026-11-23T11:00:00Z"},
+		{"eight days in hours", "8d", "", "", "hour", "2026-11-15T10:00:00Z", "2026-11-23T11:00:00Z"},
+		{"as many hours as can be", "15d", "", "", "hour", "2026-11-08T10:00:00Z", "2026-11-23T11:00:00Z"},
+		{"an hour more", "361h", "", "", "hour", "resolution=hour is for windows of up to 360 hours: ask for a shorter one", ""},
+		{"a year in days, as without", "366d", "", "", "day", "2025-11-22T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"bounds in days", "", "2026-11-20T06:00:00Z", "2026-11-21T06:00:00Z", "day", "2026-11-20T00:00:00Z", "2026-11-22T00:00:00Z"},
+		{"bounds of today in days", "", "2026-11-23T06:00:00Z", "2026-11-23T07:00:00Z", "day", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"up to now in days", "", "2026-11-20T06:00:00Z", "", "day", "2026-11-20T00:00:00Z", "2026-11-24T00:00:00Z"},
+		{"bounds in hours", "", "2026-11-01", "2026-11-12", "hour", "2026-11-01T00:00:00Z", "2026-11-12T00:00:00Z"},
+		{"up to now in hours", "", "2026-11-08T10:59:59Z", "", "hour", "2026-11-08T10:00:00Z", "2026-11-23T11:00:00Z"},
+		{"an hour more up to now", "", "2026-11-08T09:59:59Z", "", "hour", "resolution=hour is for windows of up to 360 hours", ""},
+		{"360 hours", "", "2026-11-07T10:30:00Z", "2026-11-22T10:30:00Z", "hour", "2026-11-07T10:00:00Z", "2026-11-22T11:00:00Z"},
+		{
+			"bounds of more hours", "", "2026-11-01", "2026-11-16T00:00:01Z", "hour",
+			"resolution=hour is for windows of up to 360 hours: ask for a shorter one, or for resolution=day", "",
+		},
+		{"the oldest hours", "", "2026-10-24T10:59:59Z", "2026-10-30", "hour", "2026-10-24T10:00:00Z", "2026-10-30T00:00:00Z"},
+		{
+			"an hour that is not kept", "", "2026-10-24T09:59:59Z", "2026-10-30", "hour",
+			"resolution=hour is kept from 2026-10-24T10:00:00Z on: begin there, or ask for resolution=day", "",
+		},
+		{"hours of which none is kept", "", "2026-09-01", "2026-09-02", "hour", "resolution=hour is kept from 2026-10-24T10:00:00Z on", ""},
+		{"the same in days", "", "2026-09-01", "2026-09-02", "day", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z"},
+		{"days of which none is kept", "", "2024-11-01", "2024-11-03", "day", "start and end lie before everything that is kept: days", ""},
+		{"another length", "7d", "", "", "week", "resolution must be hour or day", ""},
+		{"upper case", "7d", "", "", "Day", "resolution must be hour or day", ""},
+		{"the next hour", "", "2026-11-23T11:00:00Z", "", "day", "start must lie in the past", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			kept := domain.DefaultRetention().Cutoffs(at(t, now))
+			var window domain.Window
+			span, err := domain.ParseSpan(tt.period, tt.start, tt.end, tt.resolution)
+			if err == nil {
+				window, err = span.Window(at(t, now), kept)
+			}
+			if tt.wantEnd == "" {
+				if domain.CodeOf(err) != domain.CodeInvalid || !strings.HasPrefix(domain.MessageOf(err), tt.wantStart) {
+					t.Errorf("window = %+v, error = %v, want %q", window, err, tt.wantStart)
+				}
+				return
+			}
+			want := domain.Window{Start: at(t, tt.wantStart), End: at(t, tt.wantEnd), Resolution: domain.Resolution(tt.resolution), Period: tt.period}
+			if err != nil || window != want {
+				t.Errorf("window = %+v, %v\nwant %+v", window, err, want)
+			}
+		})
+	}
+}
+
+// Answers are shared between spans of one text.
+func TestSpanNamesItsResolution(t *testing.T) {
+	seen := make(map[string]string)
+	for _, bounds := range [][3]string{{"24h"}, {"", "2026-11-01"}, {"", "2026-11-01", "2026-11-02"}} {
+		for _, resolution := range []string{"", "hour", "day"} {
+			span, err := domain.ParseSpan(bounds[0], bounds[1], bounds[2], resolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := fmt.Sprint(bounds, resolution)
+			if other, ok := seen[span.String()]; ok {
+				t.Errorf("%s and %s are both %s", asked, other, span)
+			}
+			seen[span.String()] = asked
 		}
 	}
 }

@@ -38,17 +38,34 @@ func (r Resolution) ceil(t time.Time) time.Time {
 	return floor.Add(r.Length())
 }
 
-// MaxHourlyWindow is the longest window that is read from hourly buckets.
+// ParseResolution reads a resolution; empty leaves the choice to the length of
+// the window.
+func ParseResolution(s string) (Resolution, error) {
+	switch r := Resolution(s); r {
+	case "", Hourly, Daily:
+		return r, nil
+	default:
+		return "", invalid("resolution must be hour or day; without it, windows of up to 168 hours come in hours and longer ones in days")
+	}
+}
+
+// MaxHourlyWindow is the longest window that is read from hourly buckets unless
+// they are asked for.
 const MaxHourlyWindow = 168 * time.Hour
+
+// MaxHourlySeries is the longest window that is read from hourly buckets when
+// they are asked for: 15 days, so that no answer reads or holds more buckets
+// than one of a year in days.
+const MaxHourlySeries = 360 * time.Hour
 
 // The bounds of a period.
 const (
 	maxPeriodHours = 720
-	maxPeriodDays  = 365
+	maxPeriodDays  = 366 // a leap year
 )
 
 // Period is a length of time ending now, as a client asks for it: 1h to 720h
-// or 1d to 365d. The zero Period is invalid; use [ParsePeriod].
+// or 1d to 366d. The zero Period is invalid; use [ParsePeriod].
 type Period struct {
 	text   string
 	length time.Duration
@@ -88,8 +105,9 @@ type Window struct {
 // Window returns what the period covers at now: from the bucket in which it
 // begins up to and including the bucket of now. Periods up to
 // [MaxHourlyWindow] are read in hours, longer ones in days.
-func (p Period) Window(now time.Time) Window {
-	r := resolutionFor(p.length)
+func (p Period) Window(now time.Time) Window { return p.window(now, resolutionFor(p.length)) }
+
+func (p Period) window(now time.Time, r Resolution) Window {
 	return Window{
 		Start:      r.Floor(now.Add(-p.length)),
 		End:        r.Floor(now).Add(r.Length()),

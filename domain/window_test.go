@@ -30,6 +30,7 @@ func TestParsePeriod(t *testing.T) {
 		{"1d", 24 * time.Hour},
 		{"7d", 168 * time.Hour},
 		{"365d", 8760 * time.Hour},
+		{"366d", 8784 * time.Hour},
 		{"", 0},
 		{"h", 0},
 		{"d", 0},
@@ -41,7 +42,7 @@ func TestParsePeriod(t *testing.T) {
 		{"721h", 0},
 		{"999h", 0},
 		{"1000h", 0},
-		{"366d", 0},
+		{"367d", 0},
 		{"1.5h", 0},
 		{"1e2h", 0},
 		{"24", 0},
@@ -127,8 +128,8 @@ func TestPeriodWindow(t *testing.T) {
 			"2026-10-24T00:00:00Z", "2026-11-24T00:00:00Z", domain.Daily, 31,
 		},
 		{
-			"the longest window, over a leap day", "365d", "2028-03-01T12:00:00Z",
-			"2027-03-02T00:00:00Z", "2028-03-02T00:00:00Z", domain.Daily, 366,
+			"the longest window, over a leap day", "366d", "2028-03-01T12:00:00Z",
+			"2027-03-01T00:00:00Z", "2028-03-02T00:00:00Z", domain.Daily, 367,
 		},
 		{
 			"another zone's time is taken to UTC", "24h", "2026-11-23T16:12:00+05:30",

@@ -147,9 +147,10 @@ func TestQuestionsAreRecognised(t *testing.T) {
 		"/v1/stats/overview", "/v1/stats/overview?period=24h", "/v1/stats/all", "/v1/stats/performance",
 		"/v1/stats/performance?period=30d", "/v1/stats/overview?country=US&version=1.0", "/v1/stats/overview?version=1.0&country=US",
 		"/v1/stats/tool/get_alerts", "/v1/stats/tool/get%5Falerts", "/v1/stats/tool/get_forecast", "/v1/stats/overview?tool=get_alerts",
+		"/v1/stats/overview?resolution=hour", "/v1/stats/overview?resolution=day", "/v1/stats/overview?resolution=day&period=24h",
 	} {
 		checkStatus(t, s.do(t, http.MethodGet, path, ""), http.StatusOK)
-		want := []int{1, 1, 2, 3, 3, 4, 4, 5, 5, 6, 7}[i]
+		want := []int{1, 1, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 9}[i]
 		if n := cacheUse(t, s).Computations; n != want {
 			t.Errorf("%d computations after %s, want %d", n, path, want)
 		}

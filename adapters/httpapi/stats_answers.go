@@ -12,13 +12,16 @@ type windowJSON struct {
 	Period            string `json:"period"`
 	StartDate         string `json:"start_date"`
 	EndDate           string `json:"end_date"`
+	Resolution        string `json:"resolution"`
 	CoveredFrom       string `json:"covered_from,omitempty"`
 	ErrorsCoveredFrom string `json:"errors_covered_from,omitempty"`
 }
 
 // newWindowJSON is for an answer without error types.
 func newWindowJSON(c domain.Coverage) windowJSON {
-	w := windowJSON{Period: c.Window.Period, StartDate: instant(c.Window.Start), EndDate: instant(c.Window.End)}
+	w := windowJSON{
+		Period: c.Window.Period, StartDate: instant(c.Window.Start), EndDate: instant(c.Window.End), Resolution: string(c.Window.Resolution),
+	}
 	if c.CallsFrom.After(c.Window.Start) {
 		w.CoveredFrom = instant(c.CallsFrom)
 	}

@@ -18,12 +18,13 @@ type parameters map[string]func(*app.PageQuery) *string
 // path.
 func toolParameters() parameters {
 	return parameters{
-		"period":  func(q *app.PageQuery) *string { return &q.Period },
-		"start":   func(q *app.PageQuery) *string { return &q.Start },
-		"end":     func(q *app.PageQuery) *string { return &q.End },
-		"version": func(q *app.PageQuery) *string { return &q.Filter.Version },
-		"country": func(q *app.PageQuery) *string { return &q.Filter.Country },
-		"service": func(q *app.PageQuery) *string { return &q.Filter.Service },
+		"period":     func(q *app.PageQuery) *string { return &q.Period },
+		"start":      func(q *app.PageQuery) *string { return &q.Start },
+		"end":        func(q *app.PageQuery) *string { return &q.End },
+		"resolution": func(q *app.PageQuery) *string { return &q.Resolution },
+		"version":    func(q *app.PageQuery) *string { return &q.Filter.Version },
+		"country":    func(q *app.PageQuery) *string { return &q.Filter.Country },
+		"service":    func(q *app.PageQuery) *string { return &q.Filter.Service },
 	}
 }
 
@@ -48,7 +49,7 @@ func listParameters() parameters {
 // as the use case would.
 func (s statistic) question(q app.PageQuery) (string, error) {
 	asked := q.WithDefault(s.defaultPeriod)
-	span, err := domain.ParseSpan(asked.Period, asked.Start, asked.End)
+	span, err := domain.ParseSpan(asked.Period, asked.Start, asked.End, asked.Resolution)
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -52,13 +53,13 @@ func TestStatsRefuseParameters(t *testing.T) {
 		{"/v1/stats/all?page-Size=%zz", "the parameter page-Size is unknown"},
 		{"/v1/stats/all?p95=1", "the parameter p95 is unknown"},
 		{"/v1/stats/all?p.95=1", "a parameter is unknown"},
-		{"/v1/stats/all?limit=10", "the parameter limit is unknown; there is country, end, period, service, start, tool, version"},
+		{"/v1/stats/all?limit=10", "the parameter limit is unknown; there is country, end, period, resolution, service, start, tool, version"},
 		{"/v1/stats/overview?cursor=x", "the parameter cursor is unknown"},
 		{"/v1/stats/performance?sort=p50", "the parameter sort is unknown"},
 		{"/v1/stats/tool/get_alerts?order=asc", "the parameter order is unknown"},
 		{
 			"/v1/stats/tools?jo%40example.org=1",
-			"a parameter is unknown; there is country, cursor, end, limit, order, period, service, sort, start, tool, version",
+			"a parameter is unknown; there is country, cursor, end, limit, order, period, resolution, service, sort, start, tool, version",
 		},
 		{"/v1/stats/tools?=1", "a parameter is unknown"},
 		{"/v1/stats/tools?" + strings.Repeat("x", 33) + "=1", "a parameter is unknown"},
@@ -192,6 +193,10 @@ func TestStatsWindows(t *testing.T) {
 		{"?start=2026-11-23T15:30:00%2B05:30", "", "2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z", "4"},
 		{"?start=2026-11-01&end=2026-11-23", "", "2026-11-01T00:00:00Z", "2026-11-23T00:00:00Z", "0"},
 		{"?start=2026-11-01", "", "2026-11-01T00:00:00Z", "2026-11-24T00:00:00Z", "6"},
+		{"?period=7d&resolution=day", "7d", "2026-11-16T00:00:00Z", "2026-11-24T00:00:00Z", "6"},
+		{"?period=15d&resolution=hour", "15d", "2026-11-08T10:00:00Z", "2026-11-23T11:00:00Z", "6"},
+		{"?start=2026-11-23T09:00:00Z&end=2026-11-23T10:00:00Z&resolution=day", "", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z", "6"},
+		{"?start=2026-11-08&end=2026-11-23&resolution=hour", "", "2026-11-08T00:00:00Z", "2026-11-23T00:00:00Z", "0"},
 		{"?start=2026-11-23&tool=get_forecast", "", "2026-11-23T00:00:00Z", "2026-11-23T11:00:00Z", "3"},
 	} {
 		for _, path := range []string{"overview", "all", "tools", "tool/get_alerts", "errors", "performance"} {
@@ -329,5 +334,81 @@ func checkLink(t *testing.T, header string) {
 	target, _, ok := strings.Cut(strings.TrimPrefix(header, "<"), `>; rel="first"`)
 	if _, err := url.Parse(target); !ok || err != nil || strings.ContainsAny(target, "<> \r\n") {
 		t.Errorf("Link: %q", header)
+	}
+}
+
+// series counts the points of an answer's series, by its member.
+func series(t *testing.T, s statsService, path string) map[string]int {
+	t.Helper()
+	body := s.getObject(t, path)
+	performance, _ := body["performance"].(map[string]any)
+	points := make(map[string]int)
+	for name, list := range map[string]any{
+		"toolUsage": body["toolUsage"], "daily_data": body["daily_data"], "trend": body["trend"],
+		"timeline": body["timeline"], "performance.timeline": performance["timeline"],
+	} {
+		if list, ok := list.([]any); ok {
+			points[name] = len(list)
+		}
+	}
+	return points
+}
+
+// Series come in the resolution asked for; a timeline leaves out what is empty.
+func TestSeriesComeInTheResolutionAskedFor(t *testing.T) {
+	s := newStatsService(t, 0, sampleCalls()...) // in two hours of one day
+	for path, want := range map[string]map[string]map[string]int{
+		"/v1/stats/all": {
+			"?period=7d":                {"toolUsage": 169, "performance.timeline": 2},
+			"?period=7d&resolution=day": {"toolUsage": 8, "performance.timeline": 1}, "?period=8d": {"toolUsage": 9, "performance.timeline": 1},
+			"?period=8d&resolution=hour": {"toolUsage": 193, "performance.timeline": 2},
+		},
+		"/v1/stats/tool/get_alerts": {"?period=7d&resolution=day": {"daily_data": 8}, "?period=7d&resolution=hour": {"daily_data": 169}},
+		"/v1/stats/errors":          {"?period=7d&resolution=day": {"trend": 8}, "?period=15d&resolution=hour": {"trend": 361}},
+		"/v1/stats/performance":     {"?period=7d&resolution=day": {"timeline": 1}, "?period=24h&resolution=hour": {"timeline": 2}},
+	} {
+		for query, points := range want {
+			if got := series(t, s, path+query); !maps.Equal(got, points) {
+				t.Errorf("%s%s has %v, want %v", path, query, got, points)
+			}
+			resolution := "day"
+			if strings.Contains(query, "hour") || query == "?period=7d" {
+				resolution = "hour"
+			}
+			if got := s.getObject(t, path+query)["resolution"]; got != resolution {
+				t.Errorf("%s%s is by %v, want %s", path, query, got, resolution)
+			}
+		}
+	}
+}
+
+func TestResolutionThatIsNotKeptIsRefused(t *testing.T) {
+	s := newStatsService(t, 0, sampleCalls()...)
+	for query, says := range map[string]string{
+		"?period=16d&resolution=hour":                      "resolution=hour is for windows of up to 360 hours: ask for a shorter one, or for resolution=day",
+		"?start=2026-10-24&end=2026-10-25&resolution=hour": "resolution=hour is kept from 2026-10-24T10:00:00Z on: begin there, or ask for resolution=day",
+		"?period=7d&resolution=week":                       "resolution must be hour or day",
+		"?period=7d&resolution=":                           "resolution has no value",
+		"?period=7d&resolution=day&resolution=day":         "resolution stands there more than once",
+		"?start=2024-11-01&end=2024-11-03&resolution=day":  "start and end lie before everything that is kept",
+		"?start=2026-11-23T11:00:00Z&resolution=day":       "start must lie in the past",
+	} {
+		for _, path := range []string{"overview", "all", "tools", "tool/get_alerts", "errors", "performance"} {
+			answer := s.get(t, "/v1/stats/"+path+query)
+			checkInvalid(t, answer, says)
+		}
+	}
+}
+
+// A cursor continues its own list, in its own resolution.
+func TestCursorBelongsToItsResolution(t *testing.T) {
+	s := newStatsService(t, 0, sampleCalls()...)
+	next, ok := s.getObject(t, "/v1/stats/tools?period=7d&resolution=day&limit=1")["next"].(string)
+	if !ok {
+		t.Fatal("there is one page")
+	}
+	checkStatus(t, s.get(t, "/v1/stats/tools?period=7d&resolution=day&limit=1&cursor="+next), http.StatusOK)
+	for _, other := range []string{"", "&resolution=hour"} {
+		checkStatus(t, s.get(t, "/v1/stats/tools?period=7d&limit=1&cursor="+next+other), http.StatusBadRequest)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -119,7 +120,8 @@ func (e *example) run(t *testing.T, url string) string {
 	code := strings.ReplaceAll(e.code, publicServer, url)
 	switch e.language {
 	case "sh":
-		return run(t, dir, []string{"BASE_URL=" + url}, "bash", "-euo", "pipefail", "-c", code)
+		path := portableTools(t) + string(os.PathListSeparator) + os.Getenv("PATH")
+		return run(t, dir, []string{"BASE_URL=" + url, "PATH=" + path}, "bash", "-euo", "pipefail", "-c", code)
 	case "js":
 		return run(t, dir, nil, "node", write(t, dir, "example.mjs", code))
 	case "ts":
@@ -129,6 +131,28 @@ func (e *example) run(t *testing.T, url string) string {
 		run(t, root, nil, "go", "vet", file)
 		return run(t, root, nil, "go", "run", file)
 	}
+}
+
+// portableTools returns a folder of tools that take only what those of macOS, BSD
+// and GNU have in common, as far as the page could go wrong with them.
+func portableTools(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range map[string]string{
+		"date": `for option; do case $option in -u | +*) ;; *) echo "date $option is not portable" >&2; exit 1 ;; esac; done; exec %s "$@"`,
+		"sed":  `exec %s --posix "$@"`,
+		"cat":  `for file; do case $file in /proc/*) echo "$file is there on Linux only" >&2; exit 1 ;; esac; done; exec %s "$@"`,
+	} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := write(t, dir, name, "#!/bin/sh\n"+fmt.Sprintf(script, program)+"\n")
+		if err := os.Chmod(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func write(t *testing.T, dir, name, content string) string {

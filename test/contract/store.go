@@ -233,14 +233,17 @@ func filters() []domain.Filter {
 
 func testSelect(t *testing.T, open OpenStore) {
 	h := open(t)
-	events := EventsOver(7, 800, 80) // begins before the hourly window
+	events := append(EventsOver(7, 800, 80), EventsOver(8, 200, 721)...) // begins before the shorter hourly windows
 	for _, b := range Batches(1, 200, events) {
 		store(t, h.Store, b)
 	}
 	part := hours()
 	part.Start, part.End = part.Start.Add(20*time.Hour), part.End.Add(-5*time.Hour)
+	longest, week := hours(), days()
+	longest.Start = longest.End.Add(-domain.MaxHourlySeries - time.Hour)
+	week.Start = week.End.Add(-8 * 24 * time.Hour)
 	matched := 0
-	for _, window := range []domain.Window{hours(), part, days()} {
+	for _, window := range []domain.Window{hours(), part, longest, week, days()} {
 		for _, filter := range filters() {
 			selection := everything(window)
 			selection.Filter = filter

@@ -392,7 +392,7 @@ export interface components {
         VersionText: string;
         /** @description An ISO 3166-1 alpha-2 code, or `XK` (Kosovo). */
         CountryCode: string;
-        /** @description A length of time that ends now, 1h to 720h or 1d to 365d. */
+        /** @description A length of time that ends now, 1h to 720h or 1d to 366d. */
         PeriodText: string;
         /** @description A place in a list, good for the query that it was told for and for at least 10 minutes. */
         Cursor: string;
@@ -589,6 +589,11 @@ export interface components {
             tools: components["schemas"]["Name"][];
             services: components["schemas"]["Name"][];
         };
+        /**
+         * @description The length of the buckets in which a window is counted.
+         * @enum {string}
+         */
+        Resolution: "hour" | "day";
         /** @description What an answer counts. */
         Window: {
             /** @description The period asked for, or empty when `start` was given. */
@@ -597,6 +602,7 @@ export interface components {
             start_date: components["schemas"]["Instant"];
             /** @description Where the window ends (not included). */
             end_date: components["schemas"]["Instant"];
+            resolution: components["schemas"]["Resolution"];
             /** @description From when calls are counted; only where that is after `start_date`. */
             covered_from?: components["schemas"]["Instant"];
         };
@@ -801,7 +807,7 @@ export interface components {
             /** @description How many calls said whether the cache answered them. */
             cache_observed: components["schemas"]["Count"];
             percentiles: components["schemas"]["Percentiles"];
-            /** @description Every hour (of windows up to 168 hours) or day of the window, ascending. */
+            /** @description Every hour or day of the window, by `resolution`, ascending. */
             daily_data: components["schemas"]["CallPoint"][];
             /** @description The most called first, `other` last. */
             versions: components["schemas"]["VersionShare"][];
@@ -1164,12 +1170,12 @@ export interface components {
     };
     parameters: {
         /**
-         * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+         * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
          *     `start` or `end`. Default 24h.
          */
         Period: components["schemas"]["PeriodText"];
         /**
-         * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+         * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
          *     `start` or `end`. Default 30d.
          * @example 30d
          */
@@ -1177,7 +1183,7 @@ export interface components {
         /**
          * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
          *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-         *     there may be 365 days at most, which must not all lie before what is kept.
+         *     there may be 366 days at most, which must not all lie before what is kept.
          */
         Start: components["schemas"]["InstantOrDate"];
         /**
@@ -1185,6 +1191,13 @@ export interface components {
          *     its hour or day, and back to the end of the one that runs now. Default now.
          */
         End: components["schemas"]["InstantOrDate"];
+        /**
+         * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+         *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+         *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+         * @example day
+         */
+        WindowResolution: components["schemas"]["Resolution"];
         /**
          * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
          * @example get_forecast
@@ -1509,14 +1522,14 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 24h.
                  */
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1524,6 +1537,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
@@ -1586,14 +1606,14 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 24h.
                  */
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1601,6 +1621,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
@@ -1663,14 +1690,14 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 24h.
                  */
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1678,6 +1705,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
@@ -1764,14 +1798,14 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 24h.
                  */
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1779,6 +1813,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls from this client version. Answers as if there were none when the version is hidden (see *Privacy*).
                  * @example 1.23.0
@@ -1843,14 +1884,14 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 24h.
                  */
                 period?: components["parameters"]["Period"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1858,6 +1899,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast
@@ -1944,7 +1992,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `365d`. Not together with
+                 * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
                  *     `start` or `end`. Default 30d.
                  * @example 30d
                  */
@@ -1952,7 +2000,7 @@ export interface operations {
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
-                 *     there may be 365 days at most, which must not all lie before what is kept.
+                 *     there may be 366 days at most, which must not all lie before what is kept.
                  */
                 start?: components["parameters"]["Start"];
                 /**
@@ -1960,6 +2008,13 @@ export interface operations {
                  *     its hour or day, and back to the end of the one that runs now. Default now.
                  */
                 end?: components["parameters"]["End"];
+                /**
+                 * @description `hour` or `day`: the length of the buckets in which the window is counted, and of the points of its series.
+                 *     Default `hour` for windows up to 168 hours, `day` for longer ones. `hour` is for windows of up to 360 hours, of
+                 *     which all hours are still kept (30 days, unless the operator has set another time); for any other it is 400.
+                 * @example day
+                 */
+                resolution?: components["parameters"]["WindowResolution"];
                 /**
                  * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
                  * @example get_forecast

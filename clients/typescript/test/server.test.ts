@@ -63,6 +63,8 @@ test("posts and reads", async () => {
   assert.equal((await client.tool("get_forecast", { service: "noaa" })).calls, 1);
   assert.equal((await client.errors()).errors[0]?.type, "timeout");
   assert.equal((await client.performance({ period: "7d" })).overall.observed, 1);
+  const byDay = await client.all({ period: "7d", resolution: "day" });
+  assert.deepEqual([byDay.resolution, byDay.toolUsage.length], ["day", 8]);
   assert.equal((await client.statisticsHealth()).status, "healthy");
   assert.equal((await client.status()).events_processed, 3);
   assert((await client.catalogue()).tools.includes("get_forecast"));
