@@ -111,7 +111,7 @@ func (j *judge) acceptVersion(raw []byte, e *Event) bool {
 	if !ok || len(text) == 0 || len(text) > MaxVersionLength || !all(text, isVersionCharacter) {
 		return false
 	}
-	if _, personal := personalValue(text); personal {
+	if _, personal := personalVersion(text); personal {
 		return false
 	}
 	j.version = memo[string]{raw, string(text)}

@@ -461,7 +461,7 @@ func (r *reader) noteName(d *draft, name []byte, in field) {
 		return
 	}
 	r.folded = foldName(r.folded[:0], name)
-	if listed, personal := foldedNames[string(r.folded)]; personal {
+	if listed, personal := personalName(r.folded); personal {
 		d.personal, d.personalIn = listed, in
 	}
 }

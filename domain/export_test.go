@@ -69,18 +69,23 @@ func FoldName(name string) string { return string(foldName(nil, []byte(name))) }
 // PolicyPatterns lists the regular expressions of the policy on personal data,
 // without the flag that they ignore case.
 func PolicyPatterns() []string {
-	patterns := []*regexp.Regexp{
-		emailPattern, dottedPattern, joinedPattern, colonPattern, colonsPattern, hardwarePattern,
-		decimalPattern, nearPattern, tightPattern, wholePattern, commaPattern, degreesPattern,
-		anglesPattern, leadingPattern, compactPattern, plusCodePattern,
-		phonePattern, callPattern, extensionPattern,
-		percentPattern, escapePattern, bracketedPattern, spelledPattern, wordSignPattern,
-	}
+	patterns := []*regexp.Regexp{degreesPattern, anglesPattern, leadingPattern, compactPattern}
 	texts := make([]string, len(patterns))
 	for i, p := range patterns {
 		texts[i] = strings.TrimPrefix(p.String(), "(?i)")
 	}
 	return texts
+}
+
+// PolicyWords lists the words that the policy on personal data knows.
+func PolicyWords() []string {
+	all := slices.Concat(addressWords, domains, providers, services, latitudeWords, longitudeWords, placeWords, announcers, calls)
+	for _, words := range []string{
+		ownerWords, whichWords, machineWords, formWords, idWords, otherWords, unmistakable, measuringBefore, measuringBehind,
+	} {
+		all = append(all, strings.Fields(words)...)
+	}
+	return all
 }
 
 // Likenesses maps characters to the sign that they are taken for.

@@ -2,7 +2,7 @@ package domain
 
 // IsToolName reports whether s has the form of a tool's name, in the catalogue
 // or not, and looks like nothing personal.
-func IsToolName(s string) bool { return isCatalogueName(s) && isImpersonal(s) }
+func IsToolName(s string) bool { return isCatalogueName(s) && isImpersonal(s, PersonalValue) }
 
 // ParseFilter checks the values by which a reader wants to filter; empty ones
 // keep all. The country may be in any case. The tool must be in the catalogue
@@ -21,9 +21,9 @@ func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
 		return Filter{}, NewError(CodeInvalid, nil, "country must be an ISO 3166-1 alpha-2 code, such as US, or XK")
 	case f.Service != "" && !isCatalogueName(f.Service):
 		return Filter{}, NewError(CodeInvalid, nil, "service must be 1 to 64 characters of [0-9a-z_-]")
-	case !isImpersonal(f.Version):
+	case !isImpersonal(f.Version, PersonalVersion):
 		return Filter{}, NewError(CodeInvalid, nil, "version must not look like personal data, such as a network address")
-	case !isImpersonal(f.Service):
+	case !isImpersonal(f.Service, PersonalValue):
 		return Filter{}, NewError(CodeInvalid, nil, "service must not look like personal data, such as a telephone number")
 	}
 	f.Country = country
@@ -34,7 +34,7 @@ func isVersion(s string) bool {
 	return s != "" && len(s) <= MaxVersionLength && all([]byte(s), isVersionCharacter)
 }
 
-func isImpersonal(s string) bool {
-	_, personal := PersonalValue(s)
+func isImpersonal(s string, look func(string) (Personal, bool)) bool {
+	_, personal := look(s)
 	return !personal
 }

@@ -21,6 +21,8 @@ type vectors struct {
 	Format int         `json:"format"`
 	Names  []nameCase  `json:"names"`
 	Values []valueCase `json:"values"`
+	// Versions are judged as the version of a program.
+	Versions []valueCase `json:"versions"`
 }
 
 type nameCase struct {
@@ -113,6 +115,15 @@ func TestValueVectors(t *testing.T) {
 		looksLike, personal := domain.PersonalValue(c.Value)
 		if looksLike != looks[c.LooksLike] || personal != (c.LooksLike != "") {
 			t.Errorf("%q looks like %q, want %q: %s", c.Value, looksLike, c.LooksLike, c.Why)
+		}
+	}
+}
+
+func TestVersionVectors(t *testing.T) {
+	for _, c := range readVectors(t).Versions {
+		looksLike, personal := domain.PersonalVersion(c.Value)
+		if looksLike != looks[c.LooksLike] || personal != (c.LooksLike != "") {
+			t.Errorf("the version %q looks like %q, want %q: %s", c.Value, looksLike, c.LooksLike, c.Why)
 		}
 	}
 }
@@ -252,8 +263,11 @@ var (
 // TestValueVectorsThroughTheValidator puts every value in every place that free
 // text can have. What passes is refused for its form at most.
 func TestValueVectorsThroughTheValidator(t *testing.T) {
-	for _, c := range readVectors(t).Values {
-		personal, text := c.LooksLike != "", strings.TrimSpace(c.Value)
+	v := readVectors(t)
+	for _, c := range append(v.Values, v.Versions...) {
+		text := strings.TrimSpace(c.Value)
+		_, personal := domain.PersonalValue(text)
+		_, personalVersion := domain.PersonalVersion(text)
 		for _, escaped := range []bool{false, true} {
 			value := quoted(c.Value, escaped)
 			places := map[string]struct {
@@ -274,6 +288,10 @@ func TestValueVectorsThroughTheValidator(t *testing.T) {
 			}
 			for place, p := range places {
 				violations := violationsOf(t, batchOf(p.event))
+				personal := personal
+				if place == "version" {
+					personal = personalVersion
+				}
 				if isPersonal(violations) != personal {
 					t.Errorf("%q as %s: %v, want personal: %t: %s", c.Value, place, violations, personal, c.Why)
 				}
@@ -338,6 +356,11 @@ func TestThePolicyIsDocumented(t *testing.T) {
 	for _, name := range domain.PersonalNames() {
 		if !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("the page does not have the name %s", name)
+		}
+	}
+	for _, word := range domain.PolicyWords() {
+		if !strings.Contains(page, "`"+word+"`") {
+			t.Errorf("the page does not have the word %s", word)
 		}
 	}
 	for character := range domain.Likenesses() {

@@ -2,8 +2,8 @@ package domain
 
 import (
 	"bytes"
-	"regexp"
-	"strconv"
+	"maps"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -11,77 +11,163 @@ import (
 // mayBeDisguised reports whether a text can hold anything that unwrap or
 // unveil change.
 func (c *characters) mayBeDisguised(text []byte) bool {
-	return c.disguises || c.spaces >= 2 && spelledPattern.Match(text)
+	return c.disguises || c.spaces >= 2 && spellsDot(text)
 }
 
 // A text is undisguised in two steps, which are taken in turn and judged after
-// each: what one step makes plain may look like nothing after the other.
+// each: what one step makes plain may look like nothing after the other. Each
+// reports whether it changed anything.
 //
 // unwrap decodes percent-encoding and full-width characters, makes plain
 // dashes and spaces of their likes, and drops what only formats.
-func unwrap(text []byte) []byte {
-	text = percentPattern.ReplaceAllFunc(text, func(escape []byte) []byte {
-		return []byte{byte(codePoint(escape[1:], 16))} //nolint:gosec // two digits are one byte
-	})
-	return bytes.Map(func(r rune) rune {
-		switch {
-		case isFullWidth(r):
-			return r - fullWidth
-		case r == '−' || unicode.Is(unicode.Pd, r):
-			return '-'
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r):
-			return -1
-		default:
-			return r
+func unwrap(text []byte) (plainer []byte, changed bool) {
+	plainer = text
+	if bytes.IndexByte(text, '%') >= 0 {
+		plainer = decodePercent(text)
+	}
+	plainer = mapCharacters(plainer, unwrapCharacter)
+	return plainer, !bytes.Equal(plainer, text)
+}
+
+func decodePercent(text []byte) []byte {
+	decoded := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c != '%' || i+2 >= len(text) || hexDigit(text[i+1]) < 0 || hexDigit(text[i+2]) < 0 {
+			decoded = append(decoded, c)
+			continue
 		}
-	}, text)
+		decoded = append(decoded, byte(hexDigit(text[i+1])<<4|hexDigit(text[i+2]))) //nolint:gosec // two digits are one byte
+		i += 2
+	}
+	return decoded
+}
+
+func hexDigit(c byte) int {
+	switch {
+	case isDigit(c):
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	default:
+		return -1
+	}
+}
+
+// mapCharacters maps what is not printable ASCII; a negative rune drops it.
+func mapCharacters(text []byte, plain func(rune) rune) []byte {
+	if !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c >= 0x7f }) {
+		return text
+	}
+	return bytes.Map(plain, text)
+}
+
+func unwrapCharacter(r rune) rune {
+	if r >= ' ' && r < 0x7f {
+		return r
+	}
+	switch look := lookOf(r); look {
+	case lookWide:
+		return r - fullWidth
+	case lookDash:
+		return '-'
+	case lookSpace:
+		return ' '
+	case lookFormat:
+		return -1
+	default:
+		return r
+	}
 }
 
 // unveil decodes escapes of JavaScript and HTML, makes plain digits and signs of
 // their likes, drops what cannot be seen, and makes signs of the words for them.
-func unveil(text []byte) []byte {
-	if bytes.ContainsAny(text, `&%\`) {
-		text = escapePattern.ReplaceAllFunc(text, unescape)
+func unveil(text []byte) (plainer []byte, changed bool) {
+	plainer = text
+	if bytes.IndexByte(text, '&') >= 0 || bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '\\') >= 0 {
+		plainer = decodeEscapes(plainer)
 	}
-	text = bytes.Map(plainCharacter, text)
-	if bytes.ContainsAny(text, "[({<") {
-		text = bracketedPattern.ReplaceAllFunc(text, signOf)
+	plainer = mapCharacters(plainer, plainCharacter)
+	plainer = openBrackets(plainer)
+	if spellsDot(plainer) {
+		plainer = readSigns(plainer)
 	}
-	if spelledPattern.Match(text) {
-		text = wordSignPattern.ReplaceAllFunc(text, signOf)
-	}
-	return text
+	return plainer, !bytes.Equal(plainer, text)
 }
 
-var (
-	percentPattern = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-	escapePattern  = regexp.MustCompile(`[%\\]u[0-9A-Fa-f]{4}|&#[0-9]{1,7};|&#[xX][0-9A-Fa-f]{1,6};|&(?:amp|commat|period|colon|comma|plus|nbsp|deg);`)
-)
+func decodeEscapes(text []byte) []byte {
+	decoded := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		length := 0
+		switch text[i] {
+		case '%', '\\':
+			decoded, length = appendScriptEscape(decoded, text[i:])
+		case '&':
+			decoded, length = appendEntity(decoded, text[i:])
+		}
+		if length == 0 {
+			decoded = append(decoded, text[i])
+			length = 1
+		}
+		i += length
+	}
+	return decoded
+}
 
-func unescape(escape []byte) []byte {
-	if escape[0] != '&' {
-		return utf8.AppendRune(nil, codePoint(escape[2:], 16))
+// appendScriptEscape appends what \u and four digits stand for, and returns the
+// length of that; 0 when text does not begin so.
+func appendScriptEscape(to, text []byte) (appended []byte, length int) {
+	const escape = len("%u0040")
+	if len(text) < escape || text[1] != 'u' {
+		return to, 0
 	}
-	switch name := escape[1 : len(escape)-1]; {
-	case name[0] != '#':
-		return []byte(entities[string(name)])
-	case name[1]|0x20 == 'x':
-		return utf8.AppendRune(nil, codePoint(name[2:], 16))
-	default:
-		return utf8.AppendRune(nil, codePoint(name[1:], 10))
+	r := rune(0)
+	for _, c := range text[2:escape] {
+		if hexDigit(c) < 0 {
+			return to, 0
+		}
+		r = r<<4 | rune(hexDigit(c)) //nolint:gosec // a digit
 	}
+	return utf8.AppendRune(to, r), escape
+}
+
+// longestEntity is the length of the longest one that is read.
+const longestEntity = len("&#1114111;")
+
+// appendEntity appends what an entity of HTML stands for, as appendScriptEscape
+// does.
+func appendEntity(to, text []byte) (appended []byte, length int) {
+	end := bytes.IndexByte(text[:min(len(text), longestEntity)], ';')
+	if end < len("&#1") {
+		return to, 0
+	}
+	name := text[1:end]
+	if name[0] != '#' {
+		sign, known := entities[string(name)]
+		if !known {
+			return to, 0
+		}
+		return append(to, sign...), end + 1
+	}
+	digits, base, most := name[1:], 10, 7
+	if digits[0]|0x20 == 'x' {
+		digits, base, most = digits[1:], 16, 6
+	}
+	r := 0
+	for _, c := range digits {
+		digit := hexDigit(c)
+		if digit < 0 || digit >= base {
+			return to, 0
+		}
+		r = r*base + digit
+	}
+	if len(digits) == 0 || len(digits) > most {
+		return to, 0
+	}
+	return utf8.AppendRune(to, rune(r)), end + 1 //nolint:gosec // seven digits
 }
 
 var entities = map[string]string{
-	"amp": "&", "commat": "@", "period": ".", "colon": ":", "comma": ",", "plus": "+", "nbsp": " ", "deg": "°",
-}
-
-// codePoint reads digits of which there are few enough.
-func codePoint(digits []byte, base int) rune {
-	n, _ := strconv.ParseInt(string(digits), base, 32)
-	return rune(n)
+	"amp": "&", "commat": "@", "period": ".", "colon": ":", "comma": ",", "plus": "+", "nbsp": "\u00a0", "deg": "°",
 }
 
 // fullWidth is how far the full-width characters are from the plain ones.
@@ -103,21 +189,122 @@ var likenesses = map[rune]byte{
 }
 
 func plainCharacter(r rune) rune {
-	if sign, ok := likenesses[r]; ok {
-		return rune(sign)
-	}
-	switch {
-	case r < utf8.RuneSelf && r >= ' ' && r != 0x7f:
+	if r >= ' ' && r < 0x7f {
 		return r
-	case unicode.Is(unicode.Nd, r):
+	}
+	switch lookOf(r) {
+	case lookSign:
+		return rune(likenesses[r])
+	case lookDigit:
 		return digitOf(r)
-	case unicode.IsSpace(r):
+	case lookWide:
+		if unicode.Is(unicode.Nd, r) {
+			return digitOf(r)
+		}
+		return r
+	case lookSpace:
 		return ' '
-	case unicode.In(r, unicode.Cc, unicode.Mn) || isFiller(r):
+	case lookNothing:
 		return -1
 	default:
 		return r
 	}
+}
+
+// look is what a character outside printable ASCII may be taken for.
+type look uint8
+
+const (
+	lookItself look = iota
+	lookWide
+	lookDash
+	lookSpace
+	lookFormat
+	lookSign
+	lookDigit
+	lookNothing
+)
+
+// lookRange is an unbroken range of characters with the same look.
+type lookRange struct {
+	first, last rune
+	look        look
+}
+
+// looks are the characters that are taken for others, in order.
+var looks = func() (ranges []lookRange) {
+	all := make(map[rune]look, 4096)
+	add := func(l look, first, last, stride rune) {
+		for r := first; r <= last; r += stride {
+			if _, taken := all[r]; !taken {
+				all[r] = l
+			}
+		}
+	}
+	for r := range likenesses {
+		add(lookSign, r, r, 1)
+	}
+	add(lookWide, '！', '～', 1)
+	add(lookDash, '−', '−', 1)
+	for _, r := range []rune{0x115f, 0x1160, 0x3164, 0xffa0} {
+		add(lookNothing, r, r, 1)
+	}
+	for _, t := range []struct {
+		look  look
+		table *unicode.RangeTable
+	}{
+		{lookDash, unicode.Pd}, {lookSpace, unicode.White_Space}, {lookFormat, unicode.Cf}, {lookDigit, unicode.Nd},
+		{lookNothing, unicode.Cc}, {lookNothing, unicode.Mn},
+	} {
+		for _, r := range t.table.R16 {
+			add(t.look, rune(r.Lo), rune(r.Hi), rune(r.Stride))
+		}
+		for _, r := range t.table.R32 {
+			add(t.look, rune(r.Lo), rune(r.Hi), rune(r.Stride)) //nolint:gosec // code points
+		}
+	}
+	for _, r := range slices.Sorted(maps.Keys(all)) {
+		if n := len(ranges); n > 0 && ranges[n-1].last == r-1 && ranges[n-1].look == all[r] {
+			ranges[n-1].last = r
+		} else if r >= 0x7f || r < ' ' {
+			ranges = append(ranges, lookRange{r, r, all[r]})
+		}
+	}
+	return ranges
+}()
+
+// lookOf finds what a character is taken for.
+func lookOf(r rune) look {
+	low, high := 0, len(looks)
+	for low < high {
+		middle := (low + high) / 2
+		switch {
+		case r < looks[middle].first:
+			high = middle
+		case r > looks[middle].last:
+			low = middle + 1
+		default:
+			return looks[middle].look
+		}
+	}
+	return lookItself
+}
+
+// hasDisguise reports whether any character outside ASCII may be taken for
+// another, or is none.
+func hasDisguise(text []byte) bool {
+	for i := 0; i < len(text); {
+		if text[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 || lookOf(r) != lookItself {
+			return true
+		}
+		i += size
+	}
+	return false
 }
 
 // digitOf returns the plain digit that a decimal digit of any script stands
@@ -130,21 +317,96 @@ func digitOf(r rune) rune {
 	return '0' + (r-zero)%10
 }
 
-var (
-	// A sign between brackets, and the words for one.
-	bracketedPattern = regexp.MustCompile(`(?i)\s*[\[({<]\s*(?:at|dot|@|\.|:)\s*[\])}>]\s*`)
-	// Only a text that spells out a dot spells out signs.
-	spelledPattern  = regexp.MustCompile(`(?i)\sdot\s`)
-	wordSignPattern = regexp.MustCompile(`(?i)\s+(?:at|dot)\s+`)
-)
-
-func signOf(match []byte) []byte {
-	switch word := bytes.ToLower(bytes.Trim(match, " []{}()<>\t\n\v\f\r")); string(word) {
-	case "at":
-		return []byte{'@'}
-	case "dot":
-		return []byte{'.'}
-	default:
-		return word
+// openBrackets makes signs of signs and their words in brackets.
+func openBrackets(text []byte) []byte {
+	var opened []byte
+	done := 0
+	for i := 0; i < len(text); i++ {
+		if !isOpening(text[i]) {
+			continue
+		}
+		sign, end := bracketed(text[i+1:])
+		if sign == 0 {
+			continue
+		}
+		start, stop := i, i+1+end
+		for start > done && isBlank(text[start-1]) {
+			start--
+		}
+		for stop < len(text) && isBlank(text[stop]) {
+			stop++
+		}
+		opened = append(append(opened, text[done:start]...), sign)
+		done, i = stop, stop-1
 	}
+	if done == 0 {
+		return text
+	}
+	return append(opened, text[done:]...)
+}
+
+func isOpening(c byte) bool { return c == '[' || c == '(' || c == '{' || c == '<' }
+
+func isClosing(c byte) bool { return c == ']' || c == ')' || c == '}' || c == '>' }
+
+// bracketed reads a sign or the word for one, with blanks around, up to a
+// closing bracket; 0 when there is none.
+func bracketed(text []byte) (sign byte, end int) {
+	rest := trimBlank(text)
+	sign, length := signAt(rest)
+	if sign == 0 && len(rest) > 0 && (rest[0] == '@' || rest[0] == '.' || rest[0] == ':') {
+		sign, length = rest[0], 1
+	}
+	if sign == 0 {
+		return 0, 0
+	}
+	rest = trimBlank(rest[length:])
+	if len(rest) == 0 || !isClosing(rest[0]) {
+		return 0, 0
+	}
+	return sign, len(text) - len(rest) + 1
+}
+
+// signAt reads the word for a sign, ignoring case.
+func signAt(text []byte) (sign byte, length int) {
+	switch {
+	case len(text) >= 2 && text[0]|0x20 == 'a' && text[1]|0x20 == 't':
+		return '@', len("at")
+	case len(text) >= 3 && text[0]|0x20 == 'd' && text[1]|0x20 == 'o' && text[2]|0x20 == 't':
+		return '.', len("dot")
+	default:
+		return 0, 0
+	}
+}
+
+// spellsDot reports whether a text spells out a dot, between blanks. Only such
+// a text spells out signs.
+func spellsDot(text []byte) bool {
+	for i := 1; i+3 < len(text); i++ {
+		if text[i]|0x20 == 'd' && isBlank(text[i-1]) && isBlank(text[i+3]) {
+			if sign, _ := signAt(text[i:]); sign == '.' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readSigns makes signs of the words for them that stand between blanks.
+func readSigns(text []byte) []byte {
+	read := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		blanks := len(text[i:]) - len(trimBlank(text[i:]))
+		word := text[i+blanks:]
+		sign, length := signAt(word)
+		if behind := word[length:]; blanks > 0 && sign != 0 && len(behind) > 0 && isBlank(behind[0]) {
+			read = append(read, sign)
+			i = len(text) - len(trimBlank(behind))
+			continue
+		}
+		end := i + max(blanks, 1)
+		read = append(read, text[i:end]...)
+		i = end
+	}
+	return read
 }

@@ -1,0 +1,361 @@
+package domain
+
+import (
+	"bytes"
+	"strings"
+)
+
+// longestPhone is how long a number with spaces may be.
+const longestPhone = 40
+
+// announcers are the words that announce a telephone number.
+var announcers = strings.Fields("tel telephone phone mobile fax sms whatsapp")
+
+// calls are the words that may be joined to a telephone number.
+var calls = strings.Fields("tel phone mobile cell fax call sms whatsapp whatſapp")
+
+// holdsPhone looks at runs of numbers with brackets and separators between: at
+// a whole run, at each part of it between spaces, and from a part with + or (
+// on, up to any other. Underscores are taken for words' ends and for dashes.
+func (s *scan) holdsPhone() bool {
+	return s.holdsPhoneJoined(false) || bytes.IndexByte(s.text, '_') >= 0 && s.holdsPhoneJoined(true) ||
+		s.holdsAnnounced() || s.holdsColonPhone()
+}
+
+// phoneGap reports whether a telephone number may have this between its
+// groups, and whether it is white space that parts them.
+func phoneGap(gap []byte, underscores bool) (inside, parts bool) {
+	for _, c := range gap {
+		switch {
+		case isBlank(c):
+			parts = true
+		case c == '.' || c == '-' || c == '/' || c == '(' || c == ')' || c == '_' && underscores:
+		default:
+			return false, false
+		}
+	}
+	return true, parts
+}
+
+// phonePart is a part of a run without white space.
+type phonePart struct {
+	first, last int // numbers
+	start       int // with its sign
+	sign        byte
+}
+
+func (s *scan) holdsPhoneJoined(underscores bool) bool {
+	var few [16]phonePart
+	for i := 0; i < len(s.numbers); {
+		parts := append(few[:0], s.openPart(i))
+		j := i
+		for j+1 < len(s.numbers) {
+			inside, breaks := phoneGap(s.gap(j), underscores)
+			if !inside {
+				break
+			}
+			j++
+			if breaks {
+				parts = append(parts, s.openPart(j))
+			}
+			parts[len(parts)-1].last = j
+		}
+		if s.runHoldsPhone(i, j, parts) {
+			return true
+		}
+		i = j + 1
+	}
+	return false
+}
+
+// openPart begins a part with number i, and with the sign before it.
+func (s *scan) openPart(i int) phonePart {
+	p := phonePart{first: i, last: i, start: s.numbers[i].start}
+	for s.at(p.start-1) == '(' {
+		p.start--
+		p.sign = '('
+	}
+	if s.at(p.start-1) == '+' {
+		p.start--
+		p.sign = '+'
+	}
+	return p
+}
+
+func (s *scan) runHoldsPhone(i, j int, parts []phonePart) bool {
+	if skip := s.timesEnd(i); skip && i == j {
+		return false
+	} else if skip {
+		i++
+		if parts[0].first == parts[0].last {
+			parts = parts[1:]
+		} else {
+			parts[0] = phonePart{i, parts[0].last, s.numbers[i].start, 0}
+			if s.at(parts[0].start-1) == '(' {
+				parts[0].start--
+				parts[0].sign = '('
+			}
+		}
+	}
+	if s.isPhone(i, j, parts[0].start) {
+		return true
+	}
+	for k, p := range parts {
+		if s.isPhone(p.first, p.last, p.start) {
+			return true
+		}
+		for l := k + 1; p.sign != 0 && l < len(parts); l++ {
+			if s.numbers[parts[l].last].end-p.start > longestPhone || parts[l].sign == p.sign {
+				break // too long, or another number opens
+			}
+			if s.isPhone(p.first, parts[l].last, p.start) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// timesEnd reports whether number i is the end of a time, minutes or seconds.
+// Taken for the 00 before a country, it would make telephone numbers of dates.
+func (s *scan) timesEnd(i int) bool {
+	n := s.numbers[i]
+	return n.length() == 2 && n.value < 60 && s.at(n.start-1) == ':' && isDigit(s.at(n.start-2)) && s.at(n.end) != '('
+}
+
+// isPhone judges numbers i to j, which begin at start with their sign, as the
+// groups of a telephone number. The lengths are those of ITU-T E.164: at most
+// 15 digits.
+func (s *scan) isPhone(i, j, start int) bool {
+	digits := s.digitsOf(i, j)
+	if digits < 7 || digits > 18 || !s.standsAsPhone(start, s.numbers[j].end) {
+		return false
+	}
+	groups := s.numbers[i : j+1]
+	switch {
+	case s.text[start] == '+':
+		return digits <= 15
+	case isDialled(groups, digits):
+		return true
+	}
+	trunk := len(groups) > 1 && groups[0].length() == 1 && (groups[0].value <= 1 || groups[0].value == 8)
+	if trunk {
+		groups = groups[1:]
+	}
+	if len(groups) == 1 {
+		return digits >= 10 && digits <= 15 && (trunk || !s.isInstant(groups[0]) && !s.endsUUID(groups[0]))
+	}
+	bracket := s.text[start] == '('
+	dash := bytes.IndexAny(s.text[start:s.numbers[j].end], "-_") >= 0
+	return isLocal(groups, bracket, trunk || bracket || dash, s.at(groups[0].end) == '.')
+}
+
+func (s *scan) digitsOf(i, j int) int {
+	last := s.numbers[j]
+	return last.digits + last.length() - s.numbers[i].digits
+}
+
+// standsAsPhone reports whether text[start:end] is no part of a longer word,
+// but for words that announce a number and for extensions.
+func (s *scan) standsAsPhone(start, end int) bool {
+	if start > 0 && isWord(s.text[start-1]) && !s.isCalled(start) {
+		return false
+	}
+	if end == len(s.text) || !isWord(s.text[end]) {
+		return true
+	}
+	rest := s.text[end:]
+	if len(rest) > 3 && bytes.EqualFold(rest[:3], []byte("ext")) {
+		return isDigit(rest[3])
+	}
+	return len(rest) > 1 && rest[0]|0x20 == 'x' && isDigit(rest[1])
+}
+
+func (s *scan) isCalled(start int) bool {
+	for _, call := range calls {
+		if start >= len(call) && bytes.EqualFold(s.text[start-len(call):start], []byte(call)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isInstant reports whether digits on end are a time: seconds or milliseconds
+// since 1970 that begin with 1, as no telephone number of ten or thirteen
+// digits does, or a date with hours, minutes and perhaps seconds.
+func (s *scan) isInstant(n figure) bool {
+	digits := s.text[n.start:n.end]
+	two := func(i int) int { return int(digits[i]-'0')*10 + int(digits[i+1]-'0') }
+	switch len(digits) {
+	case 10, 13:
+		return digits[0] == '1'
+	case 12, 14:
+		return isDate(two(0)*100+two(2), two(4), two(6)) && two(8) < 24 && two(10) < 60 && (len(digits) == 12 || two(12) <= 60)
+	default:
+		return false
+	}
+}
+
+// endsUUID reports whether a number is the last part of a UUID.
+func (s *scan) endsUUID(n figure) bool {
+	const form = "........-....-....-....-"
+	if n.length() != 12 || n.start < len(form) {
+		return false
+	}
+	for i, c := range s.text[n.start-len(form) : n.start] {
+		if form[i] == '-' && c != '-' && c != '_' || form[i] == '.' && hexDigit(c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isDialled reports whether groups begin with what is dialled before an area or
+// a country.
+func isDialled(groups []figure, digits int) bool {
+	if len(groups) < 2 || digits < 9 {
+		return false
+	}
+	first, length := groups[0].value, groups[0].length()
+	zeros := leadingZeros(groups[0])
+	switch {
+	case first == 11 && length == 3, first == 0 && length == 2 && leadingZeros(groups[1]) == 0:
+		return digits <= 18
+	case length > 2 && zeros == 2 && digits > 12:
+		for _, g := range groups[1:] {
+			if leadingZeros(g) >= 2 {
+				return false
+			}
+		}
+		return digits <= 17
+	default:
+		return length >= 2 && zeros >= 1 && digits <= 12
+	}
+}
+
+// leadingZeros counts the zeros with which a number begins: it has as many
+// digits more than its value.
+func leadingZeros(n figure) int {
+	significant := 0
+	for value := n.value; value > 0; value /= 10 {
+		significant++
+	}
+	if n.value == maxNumber {
+		return 0
+	}
+	return n.length() - significant
+}
+
+// isLocal reports whether groups are as in one of the countries that write them
+// in a way of their own; some only count where brackets or dashes make clear
+// that these are no numbers in a list.
+func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
+	first := firstDigit(groups[0])
+	switch {
+	case isGrouped(groups, 3, 3, 4), isGrouped(groups, 3, 7):
+		return true
+	case isGrouped(groups, 3, 3, 2, 2):
+		return isClear
+	case isGrouped(groups, 3, 4, 4):
+		return groups[0].value >= 130 && groups[0].value <= 199
+	case isGrouped(groups, 2, 5, 4):
+		return bracket || firstDigit(groups[1]) == 9
+	case isGrouped(groups, 2, 4, 4):
+		return bracket
+	case isGrouped(groups, 5, 5):
+		return first >= 6 && !dotted && (groups[0].value%100 != 0 || groups[1].value%100 != 0)
+	case isGrouped(groups, 3, 2, 2, 2):
+		return first >= 6
+	default:
+		return false
+	}
+}
+
+func firstDigit(n figure) int {
+	if leadingZeros(n) > 0 {
+		return 0
+	}
+	value := n.value
+	for value >= 10 {
+		value /= 10
+	}
+	return value
+}
+
+func isGrouped(groups []figure, lengths ...int) bool {
+	if len(groups) != len(lengths) {
+		return false
+	}
+	for i, g := range groups {
+		if g.length() != lengths[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// holdsAnnounced looks for a number of seven digits or more behind a word for
+// telephones.
+func (s *scan) holdsAnnounced() bool {
+	for i, n := range s.numbers {
+		if !isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
+			continue
+		}
+		j := i
+		for j+1 < len(s.numbers) {
+			if inside, _ := phoneGap(s.gap(j), true); !inside {
+				break
+			}
+			j++
+		}
+		if digits := s.digitsOf(i, j); digits >= 7 && digits <= 15 && !isWord(s.at(s.numbers[j].end)) && !s.isDay(i, j) {
+			return true
+		}
+	}
+	return false
+}
+
+// isDay reports whether numbers i to j are a date.
+func (s *scan) isDay(i, j int) bool {
+	a := s.numbers[i]
+	switch {
+	case i == j:
+		return a.length() == 8 && isDate(a.value/10000, a.value/100%100, a.value%100)
+	case j != i+2:
+		return false
+	default:
+		b, c := s.numbers[i+1].value, s.numbers[j].value
+		return isDate(a.value, b, c) || isDate(c, b, a.value) || isDate(c, a.value, b)
+	}
+}
+
+// holdsColonPhone looks for three groups or more with single colons between.
+func (s *scan) holdsColonPhone() bool {
+	for i := 0; i+2 < len(s.numbers); {
+		j := i
+		for j+1 < len(s.numbers) && s.isPoint(j, ':') {
+			j++
+		}
+		if j-i >= 2 && s.isColonPhone(i, j) {
+			return true
+		}
+		i = j + 1
+	}
+	return false
+}
+
+func (s *scan) isColonPhone(i, j int) bool {
+	groups, digits := s.numbers[i:j+1], s.digitsOf(i, j)
+	start := s.openPart(i).start
+	if digits < 9 || digits > 15 || !s.standsAsPhone(start, s.numbers[j].end) {
+		return false
+	}
+	if s.text[start] == '+' {
+		return true
+	}
+	if groups[0].length() == 1 && (groups[0].value <= 1 || groups[0].value == 8) {
+		groups = groups[1:]
+	}
+	return isGrouped(groups, 3, 3, 4) || isGrouped(groups, 3, 4, 4) || isGrouped(groups, 2, 5, 4) ||
+		isGrouped(groups, 2, 2, 2, 2, 2) && leadingZeros(groups[0]) == 1
+}
