@@ -191,7 +191,7 @@ func (s *ErrorSummary) Merge(other *ErrorSummary) {
 	if s.Count == 0 || other.FirstSeen.Before(s.FirstSeen) {
 		s.FirstSeen = other.FirstSeen
 	}
-	if s.Count == 0 || other.LastSeen.After(s.LastSeen) {
+	if other.LastSeen.After(s.LastSeen) {
 		s.LastSeen = other.LastSeen
 	}
 	s.Count += other.Count

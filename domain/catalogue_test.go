@@ -54,7 +54,10 @@ func TestCatalogueProblemsAreReportedTogether(t *testing.T) {
 			t.Errorf("%q does not say %q", err, says)
 		}
 	}
-	for _, text := range []string{``, `[]`, `{"tools":"a"}`, `{"tools":["` + strings.Repeat("x", 65) + `"],"services":["s"]}`} {
+	if _, err := domain.ParseCatalogue([]byte(`{"tools":"a"}`)); err == nil || !strings.Contains(err.Error(), "not a JSON object") {
+		t.Errorf("no list: %v", err)
+	}
+	for _, text := range []string{``, `[]`, `{"tools":"a"}`, `{"tools":["` + strings.Repeat("x", 65) + `"],"services":["s"]}`, `{"tools":["a{"],"services":["s"]}`} {
 		if _, err := domain.ParseCatalogue([]byte(text)); err == nil || !strings.Contains(err.Error(), "catalogue") {
 			t.Errorf("%q: %v", text, err)
 		}

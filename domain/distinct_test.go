@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"reflect"
 	"slices"
@@ -46,6 +47,66 @@ func TestDistinctIsNearWhenMany(t *testing.T) {
 	// So many that some register is at its top.
 	if got := float64(sessions(0, 1_000_000).Estimate()); math.Abs(got-1e6) > 0.05e6 {
 		t.Errorf("a million different strings count as %v", got)
+	}
+}
+
+// TestDistinctEstimateFollowsItsFormula sums up the series of Ertl 2017,
+// section 2.3, term by term, for registers that no number of strings of a test
+// brings about.
+func TestDistinctEstimateFollowsItsFormula(t *testing.T) {
+	const m, q = 4096.0, 20
+	sigma := func(x float64) float64 {
+		sum := x
+		for k := 1; k <= 60; k++ {
+			sum += math.Pow(x, math.Exp2(float64(k))) * math.Exp2(float64(k-1))
+		}
+		return sum
+	}
+	tau := func(x float64) float64 {
+		if x == 0 || x == 1 {
+			return 0 // the limit
+		}
+		sum := 1 - x
+		for k := 1; k <= 60; k++ {
+			sum -= math.Pow(1-math.Pow(x, math.Exp2(float64(-k))), 2) * math.Exp2(float64(-k))
+		}
+		return sum / 3
+	}
+	for _, registers := range []map[int]int{ // how many have which rank
+		{0: 4095, 1: 1},
+		{0: 1000, 3: 3000, 20: 96},
+		{18: 2048, 21: 2048},
+		{20: 4095, 21: 1},
+		{20: 1, 21: 4095},
+		{0: 1, 21: 4095},
+	} {
+		encoded := []byte{2}
+		z := m * sigma(float64(registers[0])/m)
+		z += m * tau(1-float64(registers[q+1])/m) * math.Exp2(-q)
+		for rank, n := range registers {
+			encoded = append(encoded, bytes.Repeat([]byte{byte(rank)}, n)...)
+			if 1 <= rank && rank <= q {
+				z += float64(n) * math.Exp2(float64(-rank))
+			}
+		}
+		want := min(m*m/(2*math.Ln2*z), math.MaxUint32)
+		var d domain.DistinctSketch
+		if err := d.UnmarshalBinary(encoded); err != nil {
+			t.Fatalf("%v: %v", registers, err)
+		}
+		if got := float64(d.Estimate()); math.Abs(got-want) > 1e-9*want+1 {
+			t.Errorf("registers %v count as %v, want %v", registers, got, want)
+		}
+	}
+	for name, rank := range map[string]byte{"empty": 0, "at the top": 21} {
+		var d domain.DistinctSketch
+		if err := d.UnmarshalBinary(append([]byte{2}, bytes.Repeat([]byte{rank}, m)...)); err != nil {
+			t.Fatal(err)
+		}
+		want := map[byte]int64{0: 0, 21: math.MaxUint32}[rank]
+		if got := d.Estimate(); got != want {
+			t.Errorf("registers that are all %s count as %d, want %d", name, got, want)
+		}
 	}
 }
 
@@ -115,6 +176,7 @@ var damagedDistincts = map[string][]byte{
 	"a hash twice":             {1, 0, 0},
 	"a hash beyond 32 bits":    {1, 5, 255, 255, 255, 255, 15},
 	"a gap beyond 32 bits":     {1, 255, 255, 255, 255, 31},
+	"a gap that wraps around":  binary.AppendUvarint([]byte{1, 5}, math.MaxUint64-2),
 	"a hash that is no number": append([]byte{1}, bytes.Repeat([]byte{0xff}, 11)...),
 	"too many to be sparse":    append([]byte{1}, bytes.Repeat([]byte{1}, 769)...),
 	"a register missing":       append([]byte{2}, bytes.Repeat([]byte{1}, 4095)...),
@@ -125,6 +187,15 @@ func TestDamagedDistinctIsRefused(t *testing.T) {
 	for name, data := range damagedDistincts {
 		if err := sessions(0, 1).UnmarshalBinary(data); err == nil {
 			t.Errorf("%s is read", name)
+		}
+	}
+}
+
+func TestOutermostHashesAreRead(t *testing.T) {
+	for _, hash := range []uint64{0, math.MaxUint32} {
+		var d domain.DistinctSketch
+		if err := d.UnmarshalBinary(binary.AppendUvarint([]byte{1}, hash)); err != nil || d.Estimate() != 1 {
+			t.Errorf("the hash %d counts as %d strings: %v", hash, d.Estimate(), err)
 		}
 	}
 }

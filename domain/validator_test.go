@@ -420,6 +420,27 @@ func TestCodesOfNoCountryCountAsAbsent(t *testing.T) {
 	}
 }
 
+func TestEveryTwoCharactersAreACountryOrNot(t *testing.T) {
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	for a := byte('!'); a <= '~'; a++ {
+		for b := byte('!'); b <= '~'; b++ {
+			code := string([]byte{a, b})
+			if strings.ContainsAny(code, `"\\`) {
+				continue
+			}
+			judgement, err := validator.Batch([]byte(batchOf(with(t, "country", str(code)))), capturedAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, listed := domain.CountryName(strings.ToUpper(code))
+			absent := len(judgement.Events) == 1 && judgement.Events[0].Country == ""
+			if accepted := len(judgement.Events) == 1 && !absent; accepted != listed {
+				t.Errorf("%s is a country: %t, want %t", code, accepted, listed)
+			}
+		}
+	}
+}
+
 func TestUnknownToolsCanBeCounted(t *testing.T) {
 	validator := domain.NewValidator(domain.ValidatorConfig{CountUnknownTools: true})
 	body := []byte(batchOf(with(t, "tool", `"get_secrets"`), with(t, "tool", `"other"`), with(t, "tool", "1"), with(t, "tool", `""`)))
