@@ -9,7 +9,6 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 )
@@ -48,7 +47,7 @@ func WithSchema(ctx context.Context, config Config, options Options, do func(*go
 	if err == nil {
 		err = do(steps)
 		if config.usesServers() {
-			err = postgres.Explain(ctx, "migrate", err)
+			err = config.postgres(options).Explain(ctx, "migrate", err)
 		}
 	}
 	return errors.Join(err, options.opened.close())

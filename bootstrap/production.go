@@ -84,7 +84,7 @@ func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres
 		return nil, err
 	}
 	if !c.MigrateOnStart {
-		err = postgres.Explain(ctx, "read the schema", requireCurrent(ctx, plain))
+		err = c.postgres(o).Explain(ctx, "read the schema", requireCurrent(ctx, plain))
 	}
 	if err := errors.Join(err, plain.Close()); err != nil {
 		return nil, err
@@ -102,6 +102,7 @@ func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres
 func (c *Config) postgres(o Options) postgres.Config {
 	return postgres.Config{
 		URL:            c.databaseURL(),
+		ByParts:        c.DatabaseURL == "",
 		MaxConnections: c.DBMaxConnections,
 		Limits:         c.cardinality(),
 		Clock:          o.Clock,

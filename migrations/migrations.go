@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed postgres/*.sql sqlite/*.sql
@@ -24,23 +23,10 @@ func SQLite(db *sql.DB) (*goose.Provider, error) {
 	return provider(goose.DialectSQLite3, db, "sqlite")
 }
 
-// The lock under which a PostgreSQL database is changed: its number, and for
-// how many seconds the others wait, looking every second. A step on a large
-// database may take long.
-const (
-	postgresLock = 7_732_816_001
-	lockPeriod   = 1
-	lockTries    = 1_800
-)
-
 // PostgreSQL returns the steps of a PostgreSQL database, to be run on db. Of
 // any number of processes that run them at once one does, and the others wait.
 func PostgreSQL(db *sql.DB) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(postgresLock), lock.WithLockTimeout(lockPeriod, lockTries))
-	if err != nil {
-		return nil, fmt.Errorf("migrations: %w", err)
-	}
-	return provider(goose.DialectPostgres, db, "postgres", goose.WithSessionLocker(locker))
+	return provider(goose.DialectPostgres, db, "postgres", goose.WithLocker(new(transactionLock)))
 }
 
 func provider(dialect goose.Dialect, db *sql.DB, dir string, options ...goose.ProviderOption) (*goose.Provider, error) {

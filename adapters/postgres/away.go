@@ -11,12 +11,12 @@ import (
 // credentials, a missing database and the like it takes for mistakes.
 func IsAway(err error) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		switch e.Code.Class() {
+		switch stateOf(e).Class() {
 		case "08", "53", "57": // unreachable, too many connections, stopping or starting
 			return true
 		default:
 			return false
 		}
 	}
-	return isDisconnection(err)
+	return isDisconnection(err) && !isUntrusted(err)
 }

@@ -1,13 +1,10 @@
 package postgres
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +22,9 @@ type Config struct {
 	// verify-ca and verify-full; without one it is require, or disable where
 	// every host is this one, by its loopback address or a Unix socket.
 	URL string
+	// ByParts says that the URL was made of DB_HOST, DB_USER and so on: errors
+	// name these in place of DATABASE_URL.
+	ByParts bool
 	// MaxConnections bounds the connections of this process. Maintenance,
 	// which is rare, takes up to two more. Default 10.
 	MaxConnections int
@@ -140,38 +140,4 @@ func isLocal(h pq.ConfigMultihost) bool {
 		return address.IsLoopback()
 	}
 	return h.Host == "localhost" || filepath.IsAbs(h.Host) || strings.HasPrefix(h.Host, "@")
-}
-
-// durable makes connections that commit durably, whatever the database, the
-// role or the address say: a batch that was acknowledged is nowhere else.
-// Settings that ask for more than that stay.
-type durable struct{ driver.Connector }
-
-// Connect makes a connection, as [driver.Connector] promises.
-func (d durable) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := d.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	_, err = conn.(driver.ExecerContext).ExecContext(ctx, `SELECT set_config('synchronous_commit',
-		CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`, nil)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-// withTimeouts sets what the server does with every connection. Text is read
-// as bytes and times are told in UTC whatever the database's own settings are.
-func withTimeouts(server pq.Config, statement, lock, idle time.Duration) pq.Config {
-	server = server.Clone()
-	server.Runtime["timezone"] = "UTC"
-	// Who has waited for a lock must see what its holder did.
-	server.Runtime["default_transaction_isolation"] = "read committed"
-	server.Runtime["statement_timeout"] = strconv.FormatInt(statement.Milliseconds(), 10)
-	server.Runtime["lock_timeout"] = strconv.FormatInt(lock.Milliseconds(), 10)
-	// A process that was cut off in the middle of a transaction may hold a lock
-	// that everybody else waits for.
-	server.Runtime["idle_in_transaction_session_timeout"] = strconv.FormatInt(idle.Milliseconds(), 10)
-	return server
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
@@ -45,12 +44,12 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 		return nil, err
 	}
 	statement, lock := db.config.StatementTimeout, db.config.LockTimeout
-	if db.pool, err = open(withTimeouts(server, statement, lock, idleTimeout)); err != nil {
+	if db.pool, err = open(server, timeouts{statement, lock, idleTimeout}); err != nil {
 		return nil, err
 	}
 	db.pool.SetMaxOpenConns(db.config.MaxConnections)
 	db.pool.SetMaxIdleConns(db.config.MaxConnections)
-	if db.maintenance, err = open(withTimeouts(server, maintenanceFactor*statement, lock, maintenanceIdleTimeout)); err != nil {
+	if db.maintenance, err = open(server, timeouts{maintenanceFactor * statement, lock, maintenanceIdleTimeout}); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	db.maintenance.SetMaxOpenConns(2)
@@ -65,14 +64,6 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	return db, nil
 }
 
-func open(server pq.Config) (*sqlx.DB, error) {
-	connector, err := pq.NewConnectorConfig(server)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return sqlx.NewDb(sql.OpenDB(durable{connector}), "postgres"), nil
-}
-
 func (db *DB) migrate(ctx context.Context) error {
 	pool, err := Connect(ctx, db.config)
 	if err != nil {
@@ -82,22 +73,23 @@ func (db *DB) migrate(ctx context.Context) error {
 	if err == nil {
 		err = migrations.Up(ctx, steps)
 	}
-	return translate(ctx, "migrate", errors.Join(err, pool.Close()))
+	return db.config.translate(ctx, "migrate", errors.Join(err, pool.Close()))
 }
 
 // Connect opens the database for package migrations, whatever its schema, and
 // with no limit to what a statement takes. Its errors are those of [Open].
 func Connect(ctx context.Context, config Config) (*sql.DB, error) {
-	server, err := config.withDefaults().server()
+	config = config.withDefaults()
+	server, err := config.server()
 	if err != nil {
 		return nil, err
 	}
-	pool, err := open(withTimeouts(server, 0, 0, 0))
+	pool, err := open(server, timeouts{})
 	if err != nil {
 		return nil, err
 	}
 	if err := inspect(ctx, pool); err != nil {
-		return nil, errors.Join(translate(ctx, "connect", connectError(err)), pool.Close())
+		return nil, errors.Join(config.translate(ctx, "connect", connectError(err, parametersOf(server))), pool.Close())
 	}
 	return pool.DB, nil
 }
@@ -233,7 +225,7 @@ func (db *DB) repeat(ctx context.Context, name string, transaction func() error)
 			return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", name, err), "the database is closed")
 		}
 		if err == nil || attempt == attempts || ctx.Err() != nil || !isPassing(err) {
-			return translate(ctx, name, err)
+			return db.config.translate(ctx, name, err)
 		}
 		wait := time.Duration(attempt) * (5*time.Millisecond + rand.N(20*time.Millisecond)) //nolint:gosec // no secret
 		select {

@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
@@ -15,8 +18,29 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
+// wording is how errors name what the operator has configured.
+type wording struct{ login, database, owner, primary, tls, trusted string }
+
+var (
+	urlWording = wording{
+		login: "user and password in DATABASE_URL", database: "its name in DATABASE_URL", owner: "the user of DATABASE_URL",
+		primary: "in DATABASE_URL", tls: "sslmode=disable in DATABASE_URL", trusted: "sslmode and sslrootcert in DATABASE_URL",
+	}
+	partsWording = wording{
+		login: "DB_USER and DB_PASSWORD", database: "DB_NAME", owner: "DB_USER",
+		primary: "with DB_HOST", tls: "DB_SSLMODE=disable", trusted: "DB_SSLMODE",
+	}
+)
+
+func (c Config) wording() wording {
+	if c.ByParts {
+		return partsWording
+	}
+	return urlWording
+}
+
 // translate gives an error its code. name is the operation.
-func translate(ctx context.Context, name string, err error) error {
+func (c Config) translate(ctx context.Context, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -29,11 +53,15 @@ func translate(ctx context.Context, name string, err error) error {
 		return domain.NewError(domain.CodeUnavailable, errors.Join(cause, wrapped), "the call was given up")
 	}
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		return translateState(e, wrapped)
+		return c.translateState(e, wrapped)
 	}
 	if errors.Is(err, pq.ErrSSLNotSupported) {
 		return domain.NewError(domain.CodeUnavailable,
-			fmt.Errorf("%w: if the network can be trusted, set sslmode=disable in DATABASE_URL", wrapped), "the database offers no TLS")
+			fmt.Errorf("%w: if the network can be trusted, set %s", wrapped, c.wording().tls), "the database offers no TLS")
+	}
+	if isUntrusted(err) {
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: the certificate of the database server is not trusted: correct %s",
+			wrapped, c.wording().trusted), "the database cannot be reached")
 	}
 	if isDisconnection(err) {
 		return domain.NewError(domain.CodeUnavailable, wrapped, "the database cannot be reached")
@@ -41,25 +69,37 @@ func translate(ctx context.Context, name string, err error) error {
 	return wrapped
 }
 
+// isUntrusted reports whether the server's certificate was refused.
+func isUntrusted(err error) bool {
+	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
+	return unverified || unknown || misnamed
+}
+
 // Explain gives an error of package migrations, on a database that [Connect]
 // opened, its code and says what to do. name is the operation.
-func Explain(ctx context.Context, name string, err error) error { return translate(ctx, name, err) }
+func (c Config) Explain(ctx context.Context, name string, err error) error {
+	return c.translate(ctx, name, err)
+}
 
-// connectError recognizes what is wrong with the address in an error of
-// connecting: the server takes every parameter that the driver does not know
-// for a setting.
-func connectError(err error) error {
+// connectError recognizes what is wrong with the URL in an error of connecting
+// with these parameters.
+func connectError(err error, parameters []string) error {
 	e, ok := errors.AsType[*pq.Error](err)
 	if !ok {
 		return err
 	}
 	var problem string
-	switch e.Code {
-	case pqerror.UndefinedObject:
-		problem = "DATABASE_URL has a parameter that PostgreSQL does not know: correct or remove it"
-	case pqerror.CantChangeRuntimeParam:
-		problem = "DATABASE_URL has a parameter that a connection cannot set: correct or remove it, and use sslmode for TLS"
-	case pqerror.InvalidParameterValue:
+	switch {
+	case isParameterRefusal(e):
+		problem = fmt.Sprintf("the pooler in front of the database does not take %s: remove them from DATABASE_URL, "+
+			"set them with ALTER ROLE … SET instead, or connect without the pooler", strings.Join(parameters, " and "))
+	case e.Code == pqerror.UndefinedObject:
+		problem = "the options in DATABASE_URL have a parameter that PostgreSQL does not know: correct or remove it"
+	case e.Code == pqerror.CantChangeRuntimeParam:
+		problem = "the options in DATABASE_URL have a parameter that a connection cannot set: correct or remove it"
+	case e.Code == pqerror.InvalidParameterValue:
 		problem = "DATABASE_URL gives a parameter a value that PostgreSQL does not take: correct or remove it"
 	default:
 		return err
@@ -67,17 +107,60 @@ func connectError(err error) error {
 	return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", problem, err), "the database refuses the connection")
 }
 
+// stateOf is the SQLSTATE of an error. PgBouncer has the one of a broken protocol
+// for all that it refuses itself; what is meant stands in the text alone.
+func stateOf(e *pq.Error) pqerror.Code {
+	if e.Code != pqerror.ProtocolViolation {
+		return e.Code
+	}
+	has := func(text string) bool { return strings.Contains(e.Message, text) }
+	switch {
+	case has("unsupported startup parameter"):
+		return pqerror.InvalidParameterValue
+	case has("authentication failed"), has("auth failed"), has("no such user"), has("not allowed to connect"):
+		return pqerror.InvalidPassword
+	case has("does not exist"), has("no such database"):
+		return pqerror.InvalidCatalogName
+	case has("no more connections allowed"):
+		return pqerror.TooManyConnections
+	default:
+		return e.Code
+	}
+}
+
+// isParameterRefusal reports whether a pooler does not take a parameter.
+func isParameterRefusal(e *pq.Error) bool {
+	return e.Code == pqerror.ProtocolViolation && strings.Contains(e.Message, "unsupported startup parameter")
+}
+
 // advice is what a client is told of a server's error, and what an operator
 // can do.
 type advice struct{ message, remedy string }
 
-// stateAdvice knows the SQLSTATEs that tell of the server and not of what it
-// was given, by code or by class.
+// adviceOn knows the SQLSTATEs that tell of the server and not of what it was
+// given, by code or by class.
+func (w wording) adviceOn(state pqerror.Code) (advice, bool) {
+	switch state {
+	case pqerror.InvalidCatalogName:
+		return advice{"the database does not exist", "create it, or correct " + w.database}, true
+	case pqerror.InsufficientPrivilege:
+		return advice{"the database refuses what the program must do", "make " + w.owner + " owner of the database"}, true
+	case pqerror.ReadOnlySQLTransaction:
+		return advice{"the database cannot be written", "it is a standby or set read-only: name the primary " + w.primary}, true
+	case pqerror.FeatureNotSupported:
+		return advice{"the database cannot do what the program needs", "if it is a standby, name the primary " + w.primary}, true
+	}
+	if state.Class() == "28" {
+		return advice{"the database refuses the program's credentials", "correct " + w.login}, true
+	}
+	a, known := stateAdvice[state]
+	if !known {
+		a, known = classAdvice[state.Class()]
+	}
+	return a, known
+}
+
 var stateAdvice = map[pqerror.Code]advice{
-	pqerror.InvalidCatalogName:              {"the database does not exist", "create it, or correct its name in DATABASE_URL"},
-	pqerror.InsufficientPrivilege:           {"the database refuses what the program must do", "make the user of DATABASE_URL owner of the database"},
-	pqerror.ReadOnlySQLTransaction:          {"the database cannot be written", "it is a standby or set read-only: name the primary in DATABASE_URL"},
-	pqerror.FeatureNotSupported:             {"the database cannot do what the program needs", "if it is a standby, name the primary in DATABASE_URL"},
 	pqerror.DiskFull:                        {"the database has no room left", "free disk space on the database server"},
 	pqerror.TooManyConnections:              {"the database has no connection left", "lower DB_MAX_CONNECTIONS, or raise max_connections of the server"},
 	pqerror.QueryCanceled:                   {"the database took too long", "see the log of the database server"},
@@ -90,7 +173,6 @@ var stateAdvice = map[pqerror.Code]advice{
 
 var classAdvice = map[pqerror.Class]advice{
 	"08": {"the database cannot be reached", "see whether the database server runs"},
-	"28": {"the database refuses the program's credentials", "correct user and password in DATABASE_URL"},
 	"3F": {"the database has no schema for the tables", "create the one that search_path names, or correct search_path of the role or in DATABASE_URL"},
 	"25": {"the database cannot be written", "it is a standby or set read-only, or a pooler in between breaks transactions: name the primary in DATABASE_URL"},
 	"42": {"the database has another schema than the program expects", "run analytics migrate status"},
@@ -105,7 +187,7 @@ var classAdvice = map[pqerror.Class]advice{
 
 // translateState tells by the SQLSTATE whether to wait, to give the data up or
 // to look for a defect. It is the one place where SQLSTATEs have a meaning.
-func translateState(e *pq.Error, err error) error {
+func (c Config) translateState(e *pq.Error, err error) error {
 	if isMoved(e) {
 		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: this passes", err), "the database is busy")
 	}
@@ -116,10 +198,7 @@ func translateState(e *pq.Error, err error) error {
 			fmt.Errorf("SQLSTATE %s (%s), table %q, column %q, constraint %q", e.Code, e.Code.Name(), e.Table, e.Column, e.Constraint),
 			"an event holds what cannot be stored")
 	}
-	a, known := stateAdvice[e.Code]
-	if !known {
-		a, known = classAdvice[e.Code.Class()]
-	}
+	a, known := c.wording().adviceOn(stateOf(e))
 	if !known {
 		return err
 	}

@@ -18,7 +18,7 @@ func SSLModeOf(url string) (string, error) {
 func CheckVersion(version int) error { return checkVersion(version) }
 
 // Translate gives an error its code.
-func Translate(ctx context.Context, err error) error { return translate(ctx, "test", err) }
+func Translate(ctx context.Context, err error) error { return Config{}.translate(ctx, "test", err) }
 
 // RawEvents lists the raw events.
 func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
@@ -38,6 +38,11 @@ func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
 // Get reads one row.
 func (db *DB) Get(ctx context.Context, into any, query string, args ...any) error {
 	return db.read(ctx, "test.get", func(tx *transaction) error { return tx.GetContext(ctx, into, query, args...) })
+}
+
+// Write reads one row as a worker does.
+func (db *DB) Write(ctx context.Context, into any, query string, args ...any) error {
+	return db.write(ctx, "test.write", func(tx *transaction) error { return tx.GetContext(ctx, into, query, args...) })
 }
 
 // Maintain reads one row as maintenance does.

@@ -105,10 +105,10 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 			elsewhere, `the tables are in the schema "public", and new ones would go to the schema "postgres": let search_path begin with "public"`,
 		},
 		"no schema":            {with("search_path=nowhere"), "create the one that search_path names, or correct search_path"},
-		"a misspelt parameter": {with("sslmod=require"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
-		"a strange parameter":  {with("schema=public"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
-		"a pool's parameter":   {with("pool_max_conns=10"), "DATABASE_URL has a parameter that PostgreSQL does not know"},
-		"a server's parameter": {with("ssl=true"), "DATABASE_URL has a parameter that a connection cannot set"},
+		"a misspelt parameter": {with("sslmod=require"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
+		"a strange parameter":  {with("schema=public"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
+		"a pool's parameter":   {with("pool_max_conns=10"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
+		"a server's parameter": {with("ssl=true"), "in DATABASE_URL have a parameter that a connection cannot set"},
 		"a bad value":          {with("work_mem=much"), "DATABASE_URL gives a parameter a value that PostgreSQL does not take"},
 		"a newer schema":       {newer, "the database has schema version 4711 and this program knows only up to"},
 	}
@@ -261,7 +261,7 @@ func TestCommitsAreDurable(t *testing.T) {
 			for _, suffix := range []string{"", "&synchronous_commit=" + set} {
 				db := open(t, postgres.Config{URL: address + suffix})
 				var got string
-				if err := db.Get(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {
+				if err := db.Write(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {
 					t.Errorf("%q: synchronous_commit is %q, %v; want %q", suffix, got, err, want)
 				}
 				if err := db.Maintain(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {
@@ -270,4 +270,13 @@ func TestCommitsAreDurable(t *testing.T) {
 			}
 		})
 	}
+}
+
+func databaseName(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
