@@ -79,6 +79,7 @@ type DB struct {
 	tables  []string
 	health  health
 	closed  atomic.Bool
+	marked  bool // see markOpen
 }
 
 // maxReaders bounds how many answers are read at once. Each connection has a
@@ -117,10 +118,17 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.path = path
 	db.file, err = file.Stat()
-	if err := errors.Join(err, file.Close()); err != nil {
+	found, stateErr := readState(file)
+	if err := errors.Join(err, stateErr, file.Close()); err != nil {
 		return unusable(dir, err)
 	}
-	return db.connect(ctx, path)
+	if err := found.objection(path); err != nil {
+		return err
+	}
+	if err := db.connect(ctx, path); err != nil {
+		return err
+	}
+	return db.translate(ctx, path, db.markOpen(ctx, path, found))
 }
 
 func (db *DB) connect(ctx context.Context, path string) error {
@@ -176,6 +184,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	var errs []error
+	db.unmark()
 	for _, pool := range []*sqlx.DB{db.readers, db.writer} { // the last one tidies up the file
 		if pool != nil {
 			errs = append(errs, pool.Close())

@@ -107,3 +107,13 @@ func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
 
 // Tables lists the tables that there are to be.
 func (db *DB) Tables() []string { return db.tables }
+
+// WithFile opens a database by itself and lets do run statements on it.
+func WithFile(path string, do func(ctx context.Context, exec func(context.Context, string) error) error) error {
+	return withFile(path, "rwc", func(db *sql.DB) error {
+		return do(context.Background(), func(ctx context.Context, statement string) error {
+			_, err := db.ExecContext(ctx, statement)
+			return err
+		})
+	})
+}

@@ -44,6 +44,8 @@ Operating:
                   compute the aggregates of days anew from raw events; TIME is
                   a date or RFC 3339, in UTC, and the end is not included;
                   --force also those that have lost some of these
+  backup FILE     copy the embedded store, queue included, into a new file; a
+                  server may be running on it
   deadletters list             show the batches that could not be stored
   deadletters show ID          show one with its events
   deadletters replay ID…       put some, or --all, back into the queue
@@ -57,7 +59,7 @@ Else:
 
 The configuration is read from the environment and from .env in the working
 directory; .env.example lists the variables. While a server runs on the
-embedded store no other command can use that store.
+embedded store no other command but backup can use that store.
 
 Exit codes: 0 all is done; 1 something failed, or was refused for the state of
 the data or the servers; 2 arguments or configuration are wrong, and nothing was
@@ -119,6 +121,8 @@ func (p program) dispatch(ctx context.Context, args []string) int {
 		return p.migrate(ctx, args)
 	case "rebuild":
 		return p.rebuild(ctx, args)
+	case "backup":
+		return p.backup(ctx, args)
 	case "deadletters":
 		return p.deadLetters(ctx, args)
 	case "config":

@@ -494,18 +494,13 @@ func (c *clients) crowd(t *testing.T, s *station) {
 }
 
 // backUp copies the files of the embedded store while it serves, as they are and
-// as SQLite does.
+// as analytics backup does.
 func (s *station) backUp(t *testing.T, to string) {
 	t.Helper()
 	if err := os.CopyFS(filepath.Join(to, "copy"), os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", filepath.Join(s.dir, "analytics.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), "VACUUM INTO ?", filepath.Join(to, "analytics.db")); err != nil {
+	if _, err := program.Run(t, []string{"DATA_DIR=" + s.dir}, "backup", filepath.Join(to, "analytics.db")); err != nil {
 		t.Fatal(err)
 	}
 }
