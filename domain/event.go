@@ -142,3 +142,15 @@ type Batch struct {
 	ReceivedAt time.Time
 	Events     []Event
 }
+
+// BatchOverhead is what a queue takes for a batch beside its encoded events, in
+// bytes: id, times, indexes.
+const BatchOverhead = 256
+
+// The defaults of what a queue holds.
+const (
+	DefaultMaxQueueEvents     = 100_000
+	DefaultMaxQueueBytes      = 64 << 20
+	DefaultMaxDeadLetters     = 1000
+	DefaultMaxDeadLetterBytes = 16 << 20
+)

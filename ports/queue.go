@@ -9,9 +9,11 @@ import (
 
 // EventQueue is the way in: it holds accepted batches until they are stored.
 type EventQueue interface {
-	// Enqueue holds the whole batch, durably, or nothing of it. A batch whose
-	// events would not fit is refused with domain.CodeQueueFull; the check and
-	// the adding are one step, so the bound holds for any number of callers.
+	// Enqueue holds the whole batch, durably, or nothing of it. The queue is
+	// bounded in events and in bytes, as the adapter encodes batches and with
+	// domain.BatchOverhead for each. A batch that would not fit is refused with
+	// domain.CodeQueueFull; the check and the adding are one step, so the bound
+	// holds for any number of callers.
 	// A queue that cannot be reached or written gives domain.CodeUnavailable,
 	// and then the batch may or may not be held.
 	Enqueue(ctx context.Context, batch domain.Batch) error
@@ -58,13 +60,16 @@ type Deliveries interface {
 
 	// Bury moves a batch to the dead letters together with the reason, which
 	// names no submitted value. An id that the queue does not hold is no error.
+	// Dead letters are bounded in number and in bytes: when there are more, those
+	// that were buried first are deleted for good, which is logged as an error.
 	Bury(ctx context.Context, id domain.BatchID, reason string) error
 }
 
 // QueueDepth tells how much the queue holds.
 type QueueDepth struct {
-	// Batches and Events count everything not yet acknowledged or buried.
-	Batches, Events int
+	// Batches and Events count everything not yet acknowledged or buried, and
+	// Bytes what it takes.
+	Batches, Events, Bytes int
 	// DeadLetters counts buried batches.
 	DeadLetters int
 	// Receipts counts what is held under idempotency keys, and ReceiptBytes what

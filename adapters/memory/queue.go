@@ -1,12 +1,14 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -22,8 +24,12 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 100,000.
-	MaxEvents int
+	// MaxEvents and MaxBytes bound what the queue holds. Defaults those of
+	// package domain.
+	MaxEvents, MaxBytes int
+	// MaxDeadLetters and MaxDeadLetterBytes bound what was buried. Defaults those
+	// of package domain.
+	MaxDeadLetters, MaxDeadLetterBytes int
 	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
@@ -34,9 +40,8 @@ type QueueConfig struct {
 
 // Queue is a queue in memory.
 type Queue struct {
-	maxEvents int
-	clock     ports.Clock
-	secret    []byte // of the hashes of idempotency keys
+	config QueueConfig
+	secret []byte // of the hashes of idempotency keys
 
 	mu       sync.Mutex
 	entries  []*entry // oldest first
@@ -62,21 +67,21 @@ func copyOf(b domain.Batch) domain.Batch {
 
 // NewQueue returns an empty queue.
 func NewQueue(config QueueConfig) *Queue {
+	config.MaxEvents = cmp.Or(config.MaxEvents, domain.DefaultMaxQueueEvents)
+	config.MaxBytes = cmp.Or(config.MaxBytes, domain.DefaultMaxQueueBytes)
+	config.MaxDeadLetters = cmp.Or(config.MaxDeadLetters, domain.DefaultMaxDeadLetters)
+	config.MaxDeadLetterBytes = cmp.Or(config.MaxDeadLetterBytes, domain.DefaultMaxDeadLetterBytes)
+	if config.Clock == nil {
+		config.Clock = systemClock{}
+	}
 	q := &Queue{
-		maxEvents: config.MaxEvents,
-		clock:     config.Clock,
-		secret:    make([]byte, sha256.Size),
-		receipts:  newReceipts(config.MaxReceipts, config.MaxReceiptBytes),
-		arrival:   make(chan struct{}),
-	}
-	if q.maxEvents == 0 {
-		q.maxEvents = 100_000
-	}
-	if q.clock == nil {
-		q.clock = systemClock{}
+		config:   config,
+		secret:   make([]byte, sha256.Size),
+		receipts: newReceipts(config.MaxReceipts, config.MaxReceiptBytes),
+		arrival:  make(chan struct{}),
 	}
 	_, _ = rand.Read(q.secret) // documented never to fail
-	q.settled = q.clock.Elapsed()
+	q.settled = q.config.Clock.Elapsed()
 	q.resumed = q.settled
 	return q
 }
@@ -111,7 +116,7 @@ func (q *Queue) EnqueueOnce(
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := q.clock.Now()
+	now := q.config.Clock.Now()
 	q.receipts.expire(now)
 	if earlier, ok := q.receipts.get(key, now); ok {
 		return domain.RecallReceipt(earlier, fingerprint)
@@ -124,10 +129,11 @@ func (q *Queue) EnqueueOnce(
 }
 
 func (q *Queue) add(batch domain.Batch) error {
-	if q.clock.Elapsed() < q.resumed {
+	if q.config.Clock.Elapsed() < q.resumed {
 		return domain.NewError(domain.CodeDiskFull, nil, "the disk has no room: try again later")
 	}
-	if _, events := q.size(); events+len(batch.Events) > q.maxEvents {
+	_, events, bytes := q.size()
+	if events+len(batch.Events) > q.config.MaxEvents || bytes+sizeOf(batch) > q.config.MaxBytes {
 		return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
 	}
 	q.entries = append(q.entries, &entry{batch: copyOf(batch)})
@@ -135,11 +141,22 @@ func (q *Queue) add(batch domain.Batch) error {
 	return nil
 }
 
-func (q *Queue) size() (batches, events int) {
+func (q *Queue) size() (batches, events, bytes int) {
 	for _, e := range q.entries {
 		events += len(e.batch.Events)
+		bytes += sizeOf(e.batch)
 	}
-	return len(q.entries), events
+	return len(q.entries), events, bytes
+}
+
+// sizeOf is about what a batch takes.
+func sizeOf(b domain.Batch) int {
+	size := domain.BatchOverhead + len(b.Events)*int(unsafe.Sizeof(domain.Event{}))
+	for i := range b.Events {
+		e := &b.Events[i]
+		size += len(e.Version) + len(e.ErrorType) + len(e.Parameters) + len(e.SessionID) // the others are shared
+	}
+	return size
 }
 
 func (q *Queue) announce() {
@@ -173,7 +190,7 @@ func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) 
 func (q *Queue) take(maxEvents int) ([]ports.Delivery, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.receipts.expire(q.clock.Now())
+	q.receipts.expire(q.config.Clock.Now())
 	var deliveries []ports.Delivery
 	events := 0
 	for _, e := range q.entries {
@@ -201,7 +218,7 @@ func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 	before := len(q.entries)
 	q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool { return slices.Contains(ids, e.batch.ID) })
 	if len(q.entries) < before {
-		q.settled = q.clock.Elapsed()
+		q.settled = q.config.Clock.Elapsed()
 	}
 	return nil
 }
@@ -234,12 +251,26 @@ func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) erro
 			return false
 		}
 		q.buried = append(q.buried, ports.DeadLetter{
-			ID: id, Batch: e.batch, Reason: reason, Attempts: e.attempts, BuriedAt: q.clock.Now(),
+			ID: id, Batch: e.batch, Reason: reason, Attempts: e.attempts, BuriedAt: q.config.Clock.Now(),
 		})
-		q.settled = q.clock.Elapsed()
+		q.settled = q.config.Clock.Elapsed()
 		return true
 	})
+	q.boundDeadLetters()
 	return nil
+}
+
+// boundDeadLetters deletes the oldest of too many.
+func (q *Queue) boundDeadLetters() {
+	bytes := 0
+	for kept := range len(q.buried) {
+		letter := q.buried[len(q.buried)-1-kept]
+		bytes += sizeOf(letter.Batch) + len(letter.Reason)
+		if kept == q.config.MaxDeadLetters || bytes > q.config.MaxDeadLetterBytes {
+			q.buried = slices.Clone(q.buried[len(q.buried)-kept:])
+			return
+		}
+	}
 }
 
 // Depth measures the queue, as ports.QueueMeter promises.
@@ -250,11 +281,11 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	depth := ports.QueueDepth{DeadLetters: len(q.buried), Receipts: q.receipts.order.Len(), ReceiptBytes: q.receipts.bytes}
-	depth.Batches, depth.Events = q.size()
-	depth.MaxEvents, depth.Suspended = q.maxEvents, q.clock.Elapsed() < q.resumed
+	depth.Batches, depth.Events, depth.Bytes = q.size()
+	depth.MaxEvents, depth.Suspended = q.config.MaxEvents, q.config.Clock.Elapsed() < q.resumed
 	if len(q.entries) > 0 {
 		depth.Oldest = q.entries[0].batch.ReceivedAt
-		depth.Waiting = max(0, min(q.clock.Now().Sub(depth.Oldest), q.clock.Elapsed()-q.settled))
+		depth.Waiting = max(0, min(q.config.Clock.Now().Sub(depth.Oldest), q.config.Clock.Elapsed()-q.settled))
 	}
 	return depth, nil
 }
@@ -266,7 +297,7 @@ func (q *Queue) Suspend(ctx context.Context, lifetime time.Duration) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.resumed = q.clock.Elapsed() + lifetime
+	q.resumed = q.config.Clock.Elapsed() + lifetime
 	return nil
 }
 

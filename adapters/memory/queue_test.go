@@ -13,7 +13,8 @@ func TestQueue(t *testing.T) {
 	contract.Queue(t, func(_ *testing.T, b contract.QueueBounds) contract.QueueHarness {
 		clock := memory.NewClock(contract.Now)
 		q := memory.NewQueue(memory.QueueConfig{
-			MaxEvents: b.Events, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes, Clock: clock,
+			MaxEvents: b.Events, MaxBytes: b.Bytes, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes,
+			MaxDeadLetters: b.DeadLetters, MaxDeadLetterBytes: b.DeadLetterBytes, Clock: clock,
 		})
 		return contract.QueueHarness{
 			Queue:   q,

@@ -46,7 +46,9 @@ func (s *site) connect(t *testing.T) {
 
 func (s *site) queue() *redis.Queue {
 	queue := redis.NewQueue(s.pool, redis.QueueConfig{
-		MaxEvents: s.maxEvents, MaxReceipts: s.bounds.Receipts, MaxReceiptBytes: s.bounds.ReceiptBytes,
+		MaxEvents: s.maxEvents, MaxBytes: s.bounds.Bytes,
+		MaxReceipts: s.bounds.Receipts, MaxReceiptBytes: s.bounds.ReceiptBytes,
+		MaxDeadLetters: s.bounds.DeadLetters, MaxDeadLetterBytes: s.bounds.DeadLetterBytes,
 	})
 	queue.GoBy(s.prefix + ":clock")
 	return queue

@@ -135,8 +135,8 @@ func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
 		return domain.NewError(domain.CodeInvalid, err, "the dead letter cannot be read, so it cannot be replayed")
 	}
 	k, f := &q.pool.keys, found.fields
-	outcome, err := redigo.String(q.pool.run(ctx, name, replayScript, k.stream, k.size, k.arrivals, k.dead, k.names,
-		q.config.MaxEvents, f["id"], f["n"], f["t"], f["b"], string(id), found.place))
+	outcome, err := redigo.String(q.pool.run(ctx, name, replayScript, k.stream, k.size, k.arrivals, k.dead, k.names, k.deadSize,
+		q.config.MaxEvents, q.config.MaxBytes, f["id"], f["n"], f["t"], f["b"], string(id), found.place))
 	switch {
 	case err != nil:
 		return err
@@ -156,7 +156,7 @@ const purgeSize = 1000
 func (q *Queue) Purge(ctx context.Context, ids ...domain.BatchID) (int, error) {
 	deleted := 0
 	for chunk := range slices.Chunk(ids, purgeSize) {
-		args := []any{q.pool.keys.dead, q.pool.keys.names}
+		args := []any{q.pool.keys.dead, q.pool.keys.names, q.pool.keys.deadSize}
 		for _, id := range chunk {
 			args = append(args, string(id))
 		}

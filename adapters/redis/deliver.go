@@ -116,7 +116,7 @@ func (q *Queue) hold(entries []entry) (deliveries []ports.Delivery, unreadable [
 			unreadable = append(unreadable, e)
 			continue
 		}
-		q.held[batch.ID] = holding{entry: e.id, attempt: e.attempt, events: len(batch.Events)}
+		q.held[batch.ID] = holding{entry: e.id, attempt: e.attempt, events: len(batch.Events), bytes: len(e.fields["b"])}
 		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: e.attempt})
 	}
 	return deliveries, unreadable
@@ -140,7 +140,7 @@ func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 	holdings := q.holdingsOf(ids)
 	args := []any{q.pool.keys.stream, q.pool.keys.size, q.pool.keys.settled, len(holdings)}
 	for _, h := range holdings {
-		args = append(args, h.entry, h.events)
+		args = append(args, h.entry, h.events, h.bytes)
 	}
 	for _, id := range ids {
 		if _, ok := holdings[id]; !ok {
@@ -180,8 +180,11 @@ func (q *Queue) buryUnreadable(ctx context.Context, e entry) error {
 
 func (q *Queue) bury(ctx context.Context, entry string, name domain.BatchID, reason string) error {
 	k := &q.pool.keys
-	_, err := q.pool.run(ctx, "queue.bury", buryScript, k.stream, k.size, k.dead, k.names, k.settled,
-		entry, string(name), reason, q.pool.config.Clock.Now().UnixNano())
+	deleted, err := redigo.Int(q.pool.run(ctx, "queue.bury", buryScript, k.stream, k.size, k.dead, k.names, k.deadSize, k.settled,
+		entry, string(name), reason, q.pool.config.Clock.Now().UnixNano(), q.config.MaxDeadLetters, q.config.MaxDeadLetterBytes))
+	if deleted > 0 {
+		q.pool.config.Log.Error("there are too many dead letters: the oldest are deleted", "deleted", deleted)
+	}
 	return err
 }
 

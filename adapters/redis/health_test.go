@@ -140,7 +140,9 @@ func TestProbeOfServersThatCannotTakeABatch(t *testing.T) {
 			}, "the queue is read-only", false,
 		},
 		"too few replicas": {
-			nil, func(_ *testing.T, _ *servers.RedisServer, c console) { c.do("CONFIG", "SET", "min-replicas-to-write", "1") },
+			nil, func(_ *testing.T, _ *servers.RedisServer, c console) {
+				c.do("CONFIG", "SET", "min-replicas-to-write", "1")
+			},
 			"the queue cannot be written", false,
 		},
 		"keys forbidden": {

@@ -89,6 +89,7 @@ func (p *Pool) checkKeys(ctx context.Context, c redigo.Conn) error {
 		{k.workers, "zset"},
 		{k.dead, "stream"},
 		{k.names, "hash"},
+		{k.deadSize, "string"},
 		{k.secret, "string"},
 		{k.receipts, "hash"},
 		{k.receiptOrder, "zset"},

@@ -326,13 +326,13 @@ func TestMistakesAreNotWaitedFor(t *testing.T) {
 func TestEveryKeyIsLookedAt(t *testing.T) {
 	server := servers.SharedRedis(t)
 	console := newConsole(t, server.URL())
-	for _, key := range []string{"", ":size", ":arrivals", ":workers", ":dead", ":dead:names", ":secret"} {
+	for _, key := range []string{"", ":size", ":arrivals", ":workers", ":dead", ":dead:names", ":dead:size", ":secret", ":receipts", ":receipts:order"} {
 		prefix := newPrefix()
 		config := redis.Config{URL: server.URL(), Prefix: prefix}
 		pool := open(t, config)
 		must(t, pool.Check(t.Context()))
 		console.do("GEOADD", prefix+":other", 1, 1, "x")
-		if key == ":workers" {
+		if key == ":workers" || key == ":receipts:order" {
 			console.do("SET", prefix+key, "x")
 		} else {
 			console.do("RENAME", prefix+":other", prefix+key)

@@ -25,8 +25,12 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 100,000.
-	MaxEvents int
+	// MaxEvents and MaxBytes bound what the queue holds. Defaults those of
+	// package domain.
+	MaxEvents, MaxBytes int
+	// MaxDeadLetters and MaxDeadLetterBytes bound what was buried. Defaults those
+	// of package domain.
+	MaxDeadLetters, MaxDeadLetterBytes int
 	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
@@ -36,7 +40,10 @@ type QueueConfig struct {
 }
 
 func (c QueueConfig) withDefaults() QueueConfig {
-	c.MaxEvents = cmp.Or(c.MaxEvents, 100_000)
+	c.MaxEvents = cmp.Or(c.MaxEvents, domain.DefaultMaxQueueEvents)
+	c.MaxBytes = cmp.Or(c.MaxBytes, domain.DefaultMaxQueueBytes)
+	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, domain.DefaultMaxDeadLetters)
+	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, domain.DefaultMaxDeadLetterBytes)
 	c.MaxReceipts = cmp.Or(c.MaxReceipts, domain.DefaultMaxReceipts)
 	c.MaxReceiptBytes = cmp.Or(c.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
 	if c.Heartbeat == 0 {
@@ -64,8 +71,8 @@ type Queue struct {
 
 // holding is a batch in our hands.
 type holding struct {
-	entry           string
-	attempt, events int
+	entry                  string
+	attempt, events, bytes int
 }
 
 // NewQueue returns the queue in Redis. It shows itself as a worker from the
@@ -100,7 +107,7 @@ func entryOf(b domain.Batch) []any {
 // Enqueue holds the batch, as ports.EventQueue promises.
 func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	k := &q.pool.keys
-	args := append([]any{k.stream, k.size, k.arrivals, k.suspended, q.config.MaxEvents}, entryOf(batch)...)
+	args := append([]any{k.stream, k.size, k.arrivals, k.suspended, q.config.MaxEvents, q.config.MaxBytes}, entryOf(batch)...)
 	outcome, err := redigo.String(q.pool.run(ctx, "queue.enqueue", enqueueScript, args...))
 	switch {
 	case err != nil:
@@ -141,7 +148,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	var oldest string
 	var waiting int64
 	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest,
-		&depth.Receipts, &depth.ReceiptBytes, &waiting, &depth.Suspended); err != nil {
+		&depth.Receipts, &depth.ReceiptBytes, &depth.Bytes, &waiting, &depth.Suspended); err != nil {
 		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
 	}
 	depth.MaxEvents, depth.Waiting = q.config.MaxEvents, time.Duration(waiting)*time.Millisecond

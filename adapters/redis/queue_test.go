@@ -215,7 +215,9 @@ func TestTwoDeadLettersOfOneName(t *testing.T) {
 }
 
 func TestManyDeadLettersArePurged(t *testing.T) {
-	q, console, prefix := bench(t, 100)
+	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
+	console := newConsole(t, url)
+	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), redis.QueueConfig{MaxDeadLetters: 1500})
 	var ids []domain.BatchID
 	for i := range 1500 {
 		must(t, console.conn.Send("XADD", prefix, "*", "id", fmt.Sprint("letter-", i)))
@@ -241,7 +243,7 @@ func TestTheQueueSurvivesStrangeHands(t *testing.T) {
 		"the group is destroyed":     {func(c console, p string) { c.do("XGROUP", "DESTROY", p, "workers") }, 3},
 		"the workers are forgotten":  {func(c console, p string) { c.do("DEL", p+":workers") }, 2},
 		"the size is lost":           {func(c console, p string) { c.do("DEL", p+":size") }, 2},
-		"the size is wrong":          {func(c console, p string) { c.do("SET", p+":size", 5000) }, 2},
+		"the size is wrong":          {func(c console, p string) { c.do("SET", p+":size", "5000 90000") }, 2},
 		"a stranger took everything": {func(c console, p string) { strangerTakes(c, p) }, 2},
 		"a stranger took and left": {func(c console, p string) {
 			strangerTakes(c, p)
@@ -350,12 +352,12 @@ func TestEverythingIsDeleted(t *testing.T) {
 // A script that fails in the middle is not undone: burying must not.
 func TestNothingIsLostInABurial(t *testing.T) {
 	for name, meddle := range map[string]func(c console, prefix string){
-		"a size that is no integer": func(c console, p string) { c.do("SET", p+":size", "12.5") },
-		"a negative size":           func(c console, p string) { c.do("SET", p+":size", "-7") },
-		"a size beyond all":         func(c console, p string) { c.do("SET", p+":size", "9223372036854775807") },
+		"a size that is no integer": func(c console, p string) { c.do("SET", p+":size", "12.5 1") },
+		"a negative size":           func(c console, p string) { c.do("SET", p+":size", "-7 -7") },
+		"a size beyond all":         func(c console, p string) { c.do("SET", p+":size", "9223372036854775807 9223372036854775807") },
 		"a size that is a list":     func(c console, p string) { c.do("DEL", p+":size"); c.do("LPUSH", p+":size", "x") },
 		"a size that is lost":       func(c console, p string) { c.do("DEL", p+":size") },
-		"a size too small":          func(c console, p string) { c.do("SET", p+":size", 1) },
+		"a size too small":          func(c console, p string) { c.do("SET", p+":size", "1 1") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, console, prefix := bench(t, 20)

@@ -45,7 +45,7 @@ func (q *Queue) enqueueOnce(ctx context.Context, secret string, key domain.KeyHa
 	k := &q.pool.keys
 	args := append([]any{
 		k.stream, k.size, k.arrivals, k.secret, k.receipts, k.receiptOrder, k.suspended,
-		q.config.MaxEvents,
+		q.config.MaxEvents, q.config.MaxBytes,
 	}, entry...)
 	args = append(args, secret, key[:], receipt)
 	args = append(args, lifetimes()...)

@@ -54,13 +54,13 @@ var (
 	receiveScript        = newScript(4, receiveSource)
 	acknowledgeScript    = newScript(3, acknowledgeSource)
 	returnScript         = newScript(2, returnSource)
-	buryScript           = newScript(5, burySource)
+	buryScript           = newScript(6, burySource)
 	beatScript           = newScript(2, beatSource)
 	leaveScript          = newScript(3, leaveSource)
 	depthScript          = newScript(7, depthSource)
-	replayScript         = newScript(5, replaySource)
-	purgeScript          = newScript(2, purgeSource)
-	kindsScript          = newScript(9, kindsSource)
+	replayScript         = newScript(6, replaySource)
+	purgeScript          = newScript(3, purgeSource)
+	kindsScript          = newScript(10, kindsSource)
 	cacheSetScript       = newScript(2, cacheSetSource)
 	cacheReleaseScript   = newScript(1, cacheReleaseSource)
 	agreeScript          = newScript(1, agreeSource)
@@ -74,11 +74,12 @@ func newScript(keys int, source string) *redigo.Script {
 // keys are the names of everything kept in Redis.
 type keys struct {
 	stream       string // the batches
-	size         string // how many events these have
+	size         string // how many events these have, and bytes
 	arrivals     string // wakes waiting workers
 	workers      string // until when each worker counts as alive
 	dead         string // the dead letters
 	names        string // where in dead each one stands
+	deadSize     string // how many bytes these take
 	secret       string // of the hashes of idempotency keys
 	receipts     string // the receipts by the hashes of idempotency keys
 	receiptOrder string // the order of these
@@ -102,6 +103,7 @@ func newKeys(prefix string) keys {
 		workers:      prefix + ":workers",
 		dead:         prefix + ":dead",
 		names:        prefix + ":dead:names",
+		deadSize:     prefix + ":dead:size",
 		secret:       prefix + ":secret",
 		receipts:     prefix + ":receipts",
 		receiptOrder: prefix + ":receipts:order",

@@ -127,3 +127,23 @@ func (q *Queue) Purge(ctx context.Context, ids ...domain.BatchID) (int, error) {
 	}
 	return int(purged), nil
 }
+
+// boundDeadLetters deletes those that were buried first, of too many.
+func (q *Queue) boundDeadLetters(ctx context.Context, tx *sqlx.Tx) error {
+	result, err := tx.ExecContext(ctx, `
+		DELETE FROM dead_letters WHERE place <= (
+			SELECT max(place) FROM (
+				SELECT place, row_number() OVER newest AS number,
+					sum(length(payload) + length(reason) + ?) OVER newest AS bytes
+				FROM dead_letters WINDOW newest AS (ORDER BY place DESC))
+			WHERE number > ? OR bytes > ?)`,
+		domain.BatchOverhead, q.config.MaxDeadLetters, q.config.MaxDeadLetterBytes)
+	if err != nil {
+		return err
+	}
+	deleted, err := result.RowsAffected()
+	if deleted > 0 {
+		q.db.config.Log.Error("there are too many dead letters: the oldest are deleted", "deleted", deleted)
+	}
+	return err
+}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -40,8 +41,11 @@ func encodePayload(events []domain.Event) []byte {
 	for i := range events {
 		p.Events[i] = newQueuedEvent(&events[i])
 	}
-	data, _ := json.Marshal(p) // strings and numbers always can be encoded
-	return data
+	var data bytes.Buffer
+	encoder := json.NewEncoder(&data)
+	encoder.SetEscapeHTML(false) // six bytes for one
+	_ = encoder.Encode(p)        // strings and numbers always can be encoded
+	return data.Bytes()
 }
 
 func decodePayload(data []byte) ([]domain.Event, error) {

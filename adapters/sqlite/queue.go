@@ -24,8 +24,12 @@ var (
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
 type QueueConfig struct {
-	// MaxEvents is how many events the queue holds. Default 100,000.
-	MaxEvents int
+	// MaxEvents and MaxBytes bound what the queue holds. Defaults those of
+	// package domain.
+	MaxEvents, MaxBytes int
+	// MaxDeadLetters and MaxDeadLetterBytes bound what was buried. Defaults those
+	// of package domain.
+	MaxDeadLetters, MaxDeadLetterBytes int
 	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
@@ -47,7 +51,10 @@ type Queue struct {
 
 // NewQueue returns the queue in db.
 func NewQueue(db *DB, config QueueConfig) *Queue {
-	config.MaxEvents = cmp.Or(config.MaxEvents, 100_000)
+	config.MaxEvents = cmp.Or(config.MaxEvents, domain.DefaultMaxQueueEvents)
+	config.MaxBytes = cmp.Or(config.MaxBytes, domain.DefaultMaxQueueBytes)
+	config.MaxDeadLetters = cmp.Or(config.MaxDeadLetters, domain.DefaultMaxDeadLetters)
+	config.MaxDeadLetterBytes = cmp.Or(config.MaxDeadLetterBytes, domain.DefaultMaxDeadLetterBytes)
 	config.MaxReceipts = cmp.Or(config.MaxReceipts, domain.DefaultMaxReceipts)
 	config.MaxReceiptBytes = cmp.Or(config.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
 	return &Queue{
@@ -79,8 +86,9 @@ func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, dat
 	}
 	result, err := tx.ExecContext(ctx, `
 		INSERT INTO queue (id, received_at, events, payload)
-		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ?`,
-		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data, len(batch.Events), q.config.MaxEvents)
+		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ? AND queue_size.bytes + ? <= ?`,
+		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data,
+		len(batch.Events), q.config.MaxEvents, len(data)+domain.BatchOverhead, q.config.MaxBytes)
 	if err != nil {
 		return err
 	}
@@ -256,8 +264,10 @@ func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM queue WHERE id = ?`, id)
-	return err
+	if _, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id = ?`, id); err != nil {
+		return err
+	}
+	return q.boundDeadLetters(ctx, tx)
 }
 
 // Depth measures the queue, as ports.QueueMeter promises.
@@ -265,6 +275,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	var row struct {
 		Batches      int           `db:"batches"`
 		Events       int           `db:"events"`
+		Bytes        int           `db:"bytes"`
 		DeadLetters  int           `db:"dead_letters"`
 		Receipts     int           `db:"receipts"`
 		ReceiptBytes int           `db:"receipt_bytes"`
@@ -272,7 +283,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	}
 	err := q.db.read(ctx, "queue.depth", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
-			SELECT batches, events,
+			SELECT batches, events, queue_size.bytes,
 				(SELECT count(*) FROM dead_letters) AS dead_letters,
 				receipts_size.receipts, receipts_size.bytes AS receipt_bytes,
 				(SELECT received_at FROM queue ORDER BY place LIMIT 1) AS oldest
@@ -286,7 +297,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	clock := q.db.config.Clock
 	depth := ports.QueueDepth{
 		MaxEvents: q.config.MaxEvents, Suspended: clock.Elapsed() < q.resumed,
-		Batches: row.Batches, Events: row.Events, DeadLetters: row.DeadLetters,
+		Batches: row.Batches, Events: row.Events, Bytes: row.Bytes, DeadLetters: row.DeadLetters,
 		Receipts: row.Receipts, ReceiptBytes: row.ReceiptBytes,
 	}
 	if row.Oldest.Valid {

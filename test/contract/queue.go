@@ -63,8 +63,9 @@ type QueueHarness struct {
 
 // QueueBounds are how much a queue may hold. Zero values mean its defaults.
 type QueueBounds struct {
-	Events                 int
-	Receipts, ReceiptBytes int
+	Events, Bytes                int
+	Receipts, ReceiptBytes       int
+	DeadLetters, DeadLetterBytes int
 }
 
 // OpenQueue returns an empty queue with these bounds, and cleans up after the
@@ -75,39 +76,43 @@ type OpenQueue func(t *testing.T, bounds QueueBounds) QueueHarness
 // ports.Deliveries and ports.QueueMeter.
 func Queue(t *testing.T, open OpenQueue) {
 	for name, test := range map[string]func(*testing.T, OpenQueue){
-		"an empty queue hands out nothing":             testEmptyQueue,
-		"batches come out in the order of entry":       testOrder,
-		"every field survives":                         testQueueRoundTrip,
-		"a delivery has at most maxEvents events":      testPacking,
-		"a batch is in one worker's hands at a time":   testOneHolder,
-		"acknowledged batches are forgotten":           testAcknowledge,
-		"returned batches come again in their place":   testReturn,
-		"buried batches are kept with their reason":    testBury,
-		"unknown ids are no error":                     testUnknownIDs,
-		"a batch that does not fit is refused whole":   testBound,
-		"a backlog waits while none of it is settled":  testWaiting,
-		"a suspended intake takes no batch":            testSuspend,
-		"the bound holds for concurrent callers":       testConcurrentBound,
-		"a key holds one batch":                        testOnce,
-		"a key holds one batch for concurrent callers": testConcurrentOnce,
-		"a key is remembered for its lifetime":         testKeyLifetime,
-		"a key is remembered when the queue is full":   testKeyWhenFull,
-		"a refused batch does not use up its key":      testKeyAfterRefusal,
-		"a key is never written":                       testKeyIsSecret,
-		"a key stands for one body":                    testOtherBody,
-		"receipts are bounded in number":               testReceiptsInNumber,
-		"receipts are bounded in bytes":                testReceiptsInBytes,
-		"expired receipts go without another request":  testReceiptsExpire,
-		"a clock set back leaves no receipts behind":   testReceiptsOfAWrongClock,
-		"receipts are held as in memory":               testSameReceipts,
-		"receiving waits for a batch":                  testReceiveWaits,
-		"receiving gives up after its wait":            testReceiveGivesUp,
-		"a cancelled call ends":                        testQueueCancelled,
-		"concurrent workers share the batches":         testWorkers,
-		"depth counts what is held":                    testDepth,
-		"a crash loses nothing":                        testCrash,
-		"an unreadable entry is buried":                testDamage,
-		"a broken queue says that it is unavailable":   testBrokenQueue,
+		"an empty queue hands out nothing":                testEmptyQueue,
+		"batches come out in the order of entry":          testOrder,
+		"every field survives":                            testQueueRoundTrip,
+		"a delivery has at most maxEvents events":         testPacking,
+		"a batch is in one worker's hands at a time":      testOneHolder,
+		"acknowledged batches are forgotten":              testAcknowledge,
+		"returned batches come again in their place":      testReturn,
+		"buried batches are kept with their reason":       testBury,
+		"unknown ids are no error":                        testUnknownIDs,
+		"a batch that does not fit is refused whole":      testBound,
+		"the bound holds for concurrent callers":          testConcurrentBound,
+		"the queue is bounded in bytes":                   testBytes,
+		"the bound in bytes holds for concurrent callers": testConcurrentBytes,
+		"dead letters are bounded in number":              testDeadLettersInNumber,
+		"dead letters are bounded in bytes":               testDeadLettersInBytes,
+		"a key holds one batch":                           testOnce,
+		"a key holds one batch for concurrent callers":    testConcurrentOnce,
+		"a key is remembered for its lifetime":            testKeyLifetime,
+		"a key is remembered when the queue is full":      testKeyWhenFull,
+		"a refused batch does not use up its key":         testKeyAfterRefusal,
+		"a key is never written":                          testKeyIsSecret,
+		"a key stands for one body":                       testOtherBody,
+		"receipts are bounded in number":                  testReceiptsInNumber,
+		"receipts are bounded in bytes":                   testReceiptsInBytes,
+		"expired receipts go without another request":     testReceiptsExpire,
+		"a clock set back leaves no receipts behind":      testReceiptsOfAWrongClock,
+		"receipts are held as in memory":                  testSameReceipts,
+		"receiving waits for a batch":                     testReceiveWaits,
+		"receiving gives up after its wait":               testReceiveGivesUp,
+		"a cancelled call ends":                           testQueueCancelled,
+		"concurrent workers share the batches":            testWorkers,
+		"depth counts what is held":                       testDepth,
+		"a crash loses nothing":                           testCrash,
+		"an unreadable entry is buried":                   testDamage,
+		"a broken queue says that it is unavailable":      testBrokenQueue,
+		"a backlog waits while none of it is settled":     testWaiting,
+		"a suspended intake takes no batch":               testSuspend,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -661,11 +666,14 @@ func checkReceipt(t *testing.T, want domain.Receipt) func(domain.Receipt, error)
 func checkDepth(t *testing.T, q ports.QueueMeter, want ports.QueueDepth) {
 	t.Helper()
 	got, err := q.Depth(t.Context())
-	got.Receipts, got.ReceiptBytes = 0, 0 // for checkReceipts
 	if got.MaxEvents == 0 {
 		t.Error("the depth has no bound beside it")
 	}
 	got.MaxEvents, got.Waiting = 0, 0 // for testWaiting
+	if (got.Bytes > got.Batches*domain.BatchOverhead) != (got.Batches > 0) {
+		t.Errorf("%d batches take %d bytes", got.Batches, got.Bytes)
+	}
+	got.Bytes, got.Receipts, got.ReceiptBytes = 0, 0, 0 // other tests are about these
 	if err != nil || got != want {
 		t.Errorf("depth %+v, %v\nwant %+v", got, err, want)
 	}

@@ -1,9 +1,10 @@
 -- Returns the number of batches, of events and of dead letters, when the oldest
--- batch was received, or an empty text, the number and bytes of receipts, for
--- how many milliseconds batches have waited and none was settled, and whether
--- the way in is closed.
+-- batch was received, or an empty text, the number and bytes of receipts, the
+-- bytes of the queue, for how many milliseconds batches have waited and none was
+-- settled, and whether the way in is closed.
 local stream, size, dead, receipts, order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local settled, suspended = KEYS[6], KEYS[7]
+local events, bytes = counted(stream, size)
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 local waiting = 0
 if oldest then
@@ -12,11 +13,12 @@ if oldest then
 end
 return {
   redis.call('XLEN', stream),
-  counted(stream, size),
+  events,
   redis.call('XLEN', dead),
   oldest and field(oldest[2], 't') or '',
   redis.call('ZCARD', order),
   natural(redis.call('HGET', receipts, 'bytes'), 15) or 0,
+  bytes,
   waiting,
   redis.call('EXISTS', suspended),
 }

@@ -3,10 +3,10 @@
 -- secret that keys are hashed with, when it is another than the caller's.
 local stream, size, arrivals, secrets, receipts, order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local suspended = KEYS[7]
-local most, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local secret, key, receipt = ARGV[6], ARGV[7], ARGV[8]
-local lifetime, longest, overhead = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local most_receipts, most_bytes = tonumber(ARGV[12]), tonumber(ARGV[13])
+local most, most_bytes, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local secret, key, receipt = ARGV[7], ARGV[8], ARGV[9]
+local lifetime, longest, overhead = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local most_receipts, most_receipt_bytes = tonumber(ARGV[13]), tonumber(ARGV[14])
 
 -- Everything that can fail is asked before the first write: a key that holds
 -- something else fails when it is read, and a full memory fails the first SET.
@@ -26,7 +26,7 @@ end
 if redis.call('EXISTS', suspended) == 1 then
   return {'suspended'}
 end
-if not fits(stream, size, n, most) then
+if not fits(stream, size, n, b, most, most_bytes) then
   return {'full'}
 end
 
@@ -47,7 +47,7 @@ redis.call('ZADD', order, (latest[2] or 0) + 1, key)
 redis.call('HSET', receipts, key, string.format('%.0f ', time + lifetime) .. receipt)
 local bytes = redis.call('HINCRBY', receipts, 'bytes', #receipt + overhead)
 local number = redis.call('ZCARD', order)
-while number > most_receipts or bytes > most_bytes do
+while number > most_receipts or bytes > most_receipt_bytes do
   local oldest = redis.call('ZRANGE', order, 0, 0)[1]
   bytes = drop_receipt(receipts, order, oldest, redis.call('HGET', receipts, oldest), overhead)
   number = number - 1

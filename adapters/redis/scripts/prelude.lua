@@ -33,32 +33,48 @@ local function natural(text, digits)
   end
 end
 
--- count returns how many events an entry counts as. One that is not ours was
--- never counted.
+-- OVERHEAD is what a batch takes beside its payload: domain.BatchOverhead.
+local OVERHEAD = 256
+
+-- count returns how many events and bytes an entry counts as. One that is not
+-- ours was never counted.
 local function count(fields)
   if #fields ~= 8 or fields[3] ~= 'n' then
-    return 0
+    return 0, 0
   end
-  return natural(fields[4], 9) or 0
+  return natural(fields[4], 9) or 0, #fields[8] + OVERHEAD
 end
 
--- recount adds up the events of the whole queue.
+-- recount adds up the events and bytes of the whole queue.
 local function recount(stream)
-  local from, events, entries = '-', 0, nil
+  local from, events, bytes, entries = '-', 0, 0, nil
   repeat
     entries = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
     for _, e in ipairs(entries) do
       from = '(' .. e[1]
-      events = events + count(e[2])
+      local n, b = count(e[2])
+      events, bytes = events + n, bytes + b
     end
   until #entries == 0
-  return events
+  return events, bytes
 end
 
--- counted returns how many events the queue has. A counter that tells no such
--- number is not believed; the next one to write it puts it right.
+-- counted returns how many events and bytes the queue has. A counter that holds
+-- no such numbers is not believed; the next one to write it puts it right.
 local function counted(stream, size)
-  return natural(redis.pcall('GET', size), 15) or recount(stream)
+  local kept = redis.pcall('GET', size)
+  if type(kept) == 'string' then
+    local n, b = string.match(kept, '^(%d+) (%d+)$')
+    local events, bytes = natural(n, 15), natural(b, 15)
+    if events and bytes then
+      return events, bytes
+    end
+  end
+  return recount(stream)
+end
+
+local function set_size(size, events, bytes)
+  redis.call('SET', size, string.format('%.0f %.0f', events, bytes))
 end
 
 -- announce wakes one waiting worker, now or when it begins to wait.
@@ -73,34 +89,36 @@ local function announce(arrivals)
   end
 end
 
--- fits tells whether so many events more are within the bound.
-local function fits(stream, size, events, most)
-  return counted(stream, size) + events <= tonumber(most)
+-- fits reports whether a batch of so many events is within the bounds.
+local function fits(stream, size, n, b, most, most_bytes)
+  local events, bytes = counted(stream, size)
+  return events + n <= tonumber(most) and bytes + #b + OVERHEAD <= tonumber(most_bytes)
 end
 
 -- append puts a batch at the end of the queue.
 local function append(stream, size, arrivals, id, n, t, b)
-  local before = counted(stream, size)
+  local events, bytes = counted(stream, size)
   redis.call('XADD', stream, '*', 'id', id, 'n', n, 't', t, 'b', b)
-  redis.call('SET', size, before + n)
+  set_size(size, events + n, bytes + #b + OVERHEAD)
   announce(arrivals)
 end
 
--- remove takes an entry out of the queue, if it is there. An empty queue has no
--- events, whatever was counted. When that was is kept under settled.
-local function remove(stream, size, settled, entry, n)
+-- remove takes an entry of so many events and bytes out of the queue, if it is
+-- there. An empty queue has no events, whatever was counted. When that was is kept
+-- under settled.
+local function remove(stream, size, settled, entry, n, b)
   redis.call('XACK', stream, GROUP, entry)
-  local before = counted(stream, size)
+  local events, bytes = counted(stream, size)
   if redis.call('XDEL', stream, entry) == 0 then
     return
   end
   redis.call('SET', settled, now())
   if redis.call('XLEN', stream) == 0 then
     redis.call('DEL', size)
-  elseif before < n then
-    redis.call('SET', size, recount(stream))
+  elseif events < n or bytes < b then
+    set_size(size, recount(stream))
   else
-    redis.call('SET', size, before - n)
+    set_size(size, events - n, bytes - b)
   end
 end
 
@@ -199,4 +217,48 @@ local function expire_receipts(receipts, order, time, longest, overhead)
     end
     drop_receipt(receipts, order, key, kept, overhead)
   end
+end
+
+-- letter_size is what a dead letter counts towards the bound.
+local function letter_size(fields)
+  local size = OVERHEAD
+  for i = 2, #fields, 2 do
+    size = size + #tostring(fields[i])
+  end
+  return size
+end
+
+-- dead_bytes returns how many bytes all dead letters take.
+local function dead_bytes(dead, dead_size)
+  local bytes = natural(redis.pcall('GET', dead_size), 15)
+  if bytes then
+    return bytes
+  end
+  local from, entries = '-', nil
+  bytes = 0
+  repeat
+    entries = redis.call('XRANGE', dead, from, '+', 'COUNT', 100)
+    for _, e in ipairs(entries) do
+      from = '(' .. e[1]
+      bytes = bytes + letter_size(e[2])
+    end
+  until #entries == 0
+  return bytes
+end
+
+-- drop_letter deletes a dead letter and returns 1, or 0 when it is not there.
+local function drop_letter(dead, names, dead_size, name, letter)
+  local found = redis.call('XRANGE', dead, letter, letter)[1]
+  redis.call('HDEL', names, name)
+  if not found then
+    return 0
+  end
+  local bytes = dead_bytes(dead, dead_size) - letter_size(found[2])
+  redis.call('XDEL', dead, letter)
+  if redis.call('XLEN', dead) == 0 or bytes < 0 then
+    redis.call('DEL', dead_size) -- a wrong one is counted anew
+  else
+    redis.call('SET', dead_size, string.format('%.0f', bytes))
+  end
+  return 1
 end
