@@ -3,7 +3,9 @@ package httpapi
 import (
 	"cmp"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -77,18 +79,56 @@ func (o Origins) answerFor(origin string) string {
 	}
 }
 
-// check refuses what the page of another origin has its visitor's browser send:
-// not all of that is asked for before. Clients that are no browsers name no
-// origin, and are let through.
+// check refuses what a page of another origin has its visitor's browser send:
+// not all of that is asked for before. Clients that are no browsers name neither
+// an origin nor a site, and are let through.
+//
+// That the page and this server have one host says little: whoever owns a name
+// can let it mean this server's address once the page is loaded (DNS rebinding).
+// So the server's own pages are those at its address or on localhost, which need
+// no look-up that somebody else answers. One with a name is listed like any other.
 func (o Origins) check(r *http.Request) error {
-	if o.answerFor(r.Header.Get("Origin")) != "" {
+	origin := r.Header.Get("Origin")
+	if o.answerFor(origin) != "" {
 		return nil
 	}
 	var own http.CrossOriginProtection
 	if err := own.Check(r); err != nil {
-		return domain.NewError(codeForbidden, err, "pages of this origin may not post here: the operator of this server has not listed it")
+		return foreignPage(err)
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	switch {
+	case origin != "" && !isFixedHost(hostOfOrigin(origin)),
+		origin == "" && site == "same-origin" && !isFixedHost(r.Host) && !o.lists(r.Host):
+		return foreignPage(errNamedHost)
 	}
 	return nil
+}
+
+func foreignPage(cause error) error {
+	return domain.NewError(codeForbidden, cause, "pages of this origin may not post here: the operator of this server has not listed it in CORS_ORIGIN")
+}
+
+var errNamedHost = errors.New("the host is a name that is not listed")
+
+// lists reports whether an origin at the host is listed.
+func (o Origins) lists(host string) bool {
+	return slices.ContainsFunc(o.allowed, func(origin string) bool { return hostOfOrigin(origin) == strings.ToLower(host) })
+}
+
+func hostOfOrigin(origin string) string {
+	_, host, _ := strings.Cut(origin, "://")
+	return host
+}
+
+// isFixedHost reports whether no look-up decides where the host, which may have
+// a port, is: an IP address, or localhost.
+func isFixedHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || strings.EqualFold(host, "localhost")
 }
 
 // What a page may send and see beyond what every page may, and how long it may

@@ -158,30 +158,45 @@ func TestPreflightOfOthers(t *testing.T) {
 // A browser sends some of what a page posts without asking before. What names
 // neither origin nor site comes from no browser.
 func TestPagesOfOthersPostNothing(t *testing.T) {
-	const server = "http://example.com" // which httptest asks
+	const address, named = "192.0.2.7:3000", "stats.example"
 	tests := map[string]struct {
+		host    string
 		header  []string
 		allowed bool
 	}{
-		"no browser":                     {nil, true},
-		"fetch of Node":                  {[]string{"Sec-Fetch-Mode", "cors", "Content-Type", "application/json", "User-Agent", "node"}, true},
-		"curl":                           {[]string{"Content-Type", "application/json", "User-Agent", "curl/8.5.0"}, true},
-		"the server's own page":          {[]string{"Origin", server, "Sec-Fetch-Site", "same-origin"}, true},
-		"the same in an old browser":     {[]string{"Origin", server}, true},
-		"behind a proxy that says https": {[]string{"Origin", "https://example.com"}, true},
-		"by the person itself":           {[]string{"Sec-Fetch-Site", "none"}, true},
-		"a listed page":                  {[]string{"Origin", website, "Sec-Fetch-Site", "cross-site"}, true},
-		"another page":                   {[]string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false},
-		"the same in an older browser":   {[]string{"Origin", "https://evil.example"}, false},
-		"that names no type":             {[]string{"Origin", "https://evil.example", "Content-Length", "9"}, false},
-		"that names JSON":                {[]string{"Origin", "https://evil.example", "Content-Type", "application/json"}, false},
-		"that names text":                {[]string{"Origin", "https://evil.example", "Content-Type", "text/plain"}, false},
-		"another page of the site":       {[]string{"Origin", "https://evil.example.com", "Sec-Fetch-Site", "same-site"}, false},
-		"a frame without an origin":      {[]string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
-		"no origin told":                 {[]string{"Sec-Fetch-Site", "cross-site"}, false},
-		"another port":                   {[]string{"Origin", server + ":81"}, false},
-		"the list":                       {[]string{"Origin", website + "," + localhost}, false},
-		"nonsense":                       {[]string{"Origin", "%"}, false},
+		"no browser":                      {named, nil, true},
+		"fetch of Node":                   {named, []string{"Sec-Fetch-Mode", "cors", "Content-Type", "application/json", "User-Agent", "node"}, true},
+		"curl":                            {named, []string{"Content-Type", "application/json", "User-Agent", "curl/8.5.0"}, true},
+		"the server's own page":           {address, []string{"Origin", "http://" + address, "Sec-Fetch-Site", "same-origin"}, true},
+		"the same in an old browser":      {address, []string{"Origin", "http://" + address}, true},
+		"behind a proxy that says https":  {address, []string{"Origin", "https://" + address}, true},
+		"without an origin":               {address, []string{"Sec-Fetch-Site", "same-origin"}, true},
+		"on localhost":                    {"localhost:3000", []string{"Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-origin"}, true},
+		"at its address of version 6":     {"[2001:db8::7]:3000", []string{"Origin", "http://[2001:db8::7]:3000", "Sec-Fetch-Site", "same-origin"}, true},
+		"by the person itself":            {named, []string{"Sec-Fetch-Site", "none"}, true},
+		"a listed page":                   {named, []string{"Origin", website, "Sec-Fetch-Site", "cross-site"}, true},
+		"a listed page of the server":     {"weather-mcp.dev", []string{"Origin", website, "Sec-Fetch-Site", "same-origin"}, true},
+		"the same without an origin":      {"weather-mcp.dev", []string{"Sec-Fetch-Site", "same-origin"}, true},
+		"the same behind a proxy":         {"127.0.0.1:3000", []string{"Origin", website, "Sec-Fetch-Site", "same-origin"}, true},
+		"a name that came to mean us":     {named, []string{"Origin", "http://" + named, "Sec-Fetch-Site", "same-origin"}, false},
+		"the same with a port":            {named + ":3000", []string{"Origin", "http://" + named + ":3000", "Sec-Fetch-Site", "same-origin"}, false},
+		"the same, old":                   {named, []string{"Origin", "http://" + named}, false},
+		"the same, no origin":             {named, []string{"Sec-Fetch-Site", "same-origin"}, false},
+		"one that came to mean our proxy": {"127.0.0.1:3000", []string{"Origin", "https://" + named, "Sec-Fetch-Site", "same-origin"}, false},
+		"a name like localhost":           {"localhost.example", []string{"Origin", "http://localhost.example", "Sec-Fetch-Site", "same-origin"}, false},
+		"a name like an address":          {"192.0.2.7.example", []string{"Origin", "http://192.0.2.7.example", "Sec-Fetch-Site", "same-origin"}, false},
+		"another page":                    {address, []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false},
+		"the same in an older browser":    {address, []string{"Origin", "https://evil.example"}, false},
+		"that names no type":              {address, []string{"Origin", "https://evil.example", "Content-Length", "9"}, false},
+		"that names JSON":                 {address, []string{"Origin", "https://evil.example", "Content-Type", "application/json"}, false},
+		"that names text":                 {address, []string{"Origin", "https://evil.example", "Content-Type", "text/plain"}, false},
+		"another page of the site":        {address, []string{"Origin", "https://evil.example.com", "Sec-Fetch-Site", "same-site"}, false},
+		"a frame without an origin":       {address, []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false},
+		"no origin told":                  {address, []string{"Sec-Fetch-Site", "cross-site"}, false},
+		"another port":                    {address, []string{"Origin", "http://192.0.2.7:81"}, false},
+		"an address that is not the host": {named, []string{"Origin", "http://192.0.2.8"}, false},
+		"the list":                        {address, []string{"Origin", website + "," + localhost}, false},
+		"nonsense":                        {address, []string{"Origin", "%"}, false},
 	}
 	for name, test := range tests {
 		for _, path := range []string{"/v1/events", "/v1/events/explain"} {
@@ -194,7 +209,7 @@ func TestPagesOfOthersPostNothing(t *testing.T) {
 				if test.allowed && path == "/v1/events" {
 					events = 1
 				}
-				answer := s.do(t, http.MethodPost, path, batch(goodEvent), test.header...)
+				answer := s.do(t, http.MethodPost, "http://"+test.host+path, batch(goodEvent), test.header...)
 				checkStatus(t, answer, status)
 				if got := s.queued(t); got != events {
 					t.Errorf("%d events are queued, want %d", got, events)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"io/fs"
+	"net/http"
 	"path"
 	"strings"
 	"sync"
@@ -89,10 +90,22 @@ func taggedName(name, tag string) string {
 }
 
 func (h *docsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFunc) {
+	r.GET("/", wrap(leadToDocs))
 	r.GET("/openapi.yaml", wrap(h.getDocument))
 	r.GET("/openapi.json", wrap(h.getDocumentJSON))
 	r.GET(docsPath, wrap(h.getPage))
 	r.GET(docsPath+"/:asset", wrap(h.getAsset))
+}
+
+// leadToDocs leads a person's browser to the page. A program asks for no page, and
+// gets what it gets at any path that is not there.
+func leadToDocs(c *gin.Context) error {
+	if !strings.Contains(c.GetHeader("Accept"), "text/html") {
+		return domain.NewError(domain.CodeNotFound, nil, "there is nothing at this path; "+docsPath+" describes what there is")
+	}
+	c.Header("Location", docsPath[1:]) // a proxy may have put its own path before
+	c.Status(http.StatusSeeOther)
+	return nil
 }
 
 func (h *docsHandler) getDocument(c *gin.Context) error {

@@ -58,6 +58,24 @@ func encode(t *testing.T, value any) []byte {
 	return encoded
 }
 
+func TestRootLeadsBrowsersToTheDocs(t *testing.T) {
+	s := newService(setup{})
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		led := s.do(t, method, "/", "", "Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+		checkStatus(t, led, http.StatusSeeOther)
+		checkHeader(t, led.Header(), "Location", "api-docs")
+		checkHeader(t, led.Header(), "Cache-Control", "no-store") // it depends on Accept
+	}
+	for _, accept := range []string{"", "*/*", "application/json"} {
+		answer := s.do(t, http.MethodGet, "/", "", "Accept", accept)
+		checkStatus(t, answer, http.StatusNotFound)
+		if !strings.Contains(answer.Body.String(), "/api-docs") {
+			t.Errorf("%q is answered %s", accept, answer.Body)
+		}
+	}
+	checkStatus(t, s.do(t, http.MethodPost, "/", ""), http.StatusMethodNotAllowed)
+}
+
 // mentioned finds the assets in the page.
 var mentioned = regexp.MustCompile(`(?:href|src)="(api-docs/[^"]+)"`)
 

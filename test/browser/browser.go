@@ -3,6 +3,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -52,14 +53,36 @@ const (
 // Chromium the test is skipped, or fails in CI.
 func Open(tb testing.TB, address string, scheme Scheme) *Page {
 	tb.Helper()
+	return OpenWith(tb, address, Options{Scheme: scheme})
+}
+
+// Options are what a browser is started with. Zero values mean the defaults.
+type Options struct {
+	// Scheme is what the person prefers. Default [Light].
+	Scheme Scheme
+	// Width and Height are of the page, in CSS pixels. Default 1280 by 1600.
+	Width, Height int
+	// Resolve maps host names to addresses, as a name server would.
+	Resolve map[string]string
+}
+
+// OpenWith is Open with more options.
+func OpenWith(tb testing.TB, address string, o Options) *Page {
+	tb.Helper()
+	o.Scheme, o.Width, o.Height = cmp.Or(o.Scheme, Light), cmp.Or(o.Width, 1280), cmp.Or(o.Height, 1600)
+	var rules []string
+	for name, ip := range o.Resolve {
+		rules = append(rules, "MAP "+name+" "+ip)
+	}
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		servers.Missing(tb, "Chromium", err)
 	}
 	allocator, end := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.UserDataDir(tb.TempDir()), chromedp.WindowSize(1280, 1600),
+		chromedp.ExecPath(program), chromedp.UserDataDir(tb.TempDir()), chromedp.WindowSize(o.Width, o.Height),
 		chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
 	)...)
 	ctx, leave := chromedp.NewContext(allocator)
 	tb.Cleanup(func() {
@@ -74,7 +97,10 @@ func Open(tb testing.TB, address string, scheme Scheme) *Page {
 	}
 	p.Do(enable(network.Enable, network.EnableParams{}), enable(audits.Enable, cdp.Empty{}))
 	p.Do(enable(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: string(scheme)}},
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: string(o.Scheme)}},
+	}))
+	p.Do(enable(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: int64(o.Width), Height: int64(o.Height), DeviceScaleFactor: 1, Mobile: o.Width < 600,
 	}))
 	p.Do(chromedp.Navigate(address))
 	return p

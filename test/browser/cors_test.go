@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -146,7 +147,7 @@ func answers() []seen {
 			before: func(v *visited) { v.fail(away) },
 		},
 		{
-			name: "a stale answer", path: all + "?period=1h", status: 200, headers: []string{"age", "warning", "etag"}, says: `"total_calls":0`,
+			name: "a stale answer", path: all + "?period=1h", status: 200, headers: []string{"age", "cache-status", "etag"}, says: `"total_calls":0`,
 			before: func(v *visited) { v.clock.Advance(6 * time.Minute) },
 		},
 	}
@@ -205,6 +206,33 @@ func TestPagesOfOthersCannotReport(t *testing.T) {
 	// No event of the other page would make it eight.
 	send(v.allowed, "get_forecast", "get_alerts", "get_forecast", "get_alerts")
 	waitForEvents(t, v.root, 8)
+}
+
+// The owner of a name can point it at this server once the page is loaded. To
+// the browser its posts go to the page's own server then.
+func TestNameThatComesToMeanTheServerPostsNothing(t *testing.T) {
+	root := service.Start(t)
+	address, port, err := net.SplitHostPort(strings.TrimPrefix(root, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(host string, o browser.Options) answer {
+		t.Helper()
+		own := "http://" + net.JoinHostPort(host, port)
+		page := browser.OpenWith(t, own+"/api-docs", o) // whose script may ask its own server
+		return fetch(page, own+"/v1/events", posting(nil, "get_forecast"))
+	}
+	const name = "rebound.example"
+	if got := post(name, browser.Options{Resolve: map[string]string{name: address}}); got.Status != 403 {
+		t.Errorf("the page of %s is answered %s, want 403", name, got)
+	}
+	if got := post(address, browser.Options{}); got.Status != 200 {
+		t.Errorf("the server's own page is answered %s, want 200", got)
+	}
+	if got := post("localhost", browser.Options{Resolve: map[string]string{"localhost": address}}); got.Status != 200 {
+		t.Errorf("the page of localhost is answered %s, want 200", got)
+	}
+	waitForEvents(t, root, 2)
 }
 
 // waitForEvents waits until the service has stored so many, and no more.

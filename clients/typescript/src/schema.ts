@@ -277,6 +277,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The way to this page
+         * @description Leads a browser, by its `Accept`, to `/api-docs`. There is nothing here for programs.
+         */
+        get: operations["getRoot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.yaml": {
         parameters: {
             query?: never;
@@ -1038,8 +1058,9 @@ export interface components {
             };
         };
         /**
-         * @description A browser sent it for a page of an origin that the operator has not listed. Requests without `Origin`
-         *     and `Sec-Fetch-Site`, as all but browsers make them, never get this.
+         * @description A browser sent it for a page of an origin that the operator has not listed in `CORS_ORIGIN`. Pages of this
+         *     server itself need no listing at an IP address or on `localhost`; at a name they do. Requests without
+         *     `Origin` and `Sec-Fetch-Site`, as all but browsers make them, never get this.
          */
         Forbidden: {
             headers: {
@@ -2197,6 +2218,44 @@ export interface operations {
             429: components["responses"]["RateLimitExceeded"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getRoot: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Browsers ask for `text/html`.
+                 * @example text/html
+                 */
+                Accept?: string;
+                /**
+                 * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
+                 * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
+                 */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where the page is. No body. */
+            303: {
+                headers: {
+                    "Cache-Control": components["headers"]["Cache-Control-Never"];
+                    /**
+                     * @description The page, relative to this path.
+                     * @example api-docs
+                     */
+                    Location: "api-docs";
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimitExceeded"];
+            500: components["responses"]["InternalError"];
         };
     };
     getDocument: {
