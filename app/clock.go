@@ -208,6 +208,26 @@ func (c *Clock) level(skew time.Duration, before skewLevel) skewLevel {
 	}
 }
 
+// confirmed reports whether a store's clock agrees.
+func (c *Clock) confirmed() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	own, elapsed := c.own.Now(), c.own.Elapsed()
+	for i := range c.comparisons {
+		k := &c.comparisons[i]
+		if !k.said.At.IsZero() && !k.said.LowerBound && k.skew(own, elapsed).Abs() <= c.config.Tolerance {
+			return true
+		}
+	}
+	return false
+}
+
+// steady reports whether the wall clock was not set between the two moments.
+func (c *Clock) steady(from, to instant) bool {
+	set := to.wall.Sub(from.wall) - (to.elapsed - from.elapsed)
+	return set.Abs() <= c.config.Tolerance
+}
+
 // Suspect makes the health check fail with err, or stop to do so when err is
 // nil.
 func (c *Clock) Suspect(err error) {

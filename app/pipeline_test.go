@@ -432,16 +432,6 @@ func TestExplainedDatesAreThoseOfRetention(t *testing.T) {
 	}
 }
 
-func TestExpireUsesTheRetention(t *testing.T) {
-	control := gomock.NewController(t)
-	store := mocks.NewMockMaintainer(control)
-	store.EXPECT().Expire(gomock.Any(), domain.DefaultRetention().Cutoffs(pipelineNow)).Return(int64(7), nil)
-	n, err := app.NewMaintain(store, domain.DefaultRetention(), memory.NewClock(pipelineNow)).Expire(t.Context())
-	if n != 7 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-}
-
 // check is a health check made of functions.
 type check struct {
 	name string

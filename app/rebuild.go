@@ -11,14 +11,15 @@ import (
 
 // Rebuild computes aggregates anew from raw events.
 type Rebuild struct {
-	store     ports.Rebuilder
-	retention domain.Retention
-	clock     ports.Clock
+	store      ports.Rebuilder
+	maintainer ports.Maintainer
+	retention  domain.Retention
+	clock      *Clock
 }
 
 // NewRebuild returns the use case.
-func NewRebuild(r ports.Rebuilder, retention domain.Retention, c ports.Clock) *Rebuild {
-	return &Rebuild{store: r, retention: retention, clock: c}
+func NewRebuild(r ports.Rebuilder, m ports.Maintainer, retention domain.Retention, c *Clock) *Rebuild {
+	return &Rebuild{store: r, maintainer: m, retention: retention, clock: c}
 }
 
 // RebuiltDay is one day of a rebuild.
@@ -40,12 +41,16 @@ type RebuildRange struct {
 // Range rebuilds days, oldest first, and calls done after each. It refuses,
 // with domain.CodeInvalid, days whose raw events have been deleted, as their
 // aggregates know more than is left to count: where the retention says so,
-// before anything is changed.
+// before anything is changed. It refuses with domain.CodeUnavailable while the
+// clock differs from a store's by more than is tolerated.
 func (u *Rebuild) Range(ctx context.Context, r RebuildRange, done func(RebuiltDay)) error {
 	if !r.From.Before(r.To) {
 		return domain.NewError(domain.CodeInvalid, nil, "the range is empty: from must be before to")
 	}
-	cutoffs := u.retention.Cutoffs(u.clock.Now())
+	cutoffs, err := u.cutoffs(ctx)
+	if err != nil {
+		return err
+	}
 	first := domain.Daily.Floor(r.From)
 	if first.Before(cutoffs.Events) {
 		oldest := domain.Daily.Floor(cutoffs.Events.Add(domain.Daily.Length() - 1))
@@ -66,6 +71,25 @@ func (u *Rebuild) Range(ctx context.Context, r RebuildRange, done func(RebuiltDa
 		done(RebuiltDay{Day: day, Events: events})
 	}
 	return nil
+}
+
+// cutoffs says what is due, and thus left out of what is computed anew. A clock
+// that is far ahead would leave out what is still kept: unless a store's clock
+// confirms the time, no more is due than what was when data was expired last.
+func (u *Rebuild) cutoffs(ctx context.Context) (domain.Cutoffs, error) {
+	u.clock.Compare(ctx)
+	if err := u.clock.checkStores(); err != nil {
+		return domain.Cutoffs{}, err
+	}
+	now := u.clock.Now()
+	last, err := u.maintainer.LastExpiry(ctx)
+	if err != nil {
+		return domain.Cutoffs{}, fmt.Errorf("read when data was expired last: %w", err)
+	}
+	if !last.IsZero() && now.After(last.Add(maxJump)) && !u.clock.confirmed() {
+		now = last
+	}
+	return u.retention.Cutoffs(now), nil
 }
 
 // checkWhole refuses a day of which more is counted than its raw events are.

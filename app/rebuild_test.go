@@ -25,7 +25,7 @@ func TestRebuildGoesDayByDay(t *testing.T) {
 		store.EXPECT().RebuildDay(gomock.Any(), day(21), cutoffs).Return(int64(0), nil),
 	)
 	var got []app.RebuiltDay
-	rebuild := app.NewRebuild(store, domain.DefaultRetention(), memory.NewClock(pipelineNow))
+	rebuild := app.NewRebuild(store, memory.NewStore(), domain.DefaultRetention(), alone(memory.NewClock(pipelineNow)))
 	err := rebuild.Range(t.Context(), app.RebuildRange{From: day(20).Add(5 * time.Hour), To: day(21).Add(time.Second)}, func(d app.RebuiltDay) { got = append(got, d) })
 	if err != nil || len(got) != 2 || got[0] != (app.RebuiltDay{Day: day(20), Events: 3}) || got[1].Day != day(21) {
 		t.Errorf("%+v, %v", got, err)
@@ -34,7 +34,7 @@ func TestRebuildGoesDayByDay(t *testing.T) {
 
 func TestRebuildRefusesWhatItWouldSpoil(t *testing.T) {
 	store := mocks.NewMockRebuilder(gomock.NewController(t))
-	rebuild := app.NewRebuild(store, domain.DefaultRetention(), memory.NewClock(pipelineNow))
+	rebuild := app.NewRebuild(store, memory.NewStore(), domain.DefaultRetention(), alone(memory.NewClock(pipelineNow)))
 	whole := time.Date(2026, 8, 26, 0, 0, 0, 0, time.UTC) // the first day of which every raw event is kept
 	err := rebuild.Range(t.Context(), app.RebuildRange{From: whole.Add(-time.Second), To: whole.Add(time.Hour)}, func(app.RebuiltDay) {})
 	if domain.CodeOf(err) != domain.CodeInvalid || !strings.Contains(err.Error(), "rebuild from 2026-08-26 on") {

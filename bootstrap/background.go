@@ -46,8 +46,12 @@ func background(finish time.Duration, run func(ctx, work context.Context)) fx.Ho
 	}
 }
 
-// maintenanceInterval is how often what is due is deleted.
-const maintenanceInterval = time.Hour
+// maintenanceInterval is how often what is due is deleted, and withheldInterval
+// how often that is tried while the clock is not believed.
+const (
+	maintenanceInterval = time.Hour
+	withheldInterval    = time.Minute
+)
 
 func maintenanceModule() fx.Option {
 	return fx.Module("maintenance", fx.Invoke(func(lc fx.Lifecycle, m *app.Maintain, log *slog.Logger) {
@@ -60,20 +64,22 @@ func maintenanceModule() fx.Option {
 // maintain deletes what is due, now and at every interval until ctx ends. A
 // failure is no reason to stop: what is due stays due.
 func maintain(ctx, work context.Context, m *app.Maintain, log *slog.Logger, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	for {
-		deleted, err := m.Expire(work)
+		next := interval
+		expiry, err := m.Expire(work)
 		switch {
 		case err != nil:
 			log.Warn("expired data stays for now", "code", domain.CodeOf(err), "error", err)
-		case deleted > 0:
-			log.Info("expired data deleted", "rows", deleted)
+		case expiry.Withheld != nil:
+			next = min(interval, withheldInterval)
+			log.Debug("expired data stays while the clock is not believed", "error", expiry.Withheld)
+		case expiry.Deleted.Total() > 0:
+			log.Info("expired data deleted", "rows", expiry.Deleted.Total(), "tables", expiry.Deleted)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(next):
 		}
 	}
 }

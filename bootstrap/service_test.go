@@ -377,6 +377,8 @@ func TestBackgroundStopIsBounded(t *testing.T) {
 
 // expiring counts calls and answers what it is told to.
 type expiring struct {
+	*memory.Store
+
 	calls   int
 	rows    int64
 	err     error
@@ -384,12 +386,12 @@ type expiring struct {
 	cutoffs domain.Cutoffs
 }
 
-func (e *expiring) Expire(_ context.Context, cutoffs domain.Cutoffs) (int64, error) {
+func (e *expiring) Expire(_ context.Context, cutoffs domain.Cutoffs) (ports.Expired, error) {
 	e.cutoffs = cutoffs
 	if e.calls++; e.calls == 3 {
 		e.enough()
 	}
-	return e.rows, e.err
+	return ports.Expired{Events: e.rows}, e.err
 }
 
 func TestMaintenanceGoesOn(t *testing.T) {
@@ -406,10 +408,11 @@ func TestMaintenanceGoesOn(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			ctx, enough := context.WithCancel(t.Context())
-			store := &expiring{rows: test.rows, err: test.err, enough: enough}
+			store := &expiring{Store: memory.NewStore(), rows: test.rows, err: test.err, enough: enough}
 			log := new(logs.Buffer)
 			retention := domain.DefaultRetention()
-			use := app.NewMaintain(store, retention, memory.NewClock(now))
+			clock := app.NewClock(memory.NewClock(now), nil, log.Logger(), app.ClockConfig{})
+			use := app.NewMaintain(store, retention, clock, log.Logger())
 			bootstrap.Maintain(ctx, t.Context(), use, log.Logger(), time.Millisecond)
 			if store.calls < 3 || store.cutoffs != retention.Cutoffs(now) {
 				t.Errorf("%d calls with %+v", store.calls, store.cutoffs)

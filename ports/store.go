@@ -2,6 +2,8 @@ package ports
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -50,5 +52,43 @@ type Maintainer interface {
 	// Expire deletes everything that starts before its cutoff and nothing
 	// else, and returns how many rows that were. It is safe beside running
 	// workers, and to run twice.
-	Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, error)
+	Expire(ctx context.Context, cutoffs domain.Cutoffs) (Expired, error)
+
+	// Due counts what Expire would delete now, and deletes nothing.
+	Due(ctx context.Context, cutoffs domain.Cutoffs) (Expired, error)
+
+	// NoteExpiry remembers, durably and for all processes, the moment that the
+	// cutoffs of an expiry are counted from. It takes an earlier one's place.
+	NoteExpiry(ctx context.Context, at time.Time) error
+
+	// LastExpiry returns what was noted last. Where nothing was, it returns
+	// when the newest stored batch was received, and zero for a store that has
+	// none.
+	LastExpiry(ctx context.Context) (time.Time, error)
+}
+
+// Expired counts the rows that an expiry deletes.
+type Expired struct {
+	// Events are raw events, Hourly and Daily aggregates, and Errors error
+	// summaries.
+	Events, Hourly, Daily, Errors int64
+	// Batches are ids of stored batches, and Values the values that a day's
+	// aggregates tell apart, with the counts of those that they do not.
+	Batches, Values int64
+	// Receipts are those of idempotency keys whose time is over, where they
+	// are in the same database.
+	Receipts int64
+}
+
+// LogValue is a group with a member for each table's rows.
+func (e Expired) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Int64("events", e.Events), slog.Int64("hourly_aggregations", e.Hourly), slog.Int64("daily_aggregations", e.Daily),
+		slog.Int64("error_summary", e.Errors), slog.Int64("stored_batches", e.Batches), slog.Int64("dimension_values", e.Values),
+		slog.Int64("receipts", e.Receipts))
+}
+
+// Total is how many rows these are together.
+func (e Expired) Total() int64 {
+	return e.Events + e.Hourly + e.Daily + e.Errors + e.Batches + e.Values + e.Receipts
 }

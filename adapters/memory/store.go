@@ -30,6 +30,7 @@ type Store struct {
 	// late; folded how many calls found no place on the days that are closed.
 	values map[domain.OpenDay]map[string]bool
 	folded domain.Folded
+	expiry time.Time // noted last
 }
 
 // place is where a rollup is kept. The bucket is in Unix seconds.
@@ -202,34 +203,116 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 }
 
 // Expire deletes what is due, as ports.Maintainer promises.
-func (s *Store) Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, error) {
+func (s *Store) Expire(ctx context.Context, cutoffs domain.Cutoffs) (ports.Expired, error) {
 	if err := alive(ctx); err != nil {
-		return 0, err
+		return ports.Expired{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.rows()
-	s.events = slices.DeleteFunc(s.events, func(e domain.Event) bool { return e.Hour.Before(cutoffs.Events) })
-	rollupCutoffs := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.Hourly, domain.Daily: cutoffs.Daily}
-	maps.DeleteFunc(s.rollups, func(p place, _ *domain.Rollup) bool {
-		return p.start().Before(rollupCutoffs[p.resolution])
-	})
-	errorCutoffs := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.HourlyErrors, domain.Daily: cutoffs.DailyErrors}
-	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool {
-		return p.start().Before(errorCutoffs[p.resolution])
-	})
-	maps.DeleteFunc(s.values, func(o domain.OpenDay, _ map[string]bool) bool { return o.Day.Before(cutoffs.Days()) })
-	maps.DeleteFunc(s.folded, func(o domain.OpenDay, _ int64) bool { return o.Day.Before(cutoffs.Days()) })
-	maps.DeleteFunc(s.received, func(_ domain.BatchID, at time.Time) bool { return at.Before(cutoffs.Batches) })
-	return int64(before - s.rows()), nil
+	due := s.due(cutoffs)
+	d := dueBy(cutoffs)
+	s.events = slices.DeleteFunc(s.events, d.event)
+	maps.DeleteFunc(s.rollups, func(p place, _ *domain.Rollup) bool { return d.rollup(p) })
+	maps.DeleteFunc(s.errors, func(p errorPlace, _ *domain.ErrorSummary) bool { return d.errors(p) })
+	maps.DeleteFunc(s.values, func(o domain.OpenDay, _ map[string]bool) bool { return d.day(o) })
+	maps.DeleteFunc(s.folded, func(o domain.OpenDay, _ int64) bool { return d.day(o) })
+	maps.DeleteFunc(s.received, func(_ domain.BatchID, at time.Time) bool { return d.batch(at) })
+	return due, nil
 }
 
-func (s *Store) rows() int {
-	rows := len(s.events) + len(s.rollups) + len(s.errors) + len(s.received) + len(s.folded)
-	for _, values := range s.values {
-		rows += len(values)
+// Due counts what is due, as ports.Maintainer promises.
+func (s *Store) Due(ctx context.Context, cutoffs domain.Cutoffs) (ports.Expired, error) {
+	if err := alive(ctx); err != nil {
+		return ports.Expired{}, err
 	}
-	return rows
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.due(cutoffs), nil
+}
+
+func (s *Store) due(cutoffs domain.Cutoffs) ports.Expired {
+	var n ports.Expired
+	d := dueBy(cutoffs)
+	for _, e := range s.events {
+		n.Events += one(d.event(e))
+	}
+	for p := range s.rollups {
+		if p.resolution == domain.Daily {
+			n.Daily += one(d.rollup(p))
+		} else {
+			n.Hourly += one(d.rollup(p))
+		}
+	}
+	for p := range s.errors {
+		n.Errors += one(d.errors(p))
+	}
+	for o, values := range s.values {
+		n.Values += int64(len(values)) * one(d.day(o))
+	}
+	for o := range s.folded {
+		n.Values += one(d.day(o))
+	}
+	for _, at := range s.received {
+		n.Batches += one(d.batch(at))
+	}
+	return n
+}
+
+func one(due bool) int64 {
+	if due {
+		return 1
+	}
+	return 0
+}
+
+// dueBy decides by the cutoffs what is due.
+type dueBy domain.Cutoffs
+
+func (d dueBy) event(e domain.Event) bool { return e.Hour.Before(d.Events) }
+
+func (d dueBy) rollup(p place) bool {
+	if p.resolution == domain.Daily {
+		return p.start().Before(d.Daily)
+	}
+	return p.start().Before(d.Hourly)
+}
+
+func (d dueBy) errors(p errorPlace) bool {
+	if p.resolution == domain.Daily {
+		return p.start().Before(d.DailyErrors)
+	}
+	return p.start().Before(d.HourlyErrors)
+}
+
+func (d dueBy) day(o domain.OpenDay) bool { return o.Day.Before(domain.Cutoffs(d).Days()) }
+
+func (d dueBy) batch(received time.Time) bool { return received.Before(d.Batches) }
+
+// NoteExpiry remembers the moment, as ports.Maintainer promises.
+func (s *Store) NoteExpiry(ctx context.Context, at time.Time) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiry = at
+	return nil
+}
+
+// LastExpiry returns the moment, as ports.Maintainer promises.
+func (s *Store) LastExpiry(ctx context.Context) (time.Time, error) {
+	if err := alive(ctx); err != nil {
+		return time.Time{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	last := s.expiry
+	if last.IsZero() {
+		for _, at := range s.received {
+			last = latest(last, at)
+		}
+	}
+	return last, nil
 }
 
 // Events lists the raw events in the order of storing.

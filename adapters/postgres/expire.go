@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // Expire deletes what is due, as ports.Maintainer promises: whole partitions
 // are dropped, and what is due of the others is deleted by the day. It merges
 // the journal first and makes partitions ahead afterwards.
-func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
-	var deleted int64
+func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	var deleted ports.Expired
 	var errs []error
-	for _, step := range s.expirySteps(c) {
-		n, err := step(ctx)
-		deleted += n
+	for _, step := range s.expirySteps(c, &deleted) {
+		n, err := step.take(ctx)
+		*step.count += n
 		if err == nil {
 			continue
 		}
@@ -30,30 +31,93 @@ func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
 	return deleted, errors.Join(errs...)
 }
 
-type step func(ctx context.Context) (int64, error)
+// step is a part of an expiry, and where its rows are counted.
+type step struct {
+	count *int64
+	take  func(ctx context.Context) (int64, error)
+}
 
-func (s *Store) expirySteps(c domain.Cutoffs) []step {
-	steps := []step{func(ctx context.Context) (int64, error) { return 0, s.mergeJournal(ctx, all) }}
+func (s *Store) expirySteps(c domain.Cutoffs, deleted *ports.Expired) []step {
+	nothing := new(int64)
+	steps := []step{{nothing, func(ctx context.Context) (int64, error) { return 0, s.mergeJournal(ctx, all) }}}
 	for _, p := range partitionedTables() {
-		steps = append(steps, func(ctx context.Context) (int64, error) { return s.db.dropWhole(ctx, p, p.cutoff(c)) })
+		steps = append(steps, step{countOf(deleted, p.name), func(ctx context.Context) (int64, error) {
+			return s.db.dropWhole(ctx, p, p.cutoff(c))
+		}})
 	}
 	for _, e := range expiries(c) {
-		steps = append(steps, func(ctx context.Context) (int64, error) { return s.expireDays(ctx, e) })
+		steps = append(steps, step{countOf(deleted, e.table), func(ctx context.Context) (int64, error) { return s.expireDays(ctx, e) }})
 	}
-	steps = append(steps,
-		func(ctx context.Context) (int64, error) {
-			return s.expireRows(ctx, `dimension_values WHERE day < $1`, c.Days())
-		},
-		func(ctx context.Context) (int64, error) {
-			return s.expireRows(ctx, `dimension_overflow WHERE day < $1`, c.Days())
-		},
-		func(ctx context.Context) (int64, error) {
-			return s.expireRows(ctx, `stored_batches WHERE received_at < $1`, c.Batches)
-		})
+	for _, rows := range plainExpiries(c) {
+		steps = append(steps, step{countOf(deleted, rows.table), func(ctx context.Context) (int64, error) {
+			return s.expireRows(ctx, rows)
+		}})
+	}
 	for _, p := range partitionedTables() {
-		steps = append(steps, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx, p) })
+		steps = append(steps, step{nothing, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx, p) }})
 	}
 	return steps
+}
+
+// countOf is where the rows of a table are counted.
+func countOf(n *ports.Expired, table string) *int64 {
+	switch table {
+	case "events":
+		return &n.Events
+	case "hourly_aggregations":
+		return &n.Hourly
+	case "daily_aggregations":
+		return &n.Daily
+	case errorTable:
+		return &n.Errors
+	case "stored_batches":
+		return &n.Batches
+	default:
+		return &n.Values
+	}
+}
+
+// Due counts what is due, as ports.Maintainer promises. It merges the journal
+// first.
+func (s *Store) Due(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	if err := s.mergeJournal(ctx, all); err != nil {
+		return ports.Expired{}, err
+	}
+	var due ports.Expired
+	err := s.db.maintain(ctx, "store.due", func(tx *transaction) error {
+		due = ports.Expired{}
+		for _, e := range append(expiries(c), plainExpiries(c)...) {
+			var n int64
+			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+e.table+` WHERE `+e.all+` AND `+e.column+` < $1`, e.cutoff); err != nil {
+				return err
+			}
+			*countOf(&due, e.table) += n
+		}
+		return nil
+	})
+	return due, err
+}
+
+// NoteExpiry remembers the moment, as ports.Maintainer promises.
+func (s *Store) NoteExpiry(ctx context.Context, at time.Time) error {
+	return s.db.write(ctx, "store.note_expiry", func(tx *transaction) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO last_expiry (at) VALUES ($1) ON CONFLICT (id) DO UPDATE SET at = excluded.at`, at)
+		return err
+	})
+}
+
+// LastExpiry returns the moment, as ports.Maintainer promises.
+func (s *Store) LastExpiry(ctx context.Context) (time.Time, error) {
+	var last sql.NullTime
+	err := s.db.read(ctx, "store.last_expiry", func(tx *transaction) error {
+		return tx.GetContext(ctx, &last, `
+			SELECT coalesce((SELECT at FROM last_expiry), (SELECT max(received_at) FROM stored_batches))`)
+	})
+	if err != nil || !last.Valid {
+		return time.Time{}, err
+	}
+	return last.Time.UTC(), nil
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -92,6 +156,15 @@ func aggregateExpiries(c domain.Cutoffs) []expiry {
 	}
 }
 
+// plainExpiries are those that take one statement each.
+func plainExpiries(c domain.Cutoffs) []expiry {
+	return []expiry{
+		{"dimension_values", "day", "true", "true", c.Days()},
+		{"dimension_overflow", "day", "true", "true", c.Days()},
+		{"stored_batches", "received_at", "true", "true", c.Batches},
+	}
+}
+
 // expireDays deletes what is due day by day, each in a transaction.
 func (s *Store) expireDays(ctx context.Context, e expiry) (int64, error) {
 	var deleted int64
@@ -125,10 +198,10 @@ func (s *Store) expireDay(ctx context.Context, e expiry) (int64, error) {
 	return deleted, err
 }
 
-func (s *Store) expireRows(ctx context.Context, due string, cutoff time.Time) (int64, error) {
+func (s *Store) expireRows(ctx context.Context, e expiry) (int64, error) {
 	var deleted int64
 	err := s.db.maintain(ctx, "store.expire", func(tx *transaction) (err error) {
-		deleted, err = affected(tx.ExecContext(ctx, `DELETE FROM `+due, cutoff))
+		deleted, err = affected(tx.ExecContext(ctx, `DELETE FROM `+e.table+` WHERE `+e.column+` < $1`, e.cutoff))
 		return err
 	})
 	return deleted, err

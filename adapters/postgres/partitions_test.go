@@ -41,7 +41,7 @@ func mustExpire(t *testing.T, s ports.Maintainer, c domain.Cutoffs) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return n.Total()
 }
 
 // tables lists the partitions of a table and what was cut off it.

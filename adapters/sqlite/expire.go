@@ -3,11 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // expireChunk is how many raw rows one transaction deletes. The queue waits
@@ -16,27 +19,92 @@ const expireChunk = 5_000
 
 // Expire deletes what is due, as ports.Maintainer promises, in many short
 // transactions.
-func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (int64, error) {
-	var deleted int64
-	for _, step := range []func(tx *sqlx.Tx) (int64, error){
-		rowsBefore(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE hour < ? LIMIT ?)`, c.Events.Unix()),
-		rowsBefore(ctx, `DELETE FROM stored_batches WHERE id IN (SELECT id FROM stored_batches WHERE received_at < ? AND id NOT IN (SELECT id FROM queue) LIMIT ?)`,
-			c.Batches.UnixMicro()),
-		bucketBefore(ctx, `hourly_aggregations WHERE`, domain.RollupGrains(), c.Hourly),
-		bucketBefore(ctx, `daily_aggregations WHERE`, domain.RollupGrains(), c.Daily),
-		bucketBefore(ctx, `error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains(), c.HourlyErrors),
-		bucketBefore(ctx, `error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains(), c.DailyErrors),
-		daysBefore(ctx, `dimension_values`, c.Days()),
-		daysBefore(ctx, `dimension_overflow`, c.Days()),
-		func(tx *sqlx.Tx) (int64, error) { return expireReceipts(ctx, tx, s.db.config.Clock.Now()) },
+func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	var deleted ports.Expired
+	for _, step := range []struct {
+		count *int64
+		take  func(tx *sqlx.Tx) (int64, error)
+	}{
+		{&deleted.Events, rowsBefore(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE hour < ? LIMIT ?)`, c.Events.Unix())},
+		{&deleted.Batches, rowsBefore(ctx, `DELETE FROM stored_batches WHERE id IN (SELECT id FROM `+dueBatches+` LIMIT ?)`, c.Batches.UnixMicro())},
+		{&deleted.Hourly, bucketBefore(ctx, `hourly_aggregations WHERE`, domain.RollupGrains(), c.Hourly)},
+		{&deleted.Daily, bucketBefore(ctx, `daily_aggregations WHERE`, domain.RollupGrains(), c.Daily)},
+		{&deleted.Errors, bucketBefore(ctx, `error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains(), c.HourlyErrors)},
+		{&deleted.Errors, bucketBefore(ctx, `error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains(), c.DailyErrors)},
+		{&deleted.Values, daysBefore(ctx, `dimension_values`, c.Days())},
+		{&deleted.Values, daysBefore(ctx, `dimension_overflow`, c.Days())},
+		{&deleted.Receipts, func(tx *sqlx.Tx) (int64, error) { return expireReceipts(ctx, tx, s.db.config.Clock.Now()) }},
 	} {
-		n, err := s.repeat(ctx, step)
-		deleted += n
+		n, err := s.repeat(ctx, step.take)
+		*step.count += n
 		if err != nil {
 			return deleted, err
 		}
 	}
 	return deleted, nil
+}
+
+// dueBatches are the batches that no redelivery can bring again.
+const dueBatches = `stored_batches WHERE received_at < ? AND id NOT IN (SELECT id FROM queue)`
+
+// Due counts what is due, as ports.Maintainer promises.
+func (s *Store) Due(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	var due ports.Expired
+	err := s.db.read(ctx, "store.due", func(tx *sqlx.Tx) error {
+		for _, part := range []struct {
+			count  *int64
+			rows   string
+			cutoff int64
+		}{
+			{&due.Events, `events WHERE hour < ?`, c.Events.Unix()},
+			{&due.Batches, dueBatches, c.Batches.UnixMicro()},
+			{&due.Hourly, bucketsBefore(`hourly_aggregations WHERE`, domain.RollupGrains()), c.Hourly.Unix()},
+			{&due.Daily, bucketsBefore(`daily_aggregations WHERE`, domain.RollupGrains()), c.Daily.Unix()},
+			{&due.Errors, bucketsBefore(`error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains()), c.HourlyErrors.Unix()},
+			{&due.Errors, bucketsBefore(`error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains()), c.DailyErrors.Unix()},
+			{&due.Values, `dimension_values WHERE day < ?`, c.Days().Unix()},
+			{&due.Values, `dimension_overflow WHERE day < ?`, c.Days().Unix()},
+		} {
+			var n int64
+			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+part.rows, part.cutoff); err != nil {
+				return err
+			}
+			*part.count += n
+		}
+		return tx.GetContext(ctx, &due.Receipts, `SELECT count(*) FROM receipts WHERE `+isOver, overAt(s.db.config.Clock.Now())...)
+	})
+	return due, err
+}
+
+// bucketsBefore names the grains, so that an index finds the buckets.
+func bucketsBefore(from string, grains []domain.Grain) string {
+	list := make([]string, len(grains))
+	for i, grain := range grains {
+		list[i] = strconv.Itoa(int(grain))
+	}
+	return from + ` grain IN (` + strings.Join(list, ",") + `) AND bucket < ?`
+}
+
+// NoteExpiry remembers the moment, as ports.Maintainer promises.
+func (s *Store) NoteExpiry(ctx context.Context, at time.Time) error {
+	return s.db.write(ctx, "store.note_expiry", func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO last_expiry (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`, at.UnixMicro())
+		return err
+	})
+}
+
+// LastExpiry returns the moment, as ports.Maintainer promises.
+func (s *Store) LastExpiry(ctx context.Context) (time.Time, error) {
+	var last sql.NullInt64
+	err := s.db.read(ctx, "store.last_expiry", func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &last, `
+			SELECT coalesce((SELECT at FROM last_expiry), (SELECT max(received_at) FROM stored_batches))`)
+	})
+	if err != nil || !last.Valid {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(last.Int64).UTC(), nil
 }
 
 // repeat takes a step, each time in a transaction, until it finds no more to

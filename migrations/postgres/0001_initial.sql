@@ -180,6 +180,13 @@ CREATE TABLE stored_batches (
 
 CREATE INDEX stored_batches_received_at ON stored_batches (received_at);
 
+-- The moment that the cutoffs of the last expiry were counted from: one row, or
+-- none before the first expiry.
+CREATE TABLE last_expiry (
+    id integer     PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    at timestamptz NOT NULL
+);
+
 -- One row that the health check writes.
 CREATE TABLE heartbeat (at timestamptz NOT NULL);
 
@@ -188,6 +195,7 @@ INSERT INTO heartbeat VALUES ('epoch');
 -- +goose Down
 
 DROP TABLE heartbeat;
+DROP TABLE last_expiry;
 DROP TABLE stored_batches;
 DROP TABLE aggregation_journal;
 DROP TABLE error_summary;

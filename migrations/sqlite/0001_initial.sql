@@ -206,6 +206,13 @@ CREATE TABLE secrets (
 
 INSERT INTO secrets VALUES ('idempotency_keys', randomblob(32));
 
+-- The moment that the cutoffs of the last expiry were counted from: one row, or
+-- none before the first expiry.
+CREATE TABLE last_expiry (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;
+
 -- One row that the health check writes.
 CREATE TABLE heartbeat (
     at     INTEGER NOT NULL,
@@ -217,6 +224,7 @@ INSERT INTO heartbeat VALUES (0, x'');
 -- +goose Down
 
 DROP TABLE heartbeat;
+DROP TABLE last_expiry;
 DROP TABLE secrets;
 DROP TABLE receipts_size;
 DROP TABLE receipts;

@@ -7,6 +7,7 @@ package mocks
 import (
 	context "context"
 	reflect "reflect"
+	time "time"
 
 	gomock "github.com/golang/mock/gomock"
 	domain "github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -127,11 +128,26 @@ func (m *MockMaintainer) EXPECT() *MockMaintainerMockRecorder {
 	return m.recorder
 }
 
+// Due mocks base method.
+func (m *MockMaintainer) Due(ctx context.Context, cutoffs domain.Cutoffs) (ports.Expired, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Due", ctx, cutoffs)
+	ret0, _ := ret[0].(ports.Expired)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Due indicates an expected call of Due.
+func (mr *MockMaintainerMockRecorder) Due(ctx, cutoffs interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Due", reflect.TypeOf((*MockMaintainer)(nil).Due), ctx, cutoffs)
+}
+
 // Expire mocks base method.
-func (m *MockMaintainer) Expire(ctx context.Context, cutoffs domain.Cutoffs) (int64, error) {
+func (m *MockMaintainer) Expire(ctx context.Context, cutoffs domain.Cutoffs) (ports.Expired, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Expire", ctx, cutoffs)
-	ret0, _ := ret[0].(int64)
+	ret0, _ := ret[0].(ports.Expired)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
@@ -140,4 +156,33 @@ func (m *MockMaintainer) Expire(ctx context.Context, cutoffs domain.Cutoffs) (in
 func (mr *MockMaintainerMockRecorder) Expire(ctx, cutoffs interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Expire", reflect.TypeOf((*MockMaintainer)(nil).Expire), ctx, cutoffs)
+}
+
+// LastExpiry mocks base method.
+func (m *MockMaintainer) LastExpiry(ctx context.Context) (time.Time, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "LastExpiry", ctx)
+	ret0, _ := ret[0].(time.Time)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// LastExpiry indicates an expected call of LastExpiry.
+func (mr *MockMaintainerMockRecorder) LastExpiry(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "LastExpiry", reflect.TypeOf((*MockMaintainer)(nil).LastExpiry), ctx)
+}
+
+// NoteExpiry mocks base method.
+func (m *MockMaintainer) NoteExpiry(ctx context.Context, at time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "NoteExpiry", ctx, at)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// NoteExpiry indicates an expected call of NoteExpiry.
+func (mr *MockMaintainerMockRecorder) NoteExpiry(ctx, at interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "NoteExpiry", reflect.TypeOf((*MockMaintainer)(nil).NoteExpiry), ctx, at)
 }

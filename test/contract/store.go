@@ -58,6 +58,7 @@ func Store(t *testing.T, open OpenStore) {
 		"hourly aggregates expire":                        testExpireHourly,
 		"daily aggregates expire":                         testExpireDaily,
 		"error summaries expire":                          testExpireErrors,
+		"the last expiry is remembered":                   testLastExpiry,
 		"batch ids expire":                                testExpireBatches,
 		"expiring beside writers takes nothing else":      testExpireBesideWriters,
 		"a cancelled call ends":                           testStoreCancelled,
@@ -337,14 +338,32 @@ func testActivity(t *testing.T, open OpenStore) {
 	}
 }
 
-// expire deletes and demands that a second time finds nothing left to do.
-func expire(t *testing.T, s ports.Maintainer, cutoffs domain.Cutoffs) {
+// expire deletes and demands that it deletes as many rows as were due, and that
+// a second time finds nothing left to do. It returns how many rows these were.
+func expire(t *testing.T, s ports.Maintainer, cutoffs domain.Cutoffs) ports.Expired {
 	t.Helper()
-	if n, err := s.Expire(t.Context(), cutoffs); err != nil || n < 1 {
-		t.Fatalf("expired %d rows: %v", n, err)
+	due, err := s.Due(t.Context(), cutoffs)
+	must(t, err)
+	n, err := s.Expire(t.Context(), cutoffs)
+	if err != nil || n.Total() < 1 || n != due {
+		t.Fatalf("expired %+v, %v; due were %+v", n, err, due)
 	}
-	if n, err := s.Expire(t.Context(), cutoffs); err != nil || n != 0 {
-		t.Errorf("expired %d more rows: %v", n, err)
+	if n, err := s.Expire(t.Context(), cutoffs); err != nil || n != (ports.Expired{}) {
+		t.Errorf("expired %+v more rows: %v", n, err)
+	}
+	if due, err := s.Due(t.Context(), cutoffs); err != nil || due != (ports.Expired{}) {
+		t.Errorf("still due: %+v, %v", due, err)
+	}
+	return n
+}
+
+// checkOnly demands that no rows were deleted but those that count tells.
+func checkOnly(t *testing.T, deleted ports.Expired, count func(*ports.Expired) *int64) {
+	t.Helper()
+	n := *count(&deleted)
+	*count(&deleted) = 0
+	if n < 1 || deleted != (ports.Expired{}) {
+		t.Errorf("deleted %d rows, and others: %+v", n, deleted)
 	}
 }
 
@@ -374,7 +393,7 @@ func checkExpired(t *testing.T, h StoreHarness, events []domain.Event, w domain.
 func testExpireEvents(t *testing.T, open OpenStore) {
 	h := open(t)
 	events := storeThreeDays(t, h)
-	expire(t, h.Store, domain.Cutoffs{Events: cutoff(domain.Hourly)})
+	checkOnly(t, expire(t, h.Store, domain.Cutoffs{Events: cutoff(domain.Hourly)}), func(n *ports.Expired) *int64 { return &n.Events })
 	checkExpired(t, h, events, hours(), time.Time{}, time.Time{})
 	checkExpired(t, h, events, days(), time.Time{}, time.Time{})
 	kept := slices.DeleteFunc(events, func(e domain.Event) bool { return e.Hour.Before(cutoff(domain.Hourly)) })
@@ -384,7 +403,7 @@ func testExpireEvents(t *testing.T, open OpenStore) {
 func testExpireHourly(t *testing.T, open OpenStore) {
 	h := open(t)
 	events := storeThreeDays(t, h)
-	expire(t, h.Store, domain.Cutoffs{Hourly: cutoff(domain.Hourly)})
+	checkOnly(t, expire(t, h.Store, domain.Cutoffs{Hourly: cutoff(domain.Hourly)}), func(n *ports.Expired) *int64 { return &n.Hourly })
 	checkExpired(t, h, events, hours(), cutoff(domain.Hourly), time.Time{})
 	checkExpired(t, h, events, days(), time.Time{}, time.Time{})
 	checkEvents(t, h, events)
@@ -393,7 +412,7 @@ func testExpireHourly(t *testing.T, open OpenStore) {
 func testExpireDaily(t *testing.T, open OpenStore) {
 	h := open(t)
 	events := storeThreeDays(t, h)
-	expire(t, h.Store, domain.Cutoffs{Daily: cutoff(domain.Daily)})
+	checkOnly(t, expire(t, h.Store, domain.Cutoffs{Daily: cutoff(domain.Daily)}), func(n *ports.Expired) *int64 { return &n.Daily })
 	checkExpired(t, h, events, hours(), time.Time{}, time.Time{})
 	checkExpired(t, h, events, days(), cutoff(domain.Daily), time.Time{})
 	checkEvents(t, h, events)
@@ -410,7 +429,8 @@ func testExpireErrors(t *testing.T, open OpenStore) {
 			} else {
 				daily = cutoff(r)
 			}
-			expire(t, h.Store, domain.Cutoffs{HourlyErrors: hourly, DailyErrors: daily})
+			deleted := expire(t, h.Store, domain.Cutoffs{HourlyErrors: hourly, DailyErrors: daily})
+			checkOnly(t, deleted, func(n *ports.Expired) *int64 { return &n.Errors })
 			checkExpired(t, h, events, hours(), time.Time{}, hourly)
 			checkExpired(t, h, events, days(), time.Time{}, daily)
 			checkEvents(t, h, events)
@@ -422,9 +442,32 @@ func testExpireBatches(t *testing.T, open OpenStore) {
 	h := open(t)
 	before, at := NewBatch(1, Events(1, 2)...), NewBatch(2, Events(2, 2)...)
 	store(t, h.Store, before, at)
-	expire(t, h.Store, domain.Cutoffs{Batches: at.ReceivedAt})
+	checkOnly(t, expire(t, h.Store, domain.Cutoffs{Batches: at.ReceivedAt}), func(n *ports.Expired) *int64 { return &n.Batches })
 	checkHolds(t, h, eventsOf(before, at))
 	checkStored(t, store(t, h.Store, before, at), ports.Stored{Batches: 1, Events: 2, Repeated: 1})
+}
+
+func testLastExpiry(t *testing.T, open OpenStore) {
+	h := open(t)
+	check := func(want time.Time) {
+		t.Helper()
+		if got, err := h.Store.LastExpiry(t.Context()); err != nil || !got.Equal(want) {
+			t.Errorf("last expiry %v, %v; want %v", got, err, want)
+		}
+	}
+	check(time.Time{})
+	newest := NewBatch(9, Events(1, 3)...)
+	store(t, h.Store, newest, NewBatch(2, Events(2, 4)...))
+	check(newest.ReceivedAt)
+	for _, at := range []time.Time{Now, Now.Add(3 * 365 * 24 * time.Hour), Now.Add(-time.Hour)} { // forth and back
+		must(t, h.Store.NoteExpiry(t.Context(), at))
+		check(at)
+	}
+	if h.Reopen != nil {
+		h.Store = h.Reopen(t)
+		check(Now.Add(-time.Hour))
+	}
+	checkHolds(t, h, eventsOf(newest, NewBatch(2, Events(2, 4)...)))
 }
 
 func testExpireBesideWriters(t *testing.T, open OpenStore) {
@@ -469,6 +512,15 @@ func storeCalls(s StorePorts) map[string]func(context.Context) error {
 		},
 		"Expire": func(ctx context.Context) error {
 			_, err := s.Expire(ctx, domain.Cutoffs{Events: Now})
+			return err
+		},
+		"Due": func(ctx context.Context) error {
+			_, err := s.Due(ctx, domain.Cutoffs{Events: Now})
+			return err
+		},
+		"NoteExpiry": func(ctx context.Context) error { return s.NoteExpiry(ctx, Now) },
+		"LastExpiry": func(ctx context.Context) error {
+			_, err := s.LastExpiry(ctx)
 			return err
 		},
 	}
