@@ -158,8 +158,9 @@ var byteKinds = func() (kinds [256]uint8) {
 // figure is a run of digits in a text.
 type figure struct {
 	start, end int
-	// value is at most maxNumber; digits counts those before the number.
-	value, digits int
+	// value is at most maxNumber; zeros counts those that it begins with, and
+	// digits all digits before the number.
+	value, zeros, digits int
 }
 
 const maxNumber = 1 << 30
@@ -182,6 +183,9 @@ func readNumbers(to []figure, text []byte) []figure {
 		n := figure{start: i, digits: digits}
 		for ; i < len(text) && isDigit(text[i]); i++ {
 			n.value = min(n.value*10+int(text[i]-'0'), maxNumber)
+			if n.value == 0 {
+				n.zeros++
+			}
 		}
 		n.end = i
 		digits += n.length()

@@ -217,13 +217,13 @@ func isDialled(groups []figure, digits int) bool {
 		return false
 	}
 	first, length := groups[0].value, groups[0].length()
-	zeros := leadingZeros(groups[0])
+	zeros := groups[0].zeros
 	switch {
-	case first == 11 && length == 3, first == 0 && length == 2 && leadingZeros(groups[1]) == 0:
+	case first == 11 && length == 3, first == 0 && length == 2 && groups[1].zeros == 0:
 		return digits <= 18
 	case length > 2 && zeros == 2 && digits > 12:
 		for _, g := range groups[1:] {
-			if leadingZeros(g) >= 2 {
+			if g.zeros >= 2 {
 				return false
 			}
 		}
@@ -231,19 +231,6 @@ func isDialled(groups []figure, digits int) bool {
 	default:
 		return length >= 2 && zeros >= 1 && digits <= 12
 	}
-}
-
-// leadingZeros counts the zeros with which a number begins: it has as many
-// digits more than its value.
-func leadingZeros(n figure) int {
-	significant := 0
-	for value := n.value; value > 0; value /= 10 {
-		significant++
-	}
-	if n.value == maxNumber {
-		return 0
-	}
-	return n.length() - significant
 }
 
 // isLocal reports whether groups are as in one of the countries that write them
@@ -272,7 +259,7 @@ func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
 }
 
 func firstDigit(n figure) int {
-	if leadingZeros(n) > 0 {
+	if n.zeros > 0 {
 		return 0
 	}
 	value := n.value
@@ -357,5 +344,5 @@ func (s *scan) isColonPhone(i, j int) bool {
 		groups = groups[1:]
 	}
 	return isGrouped(groups, 3, 3, 4) || isGrouped(groups, 3, 4, 4) || isGrouped(groups, 2, 5, 4) ||
-		isGrouped(groups, 2, 2, 2, 2, 2) && leadingZeros(groups[0]) == 1
+		isGrouped(groups, 2, 2, 2, 2, 2) && groups[0].zeros == 1
 }

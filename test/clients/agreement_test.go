@@ -44,6 +44,8 @@ func TestTypeScriptClientAgrees(t *testing.T) {
 			personal, _ := domain.PersonalValue(value)
 			agree(t, client, "value", value, looks[personal])
 			found[looks[personal]]++
+			personal, _ = domain.PersonalVersion(value)
+			agree(t, client, "version", value, looks[personal])
 		}
 		for _, event := range rapid.SliceOfN(eventWith(textLike(names), textLike(values)), 15, 15).Draw(t, "events") {
 			said := findings(t, validator, event)
@@ -84,10 +86,11 @@ func findings(t *rapid.T, validator *domain.Validator, event string) string {
 // checkProgram answers every line [kind, text] with what the client makes of the
 // text.
 const checkProgram = `import { createInterface } from "node:readline";
-import { personalData, personalName, personalValue } from "./index.js";
+import { personalData, personalName, personalValue, personalVersion } from "./index.js";
 const checks = {
   name: personalName,
   value: personalValue,
+  version: personalVersion,
   event: (text) => personalData(JSON.parse(text)).map(({ field, message }) => field + ": " + message + "\n").join(""),
 };
 for await (const line of createInterface({ input: process.stdin })) {
@@ -149,8 +152,8 @@ func readVectors(t *testing.T) (names, values []string) {
 		t.Fatal(err)
 	}
 	var vectors struct {
-		Names  []struct{ Name string }
-		Values []struct{ Value string }
+		Names            []struct{ Name string }
+		Values, Versions []struct{ Value string }
 	}
 	if err := json.Unmarshal(data, &vectors); err != nil {
 		t.Fatal(err)
@@ -158,7 +161,7 @@ func readVectors(t *testing.T) (names, values []string) {
 	for _, c := range vectors.Names {
 		names = append(names, c.Name)
 	}
-	for _, c := range vectors.Values {
+	for _, c := range append(vectors.Values, vectors.Versions...) {
 		values = append(values, c.Value)
 	}
 	return names, values

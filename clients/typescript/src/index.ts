@@ -3,7 +3,7 @@ export { AnalyticsClient } from "./client.js";
 export type { CallOptions, ClientOptions, PostOptions, PostResult, Query } from "./client.js";
 export { AnalyticsError } from "./error.js";
 export type { TransportCode } from "./error.js";
-export { personalData, personalName, personalValue } from "./personal.js";
+export { personalData, personalName, personalValue, personalVersion } from "./personal.js";
 export type { Finding, Personal } from "./personal.js";
 export type { components, operations, paths } from "./schema.js";
 

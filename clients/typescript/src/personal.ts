@@ -3,9 +3,11 @@
 
 import { looksOf } from "./looks.js";
 import type { Personal } from "./looks.js";
-import { FILLERS, narrow, unveil, unwrap } from "./undisguise.js";
+import { personalName } from "./names.js";
+import { unveil, unwrap } from "./undisguise.js";
 
 export type { Personal } from "./looks.js";
+export { personalName } from "./names.js";
 
 /** Why an event holds personal data, in the words of the server. It never holds a value. */
 export interface Finding {
@@ -76,7 +78,7 @@ function* personalTexts(event: Record<string, unknown> | null): Generator<Findin
     }
   }
   for (const [field, text] of texts) {
-    const looksLike = typeof text === "string" ? personalValue(trim(text)) : undefined;
+    const looksLike = typeof text === "string" ? judgeParts(trim(text), field === "version") : undefined;
     if (looksLike) yield finding(field, `${field} looks like ${LIKE[looksLike]}: remove it`);
   }
 }
@@ -100,49 +102,6 @@ function trim(text: string): string {
   return text.slice(start, end);
 }
 
-const NAMES = [
-  // Where somebody is.
-  "latitude longitude lat lon lng lat_lon lat_lng lat_long coord coords coordinate coordinates geo geohash geojson",
-  "geolocation geo_point gps gps_coordinates gps_location plus_code what3words location location_name",
-  "current_location home_location user_location place place_name address address_line street street_address",
-  "street_name house_number home_address postal_address geo_lat geo_lon geo_lng geo_latitude geo_longitude gps_lat",
-  "gps_lon home_lat home_lon coords_latitude coords_longitude location_lat location_lon location_lng",
-  "location_latitude location_longitude city city_name state zip zipcode postal_code postcode",
-  // Who somebody is.
-  "user user_id username account account_id account_name account_number customer_id login name first_name last_name",
-  "full_name middle_name given_name family_name maiden_name display_name real_name screen_name nickname surname",
-  "email mail email_address email_addr mail_address user_email work_email home_email contact_email customer_email",
-  "phone phone_no phone_number telephone telephone_number tel mobile mobile_number mobile_phone cell_phone fax",
-  "fax_number ssn social_security social_security_number national_id passport passport_number tax_id",
-  "driving_licence birthday birthdate date_of_birth dob gender credit_card card_number iban bank_account",
-  // Which machine somebody uses.
-  "ip ip_address ip_addresses ip_addr ipv4 ipv6 ipv4_address ipv6_address client_ip user_ip remote_ip source_ip",
-  "public_ip peer_ip net_peer_ip real_ip x_real_ip remote_addr remote_address client_addr client_address",
-  "peer_address x_forwarded_for forwarded_for device_id device_name machine_id hardware_id mac_address mac_addr",
-  "imei imsi iccid advertising_id android_id idfa gaid fingerprint device_fingerprint browser_fingerprint",
-  // What somebody proves to be themselves with.
-  "cookie cookies set_cookie token access_token auth_token bearer_token refresh_token session_token id_token jwt",
-  "api_key x_api_key private_key authorization credentials secret client_secret password passwd passphrase pwd",
-].flatMap((names) => names.split(" "));
-
-const DROPPED = new RegExp(`[^\\p{L}\\p{N}]|[${FILLERS}]`, "gu");
-
-/** What is compared of names: letters and digits, plain and in lower case. */
-function fold(name: string): string {
-  return name
-    .replace(/[\uff01-\uff5e]/gu, narrow)
-    .replaceAll("\u017f", "s")
-    .toLowerCase()
-    .replace(DROPPED, "");
-}
-
-const LISTED = new Map(NAMES.map((name) => [fold(name), name]));
-
-/** The listed name that a member's name equals, if that means personal data. */
-export function personalName(name: string): string | undefined {
-  return LISTED.get(fold(name));
-}
-
 /**
  * How much of a text is judged at once, in units of UTF-16, so that the time
  * grows as the text does and no faster. No text that the server stores is
@@ -156,8 +115,17 @@ const AT_ONCE = 256;
  * by half.
  */
 export function personalValue(text: string): Personal | undefined {
+  return judgeParts(text, false);
+}
+
+/** What the version of a program looks like, which may have four numbers. */
+export function personalVersion(version: string): Personal | undefined {
+  return judgeParts(version, true);
+}
+
+function judgeParts(text: string, version: boolean): Personal | undefined {
   for (let start = 0; ; start += AT_ONCE / 2) {
-    const looksLike = judge(text.slice(start, start + AT_ONCE));
+    const looksLike = judge(text.slice(start, start + AT_ONCE), version);
     if (looksLike || start + AT_ONCE >= text.length) return looksLike;
   }
 }
@@ -165,14 +133,14 @@ export function personalValue(text: string): Personal | undefined {
 /** How many disguises of a kind may lie over each other. */
 const DISGUISES = 3;
 
-function judge(text: string): Personal | undefined {
-  let looksLike = looksOf(text);
+function judge(text: string, version: boolean): Personal | undefined {
+  let looksLike = looksOf(text, version);
   let before: string | undefined;
   for (let round = 0; round < DISGUISES && !looksLike && text !== before; round++) {
     before = text;
     for (const takeOff of [unwrap, unveil]) {
       const plainer = takeOff(text);
-      if (plainer !== text) looksLike ??= looksOf(plainer);
+      if (plainer !== text) looksLike ??= looksOf(plainer, version);
       text = plainer;
     }
   }
