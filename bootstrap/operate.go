@@ -9,6 +9,7 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 )
@@ -29,6 +30,7 @@ func WithRebuild(ctx context.Context, config Config, options Options, do func(*a
 // of a database that servers of another version may be working on.
 func with[T any](ctx context.Context, config Config, options Options, do func(T) error) error {
 	options = options.withDefaults()
+	options.operates = true
 	config.MigrateOnStart = false
 	var useCase T
 	container := fx.New(base(ctx, config, options), fx.Populate(&useCase))
@@ -39,13 +41,25 @@ func with[T any](ctx context.Context, config Config, options Options, do func(T)
 	return errors.Join(err, options.opened.close())
 }
 
+// Schema is the schema of an open database.
+type Schema struct {
+	// Steps are those that the database has taken or can take.
+	Steps *goose.Provider
+	// Loss says what taking the last step back would delete.
+	Loss func(context.Context) (migrations.Loss, error)
+	// Servers lists the servers that use the database, as far as it knows them.
+	Servers func(context.Context) ([]string, error)
+}
+
 // WithSchema opens the configured database, lets do work on its schema and
-// closes the database. The embedded one is up to date once it is open.
-func WithSchema(ctx context.Context, config Config, options Options, do func(*goose.Provider) error) error {
+// closes the database. The embedded one is up to date once it is open, and no
+// server uses it.
+func WithSchema(ctx context.Context, config Config, options Options, do func(Schema) error) error {
 	options = options.withDefaults()
-	steps, err := openSchema(ctx, config, options)
+	options.operates = true
+	schema, err := openSchema(ctx, config, options)
 	if err == nil {
-		err = do(steps)
+		err = do(schema)
 		if config.usesServers() {
 			err = config.postgres(options).Explain(ctx, "migrate", err)
 		}
@@ -53,18 +67,27 @@ func WithSchema(ctx context.Context, config Config, options Options, do func(*go
 	return errors.Join(err, options.opened.close())
 }
 
-func openSchema(ctx context.Context, config Config, o Options) (*goose.Provider, error) {
+func openSchema(ctx context.Context, config Config, o Options) (Schema, error) {
 	if !config.usesServers() {
 		db, err := openEmbedded(ctx, config, o)
 		if err != nil {
-			return nil, err
+			return Schema{}, err
 		}
-		return db.Schema()
+		steps, err := db.Schema()
+		return Schema{
+			Steps: steps, Loss: db.SchemaLoss,
+			Servers: func(context.Context) ([]string, error) { return nil, nil },
+		}, err
 	}
 	db, err := awaitPostgres(ctx, time.Now().Add(o.Wait), config, o)
 	if err != nil {
-		return nil, err
+		return Schema{}, err
 	}
 	o.opened.add(db.Close)
-	return migrations.PostgreSQL(db)
+	steps, err := migrations.PostgreSQL(db)
+	return Schema{
+		Steps:   steps,
+		Loss:    func(ctx context.Context) (migrations.Loss, error) { return migrations.PostgreSQLLoss(ctx, db) },
+		Servers: func(ctx context.Context) ([]string, error) { return postgres.Servers(ctx, db) },
+	}, err
 }

@@ -103,6 +103,7 @@ func (c *Config) postgres(o Options) postgres.Config {
 	return postgres.Config{
 		URL:            c.databaseURL(),
 		ByParts:        c.DatabaseURL == "",
+		Application:    o.application(c),
 		MaxConnections: c.DBMaxConnections,
 		Limits:         c.cardinality(),
 		Clock:          o.Clock,

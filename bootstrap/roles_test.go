@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"go.uber.org/fx"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
@@ -115,7 +114,7 @@ func TestCommandsOnServersThatStayAway(t *testing.T) {
 		t.Error("there is no store")
 		return nil
 	}), "the database cannot be reached")
-	checkSentence(t, bootstrap.WithSchema(t.Context(), config, options, func(*goose.Provider) error {
+	checkSentence(t, bootstrap.WithSchema(t.Context(), config, options, func(bootstrap.Schema) error {
 		t.Error("there is no database")
 		return nil
 	}), "the database cannot be reached")
@@ -175,7 +174,7 @@ func TestCommandsTellTheirError(t *testing.T) {
 		for name, err := range map[string]error{
 			"dead letters": bootstrap.WithDeadLetters(t.Context(), config, options, func(*app.DeadLetters) error { return broken }),
 			"rebuild":      bootstrap.WithRebuild(t.Context(), config, options, func(*app.Rebuild) error { return broken }),
-			"schema":       bootstrap.WithSchema(t.Context(), config, options, func(*goose.Provider) error { return broken }),
+			"schema":       bootstrap.WithSchema(t.Context(), config, options, func(bootstrap.Schema) error { return broken }),
 		} {
 			if !errors.Is(err, broken) {
 				t.Errorf("%s: %v", name, err)

@@ -53,6 +53,16 @@ type Options struct {
 	Ready func(net.Addr)
 
 	opened *resources
+	// operates is set for a command beside the servers.
+	operates bool
+}
+
+// application is what servers of data know the process by.
+func (o Options) application(c *Config) string {
+	if o.operates {
+		return "command"
+	}
+	return string(c.Role)
 }
 
 func (o Options) withDefaults() Options {

@@ -64,7 +64,7 @@ func Down(ctx context.Context, p *goose.Provider) error {
 	}
 	_, err := p.Down(ctx)
 	if errors.Is(err, goose.ErrNoNextVersion) {
-		return errors.New("there is no step to take back: the database has no schema")
+		return errNoStep
 	}
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)

@@ -25,6 +25,10 @@ type Config struct {
 	// ByParts says that the URL was made of DB_HOST, DB_USER and so on: errors
 	// name these in place of DATABASE_URL.
 	ByParts bool
+	// Application is what the server calls the connections, after "analytics",
+	// such as a role. Default nothing; an application_name in the URL takes
+	// precedence.
+	Application string
 	// MaxConnections bounds the connections of this process. Maintenance,
 	// which is rare, takes up to two more. Default 10.
 	MaxConnections int
@@ -117,7 +121,7 @@ func (c Config) server() (pq.Config, error) {
 		server.SSLMode = defaultSSLMode(server)
 	}
 	setDefault(&server.ConnectTimeout, c.ConnectTimeout)
-	setDefault(&server.ApplicationName, "analytics")
+	setDefault(&server.ApplicationName, strings.TrimSpace(applicationPrefix+" "+c.Application))
 	server.BinaryParameters = true // one round trip for a statement, and bytes as they are
 	return server, nil
 }

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+
 	"github.com/pressly/goose/v3"
 
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
@@ -9,3 +11,8 @@ import (
 // Schema returns the steps of the schema, all of which [Open] has taken. After
 // a step is taken back nothing but Close works.
 func (db *DB) Schema() (*goose.Provider, error) { return migrations.SQLite(db.writer.DB) }
+
+// SchemaLoss says what taking the last step back would delete.
+func (db *DB) SchemaLoss(ctx context.Context) (migrations.Loss, error) {
+	return migrations.SQLiteLoss(ctx, db.writer.DB)
+}

@@ -235,8 +235,9 @@ func TestMigrateTheFile(t *testing.T) {
 	}
 	_, batch := letterBatches()
 	events := int64(0)
-	for _, verb := range []string{"status", "up", "redo", "up"} {
-		if got := try(t, "", environ, "migrate", verb); !taken(got) {
+	for _, verb := range []string{"status", "up", "redo --yes", "up"} {
+		got := try(t, "", environ, append([]string{"migrate"}, strings.Fields(verb)...)...)
+		if got.stdout = got.stdout[max(0, strings.Index(got.stdout, "STEP ")):]; !taken(got) {
 			t.Errorf("%s: %+v", verb, got)
 		}
 		withFile(t, dir, func(db *sqlite.DB) {
@@ -250,7 +251,15 @@ func TestMigrateTheFile(t *testing.T) {
 			events = 1
 		})
 	}
-	if got := try(t, "", environ, "migrate", "down"); got.code != 0 || !strings.Contains(got.stdout, "not yet") {
+	for _, verb := range []string{"down", "redo"} {
+		got := try(t, "", environ, "migrate", verb)
+		if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0002_dimension_values.sql  ROWS\n") ||
+			!strings.Contains(got.stdout, "\ndimension_values                           0\n") || strings.Contains(got.stdout, "STEP") ||
+			!strings.Contains(got.stderr, "nothing was changed: make a backup, then say --yes") || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s without consent: %+v", verb, got)
+		}
+	}
+	if got := try(t, "", environ, "migrate", "down", "--yes"); got.code != 0 || !strings.Contains(got.stdout, "not yet") {
 		t.Errorf("down: %+v", got)
 	}
 	withFile(t, dir, func(db *sqlite.DB) {

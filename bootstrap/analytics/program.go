@@ -37,7 +37,8 @@ Serving:
 Operating:
   config          show the effective configuration and where each value is from
   migrate up      bring the schema of the database up to date
-  migrate down    take its newest step back, with the data that is in it
+  migrate down    show what taking its newest step back would delete; with --yes
+                  do so. Refused while servers use the database, but for --force
   migrate redo    down, then up
   migrate status  show which steps the database has taken
   rebuild --from TIME --to TIME

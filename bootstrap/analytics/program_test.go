@@ -61,6 +61,7 @@ func TestUsage(t *testing.T) {
 		"validate with no flag": {[]string{"validate", "-x"}, 2, "", "analytics validate: flag provided but not defined"},
 		"migrate what":          {[]string{"migrate"}, 2, "", "analytics migrate: say up, down, redo or status"},
 		"migrate sideways":      {[]string{"migrate", "left"}, 2, "", `analytics migrate: there is no "left": say up`},
+		"migrate up surely":     {[]string{"migrate", "up", "--yes"}, 2, "", "analytics migrate: --yes and --force are for down and redo"},
 		"migrate twice":         {[]string{"migrate", "up", "down"}, 2, "", "analytics migrate: too many arguments"},
 		"rebuild what":          {[]string{"rebuild"}, 2, "", "analytics rebuild: give both --from and --to"},
 		"rebuild without end":   {[]string{"rebuild", "--from=2026-11-01"}, 2, "", "give both --from and --to"},

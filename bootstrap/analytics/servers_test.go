@@ -283,7 +283,7 @@ func set(t *testing.T, server *servers.RedisServer, key string) {
 
 func TestMigrateTheDatabase(t *testing.T) {
 	environ := installation(t)
-	migrate := func(verb string) result { return try(t, "", environ, "migrate", verb) }
+	migrate := func(verb ...string) result { return try(t, "", environ, append([]string{"migrate"}, verb...)...) }
 	if got := migrate("status"); got.code != 0 || !strings.Contains(got.stdout, "not yet") {
 		t.Errorf("status before: %+v", got)
 	}
@@ -294,15 +294,15 @@ func TestMigrateTheDatabase(t *testing.T) {
 	if got.code != 1 || !strings.Contains(got.stderr, "run analytics migrate up") {
 		t.Errorf("rebuild before: %+v", got)
 	}
-	for _, verb := range []string{"up", "status", "redo", "up"} {
-		if got := migrate(verb); got.code != 0 || strings.Contains(got.stdout, "not yet") || !strings.Contains(got.stdout, ".sql  20") {
-			t.Errorf("%s: %+v", verb, got)
+	for _, line := range []string{"up", "status", "redo --yes", "up"} {
+		if got := migrate(strings.Fields(line)...); got.code != 0 || strings.Contains(got.stdout, "not yet") || !strings.Contains(got.stdout, ".sql  20") {
+			t.Errorf("%s: %+v", line, got)
 		}
 	}
 	p := startProcess(t, append(environ, "MIGRATE_ON_START=false"), "serve")
 	p.address(t)
 	end(t, p, syscall.SIGTERM)
-	for got := migrate("down"); ; got = migrate("down") {
+	for got := migrate("down", "--yes"); ; got = migrate("down", "--yes") {
 		if got.code != 0 {
 			if !strings.Contains(got.stderr, "no step to take back") {
 				t.Errorf("down: %+v", got)
@@ -313,6 +313,41 @@ func TestMigrateTheDatabase(t *testing.T) {
 	if got := migrate("status"); got.code != 0 || strings.Contains(got.stdout, ".sql  20") {
 		t.Errorf("status after: %+v", got)
 	}
+}
+
+// What has data in it does not go unasked, and not from under servers.
+func TestMigrateDownUnderServersIsRefused(t *testing.T) {
+	environ := installation(t)
+	migrate := func(verb ...string) result { return try(t, "", environ, append([]string{"migrate"}, verb...)...) }
+	kept := func() {
+		t.Helper()
+		if got := migrate("status"); got.code != 0 || strings.Contains(got.stdout, "not yet") {
+			t.Errorf("the schema has changed: %+v", got)
+		}
+	}
+	for _, role := range []string{"serve", "api", "worker"} {
+		p := startProcess(t, environ, role)
+		p.address(t)
+		for _, line := range []string{"down", "down --yes", "redo --yes"} {
+			got := migrate(strings.Fields(line)...)
+			if got.code != 1 || !strings.Contains(got.stdout, "\ndimension_values ") || strings.Count(got.stderr, "\n") != 1 ||
+				!strings.Contains(got.stderr, "nothing was changed: servers use this database: analytics "+role+" (connections: ") {
+				t.Errorf("%s under %s: %+v", line, role, got)
+			}
+		}
+		if role == "worker" {
+			kept()
+			if got := migrate("redo", "--yes", "--force"); got.code != 0 {
+				t.Errorf("by force: %+v", got)
+			}
+		}
+		end(t, p, syscall.SIGTERM)
+	}
+	got := migrate("down")
+	if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0002_dimension_values.sql ") || !strings.Contains(got.stderr, "then say --yes") {
+		t.Errorf("down without consent: %+v", got)
+	}
+	kept()
 }
 
 func TestMigrateSaysWhatToDo(t *testing.T) {
