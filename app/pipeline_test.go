@@ -405,6 +405,68 @@ func TestExplainTellsPlacesAndDates(t *testing.T) {
 	}
 }
 
+func TestExplainSaysOnceWhatIsTheSame(t *testing.T) {
+	explain := app.NewExplain(domain.NewValidator(domain.ValidatorConfig{}), domain.DefaultRetention(), memory.NewClock(pipelineNow))
+	event := func(version string, sequence int) string {
+		return fmt.Sprintf(`{"version":%q,"tool":"get_alerts","status":"success","timestamp_hour":"2026-11-23T14:00:00Z",`+
+			`"analytics_level":"detailed","sequence_number":%d}`, version, sequence)
+	}
+	events := []string{`{"email":1}`, event("1.0", 1), event("1.0", 1), event("1.0", 2), `{"email":1}`, `{}`}
+	for n := range 12 {
+		events = append(events, event(fmt.Sprintf("2.%d", n), n))
+	}
+	got, err := explain.Batch([]byte(`{"events":[` + strings.Join(events, " ,\n ") + `]}`))
+	if err != nil || len(got) != len(events) {
+		t.Fatalf("%d explanations, %v", len(got), err)
+	}
+	same := map[int]int{2: 1, 4: 0}
+	for i, e := range got {
+		first, repeats := same[i]
+		refused := i == 0 || i == 4 || i == 5
+		switch {
+		case e.Index != i || e.Accepted == refused || e.SameAs != (domain.Optional[int]{Value: first, Valid: repeats}):
+			t.Errorf("event %d: %+v", i, e)
+		case repeats && (e.Event != nil || len(e.Violations) > 0 || len(e.Counted) > 0 || !e.RawDeletedAt.IsZero()):
+			t.Errorf("event %d is explained again: %+v", i, e)
+		case !repeats && refused != (len(e.Violations) > 0), !repeats && refused != (e.Event == nil):
+			t.Errorf("event %d: %+v", i, e)
+		case i == 3 && (e.CountedAs != domain.Some(1) || len(e.Counted) > 0 || e.Event.SequenceNumber != domain.Some[int32](2)):
+			t.Errorf("event %d counts as %+v", i, e)
+		}
+	}
+	// The tenth list is that of 2.8.
+	if last := got[6+8]; len(last.Counted) != 24 || last.CountedOmitted {
+		t.Errorf("%+v", last)
+	}
+	for _, e := range got[6+9:] {
+		if len(e.Counted) > 0 || e.CountedAs.Valid || !e.CountedOmitted || e.Event == nil || e.RawDeletedAt.IsZero() {
+			t.Errorf("beyond the limit: %+v", e)
+		}
+	}
+}
+
+func TestExplainListsBoundedViolations(t *testing.T) {
+	explain := app.NewExplain(domain.NewValidator(domain.ValidatorConfig{}), domain.DefaultRetention(), memory.NewClock(pipelineNow))
+	events := make([]string, 100)
+	for i := range events {
+		events[i] = fmt.Sprintf(`{"more":%d}`, i) // five required fields are missing
+	}
+	got, err := explain.Batch([]byte(`{"events":[` + strings.Join(events, ",") + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := 0
+	for _, e := range got {
+		if len(e.Violations) == 0 || len(e.Violations)+e.Omitted != 5 {
+			t.Errorf("%+v", e)
+		}
+		listed += len(e.Violations)
+	}
+	if len(got[0].Violations) != 5 || listed != 100+app.MaxExplainedViolations {
+		t.Errorf("%d of the first and %d of all are listed", len(got[0].Violations), listed)
+	}
+}
+
 // TestExplainedDatesAreThoseOfRetention holds the two formulas together: a
 // bucket is kept just before the date and due just at it.
 func TestExplainedDatesAreThoseOfRetention(t *testing.T) {

@@ -88,6 +88,8 @@ type span struct{ start, end uint32 }
 type draft struct {
 	// body is what the spans are parts of.
 	body []byte
+	// json is the event as it was sent.
+	json span
 	// values holds the JSON of each field: absent when missing or null, only
 	// the first byte where it is an object or array.
 	values [fieldCount]span
@@ -256,9 +258,11 @@ func (r *reader) events(maxEvents int, event func(index int, d *draft)) (int, er
 				"the batch has more than %d events: send it in parts", maxEvents))
 		}
 		r.draft.reset()
+		start := r.decoder.InputOffset()
 		if err := r.event(&r.draft); err != nil {
 			return 0, err
 		}
+		r.draft.json = span{uint32(start), uint32(r.decoder.InputOffset())} //nolint:gosec // longer bodies are refused
 		event(count, &r.draft)
 		count++
 	}

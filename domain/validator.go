@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -85,7 +86,8 @@ func (v *Validator) Batch(body []byte, now time.Time) (Judgement, error) {
 func (v *Validator) Each(body []byte, now time.Time, verdict func(Verdict)) error {
 	judge := v.at(now)
 	_, err := v.read(body, func(index int, d *draft) {
-		given := Verdict{Index: index, Event: new(Event)}
+		sent := bytes.TrimLeft(d.text(d.json), ", \t\r\n") // without what separates events
+		given := Verdict{Index: index, JSON: sent, Event: new(Event)}
 		if !judge.accept(d, given.Event) {
 			given.Event = nil
 			given.Violations, given.Omitted = judge.report(index, d, MaxEventViolations)

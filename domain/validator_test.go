@@ -552,11 +552,14 @@ func TestViolationsBeyondTheLimitsAreCountedAndNotListed(t *testing.T) {
 
 // The limit of a batch does not hold for verdicts that are given one by one.
 func TestEachGivesEveryEventItsVerdict(t *testing.T) {
-	body := []byte(batchOf(append(slices.Repeat([]string{`{}`}, 99), detailed)...))
+	body := []byte(strings.ReplaceAll(batchOf(append(slices.Repeat([]string{`{}`}, 99), detailed)...), "},{", "} ,\n{"))
 	validator := domain.NewValidator(domain.ValidatorConfig{})
 	index := 0
 	err := validator.Each(body, capturedAt, func(v domain.Verdict) {
 		refused := index < 99
+		if want := "{}"; refused && string(v.JSON) != want || !refused && string(v.JSON) != detailed {
+			t.Errorf("event %d was sent as %s", index, v.JSON)
+		}
 		if v.Index != index || (v.Event == nil) != refused || (len(v.Violations) == 5) != refused || v.Omitted != 0 {
 			t.Errorf("verdict %d: %+v", index, v)
 		}

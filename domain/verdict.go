@@ -63,6 +63,8 @@ const (
 type Verdict struct {
 	// Index counts the events of the batch from 0.
 	Index int
+	// JSON is the event as it was sent. It is valid during the call only.
+	JSON []byte
 	// Event is what would be stored, nil when the event is refused.
 	Event *Event
 	// Violations lists what is wrong, at most [MaxEventViolations]; a refused

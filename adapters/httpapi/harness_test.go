@@ -64,6 +64,8 @@ type setup struct {
 	answers  app.AnswersConfig
 	limit    *app.Limit
 	config   httpapi.Config
+	// explaining is the clock by which batches are explained.
+	explaining ports.Clock
 }
 
 func newService(s setup) *service {
@@ -87,7 +89,10 @@ func newService(s setup) *service {
 	reader := &leavingReader{StatisticsReader: store}
 	useCases := reading(app.NewStatistics(reader, clock, app.StatisticsConfig{Catalogue: catalogue}), clock, log, s.answers)
 	useCases.Ingest = app.NewIngest(validator, s.queue, system.BatchIDs{}, clock)
-	useCases.Explain = app.NewExplain(validator, domain.DefaultRetention(), clock)
+	if s.explaining == nil {
+		s.explaining = clock
+	}
+	useCases.Explain = app.NewExplain(validator, domain.DefaultRetention(), s.explaining)
 	useCases.Status = app.NewStatus(s.checks, s.meter, store, clock)
 	useCases.Limit = s.limit
 	server := newServer(useCases, catalogue, log, s.config)

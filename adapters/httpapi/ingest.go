@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -13,11 +15,9 @@ import (
 type ingestHandler struct {
 	ingest  *app.Ingest
 	explain *app.Explain
-	bodies  *bodies
-}
-
-func newIngestHandler(i *app.Ingest, e *app.Explain, b *bodies) *ingestHandler {
-	return &ingestHandler{ingest: i, explain: e, bodies: b}
+	// bodies are those of events, and tried those to explain: each has a gate of
+	// its own.
+	bodies, tried *bodies
 }
 
 const (
@@ -73,7 +73,8 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 
 func (h *ingestHandler) postExplain(c *gin.Context) error {
 	admission := admissionOf(c)
-	err := h.bodies.with(c, func(body []byte) error {
+	var answer []byte
+	err := h.tried.with(c, func(body []byte) error {
 		explanations, err := h.explain.Batch(body)
 		if err != nil {
 			return err
@@ -81,14 +82,30 @@ func (h *ingestHandler) postExplain(c *gin.Context) error {
 		if err := admission.admit(c.Request.Context(), len(explanations)); err != nil {
 			return err
 		}
-		answer := explanationsJSON{Events: make([]explanationJSON, len(explanations))}
-		for i := range explanations {
-			answer.Events[i] = newExplanationJSON(&explanations[i])
-		}
-		c.JSON(http.StatusOK, answer)
-		return nil
+		answer, err = encodeExplanations(explanations)
+		return err
 	})
-	return admission.settle(c.Request.Context(), err)
+	if err != nil {
+		return admission.settle(c.Request.Context(), err)
+	}
+	// Who reads slowly holds no place in the gate, but the memory.
+	if !connectionOf(c.Request.Context()).hold(int64(len(answer))) {
+		return domain.NewError(domain.CodeUnavailable, errNoRoom, busySentence)
+	}
+	c.Data(http.StatusOK, jsonType, answer)
+	return nil
+}
+
+func encodeExplanations(explanations []app.Explanation) ([]byte, error) {
+	answer := explanationsJSON{Events: make([]explanationJSON, len(explanations))}
+	for i := range explanations {
+		answer.Events[i] = newExplanationJSON(&explanations[i])
+	}
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("encode explanations: %w", err)
+	}
+	return data, nil
 }
 
 type explanationsJSON struct {
@@ -96,14 +113,19 @@ type explanationsJSON struct {
 }
 
 type explanationJSON struct {
-	Index         int             `json:"index"`
-	Accepted      bool            `json:"accepted"`
+	Index    int  `json:"index"`
+	Accepted bool `json:"accepted"`
+	// SameAs stands alone.
+	SameAs        *int            `json:"same_as,omitempty"`
 	Errors        []violationJSON `json:"errors,omitempty"`
 	ErrorsOmitted int             `json:"errors_omitted,omitempty"`
-	// What follows is there for accepted events only.
-	Stored       *EventJSON    `json:"stored,omitempty"`
-	RawDeletedAt string        `json:"raw_deleted_at,omitempty"`
-	Aggregates   []countedJSON `json:"aggregates,omitempty"`
+	// What follows is there for accepted events only: aggregates in one of three
+	// ways.
+	Stored            *EventJSON    `json:"stored,omitempty"`
+	RawDeletedAt      string        `json:"raw_deleted_at,omitempty"`
+	Aggregates        []countedJSON `json:"aggregates,omitempty"`
+	AggregatesSameAs  *int          `json:"aggregates_same_as,omitempty"`
+	AggregatesOmitted bool          `json:"aggregates_omitted,omitempty"`
 }
 
 type countedJSON struct {
@@ -119,10 +141,13 @@ type countedJSON struct {
 
 func newExplanationJSON(e *app.Explanation) explanationJSON {
 	body := explanationJSON{
-		Index:         e.Index,
-		Accepted:      e.Event != nil,
-		ErrorsOmitted: e.Omitted,
-		RawDeletedAt:  instantOrNone(e.RawDeletedAt),
+		Index:             e.Index,
+		Accepted:          e.Accepted,
+		SameAs:            present(e.SameAs),
+		ErrorsOmitted:     e.Omitted,
+		RawDeletedAt:      instantOrNone(e.RawDeletedAt),
+		AggregatesSameAs:  present(e.CountedAs),
+		AggregatesOmitted: e.CountedOmitted,
 	}
 	for _, v := range newViolationsJSON(e.Violations) {
 		v.Index = nil // the explanation has it

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -263,6 +264,7 @@ func TestExplain(t *testing.T) {
 	tests := map[string]string{
 		"explain-minimal":  batch(goodEvent),
 		"explain-detailed": batch(badEvent, full),
+		"explain-same":     batch(goodEvent, badEvent, goodEvent, strings.Replace(goodEvent, "minimal", "standard", 1), badEvent),
 		"explain-refused":  batch(badEvent, `{"tool":"get_forecast","Email":"x"}`),
 	}
 	for name, body := range tests {
@@ -273,6 +275,40 @@ func TestExplain(t *testing.T) {
 			checkGolden(t, name, answer.Body.Bytes())
 			if got := s.queued(t); got != 0 {
 				t.Errorf("%d events queued, want none", got)
+			}
+		})
+	}
+}
+
+// The same event a hundred times is 281 bytes when zipped, and was answered with
+// 627 KB.
+func TestExplanationsAreShort(t *testing.T) {
+	const event = `{"version":"1.23.0","tool":"get_forecast","status":"error","timestamp_hour":"2026-11-23T10:00:00Z",` +
+		`"analytics_level":"detailed","error_type":"timeout","service":"noaa","country":"CH","sequence_number":1}`
+	other := func(old, pattern string) []string {
+		events := make([]string, 100)
+		for i := range events {
+			events[i] = strings.Replace(event, old, fmt.Sprintf(pattern, i), 1)
+		}
+		return events
+	}
+	tests := map[string]struct {
+		events []string
+		most   int
+	}{
+		"the same":            {slices.Repeat([]string{event}, 100), 16 << 10},
+		"in the same numbers": {other(`"sequence_number":1`, `"sequence_number":%d`), 64 << 10},
+		"in other numbers":    {other("1.23.0", "1.23.%d"), 128 << 10},
+		"all broken":          {other(event, `{"n":%d}`), 64 << 10},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			answer := newService(setup{}).do(t, http.MethodPost, "/v1/events/explain", batch(test.events...))
+			checkStatus(t, answer, http.StatusOK)
+			var told struct{ Events []any }
+			decode(t, answer.Body.Bytes(), &told)
+			if len(told.Events) != 100 || answer.Body.Len() > test.most {
+				t.Errorf("%d events are explained in %d bytes, want 100 in at most %d", len(told.Events), answer.Body.Len(), test.most)
 			}
 		})
 	}

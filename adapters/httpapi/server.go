@@ -38,6 +38,9 @@ type Config struct {
 	// Bodies bounds how many request bodies are worked on at once. Default 64
 	// places, 1024 in line for 3 s.
 	Bodies app.GateConfig
+	// Explains bounds how many batches are explained at once. Default 1 place, 16
+	// in line for 1 s, and pressed when Bodies is.
+	Explains app.GateConfig
 	// TrustedProxies are the networks of proxies whose word about the client's
 	// address is believed. Default none.
 	TrustedProxies []netip.Prefix
@@ -59,10 +62,10 @@ const (
 
 // Server answers HTTP requests.
 type Server struct {
-	engine *gin.Engine
-	log    *slog.Logger
-	config Config
-	bodies *app.Gate
+	engine           *gin.Engine
+	log              *slog.Logger
+	config           Config
+	bodies, explains *app.Gate
 	// answers is nil where none are given.
 	answers *app.Answers
 }
@@ -72,7 +75,11 @@ func New(u UseCases, catalogue *domain.Catalogue, log *slog.Logger, config Confi
 	s := newServer(u.Limit, log, config)
 	s.answers = u.Answers
 	read := readRoutes{s.engine}
-	newIngestHandler(u.Ingest, u.Explain, newBodies(s.config.BodyLimit, s.bodies)).routes(s.engine, s.handlePost)
+	ingest := &ingestHandler{
+		ingest: u.Ingest, bodies: newBodies(s.config.BodyLimit, s.bodies),
+		explain: u.Explain, tried: newBodies(s.config.BodyLimit, s.explains),
+	}
+	ingest.routes(s.engine, s.handlePost)
 	newCatalogueHandler(catalogue).routes(read, s.handle)
 	newStatusHandler(u.Status, u.Answers, u.Limit, s.config, s.Load).routes(read, s.handle)
 	newStatsHandler(u).routes(read, s.handle)
@@ -91,7 +98,7 @@ func NewStatusOnly(status *app.Status, log *slog.Logger, config Config) *Server 
 func newServer(limit *app.Limit, log *slog.Logger, config Config) *Server {
 	config.BodyLimit = cmp.Or(config.BodyLimit, defaultBodyLimit)
 	config.RequestTimeout = cmp.Or(config.RequestTimeout, defaultRequestTimeout)
-	s := &Server{engine: newEngine(), log: log, config: config, bodies: newBodyGate(config)}
+	s := &Server{engine: newEngine(), log: log, config: config, bodies: newBodyGate(config), explains: newExplainGate(config)}
 	s.engine.Use(s.observe, s.cors)
 	if limit != nil {
 		limiting := &limiting{limit: limit, addresses: addresses{config.TrustedProxies}}

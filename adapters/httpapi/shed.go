@@ -19,7 +19,7 @@ type Load struct {
 
 // Load tells how it is now.
 func (s *Server) Load() Load {
-	load := Load{RefusedBodies: s.bodies.Refused()}
+	load := Load{RefusedBodies: s.bodies.Refused() + s.explains.Refused()}
 	if s.answers != nil {
 		load.RefusedComputations = s.answers.Refused()
 	}
@@ -46,4 +46,24 @@ func newBodyGate(config Config) *app.Gate {
 	bodies.Line = cmp.Or(bodies.Line, defaultBodiesLine)
 	bodies.Patience = cmp.Or(bodies.Patience, defaultBodyPatience)
 	return app.NewGate(bodies)
+}
+
+// An explanation takes many times the work that accepting the batch takes, and
+// nothing is lost when it is refused. So there is one at a time, and the other
+// processors are left to those who post and read.
+const (
+	defaultExplains        = 1
+	defaultExplainsLine    = 16
+	defaultExplainPatience = time.Second
+)
+
+func newExplainGate(config Config) *app.Gate {
+	explains := config.Explains
+	explains.Places = cmp.Or(explains.Places, defaultExplains)
+	explains.Line = cmp.Or(explains.Line, defaultExplainsLine)
+	explains.Patience = cmp.Or(explains.Patience, defaultExplainPatience)
+	if explains.Pressed == nil {
+		explains.Pressed = config.Bodies.Pressed
+	}
+	return app.NewGate(explains)
 }

@@ -128,7 +128,7 @@ export class AnalyticsClient {
     const unsent = sifted.unsent.map(({ index, findings }) => ({ index, accepted: false, errors: findings }));
     if (sifted.sent.length === 0 && unsent.length > 0) return { events: unsent };
     const told = await this.#post<Schemas["Explanations"]>("/v1/events/explain", sifted.sent, {}, options?.signal);
-    return { events: inOrder([...told.events.map((event) => sifted.placed(event)), ...unsent]) };
+    return { events: inOrder([...told.events.map((event) => sifted.explained(event)), ...unsent]) };
   }
 
   /**
@@ -254,6 +254,17 @@ class Sifted {
     if (this.unsent.length === 0) return told;
     const errors = this.#violations(told.errors);
     return new AnalyticsError(told.status, told.code, told.message, { ...told, errors, cause: told.cause });
+  }
+
+  /** Gives an explanation, and what it refers to, their places in the batch. */
+  explained(told: Schemas["Explanation"]): Schemas["Explanation"] {
+    const placed = this.placed(told);
+    for (const name of ["same_as", "aggregates_same_as"] as const) {
+      const index = told[name];
+      const place = index === undefined ? undefined : this.#places[index];
+      if (place !== undefined) placed[name] = place;
+    }
+    return placed;
   }
 
   /** Gives what the server says of an event that was sent its place in the batch. */

@@ -43,7 +43,8 @@ export interface paths {
         /**
          * Try a batch without storing it
          * @description Judges a batch as `POST /v1/events` does and stores nothing. For each event it tells what is wrong, or
-         *     what would be stored, in which aggregates it would count, and when each is deleted. A version or error
+         *     what would be stored, in which aggregates it would count, and when each is deleted. What is the same for
+         *     several events is said once, and at most 10 different lists of aggregates are given. A version or error
          *     type stands there by name, though it counts as `other` on a day that has more of them than are told
          *     apart.
          */
@@ -553,19 +554,34 @@ export interface components {
         Explanations: {
             events: components["schemas"]["Explanation"][];
         };
-        /** @description What would become of one event. What is stored and counted stands there for accepted ones only. */
+        /**
+         * @description What would become of one event. Of several that were sent in the same words the first is explained, and the others
+         *     refer to it by `same_as`. What is stored and counted stands there for accepted ones only.
+         */
         Explanation: {
             /** @description The event's place in the batch, from 0. */
             index: number;
             accepted: boolean;
-            /** @description Why the event would be refused. */
+            /** @description The first event of the batch that was sent in the very same words; then nothing else is said of this one. */
+            same_as?: number;
+            /**
+             * @description Why the event would be refused: the first error of every event, and others as long as there are at most 100 of
+             *     those.
+             */
             errors?: components["schemas"]["Violation"][];
             errors_omitted?: components["schemas"]["ErrorsOmitted"];
             stored?: components["schemas"]["StoredEvent"];
             /** @description When the raw event would be deleted. */
             raw_deleted_at?: components["schemas"]["Instant"];
-            /** @description Where the event would count. */
+            /** @description Where the event would count. At most 10 events of a batch have such a list. */
             aggregates?: components["schemas"]["Counted"][];
+            /** @description The event of the batch that lists the same aggregates. */
+            aggregates_same_as?: number;
+            /**
+             * @description The list has no room in this answer; explain the event in a smaller batch.
+             * @constant
+             */
+            aggregates_omitted?: true;
         };
         /** @description An event as it would be stored, under the names that it was sent with. */
         StoredEvent: {

@@ -191,6 +191,16 @@ test("events with personal data are explained without being sent", async () => {
   assert.deepEqual(bodies, [JSON.stringify({ events: [good, good] })]);
 });
 
+test("explanations refer to places in the batch", async () => {
+  const { client } = watched(() => Response.json({ events: [
+    { index: 0, accepted: true }, { index: 1, accepted: true, same_as: 0 }, { index: 2, accepted: true, aggregates_same_as: 1 },
+  ] }));
+  const { events } = await client.explain([personal, good, personal, good, good]);
+  assert.deepEqual(events.map(({ index, same_as, aggregates_same_as }) => [index, same_as, aggregates_same_as]), [
+    [0, undefined, undefined], [1, undefined, undefined], [2, undefined, undefined], [3, 1, undefined], [4, undefined, 3],
+  ]);
+});
+
 test("no vector reaches the network", async () => {
   const { client } = watched(() => assert.fail("something is sent"));
   const caught = [
