@@ -456,6 +456,7 @@ func TestWhatIsNoRequestIsRefusedLikeRequests(t *testing.T) {
 		code   string
 	}{
 		"garbage":           {"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "malformed_request"},
+		"bad escape":        {"GET /v1/stats/tool/%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed_request"},
 		"no host":           {"GET / HTTP/1.1\r\n\r\n", 400, "malformed_request"},
 		"two hosts":         {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed_request"},
 		"bad header name":   {"GET / HTTP/1.1\r\nHost: a\r\nX y: 1\r\n\r\n", 400, "malformed_request"},

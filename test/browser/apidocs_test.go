@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,6 +55,77 @@ func TestAPIDocs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The operations are what people come for.
+func TestAPIDocsBeginWithOperations(t *testing.T) {
+	root := service.Start(t)
+	for _, size := range []struct{ width, height int }{{1280, 800}, {390, 844}} {
+		for scheme := range backgrounds {
+			t.Run(fmt.Sprintf("%d by %d, %s", size.width, size.height, scheme), func(t *testing.T) {
+				page := browser.OpenWith(t, root+"/api-docs", browser.Options{Scheme: scheme, Width: size.width, Height: size.height})
+				page.Do(chromedp.WaitVisible(chromedp.CSS(".opblock")))
+				page.Screenshot("first screen")
+				bottom := browser.Evaluate[float64](page, `document.querySelector(".opblock").getBoundingClientRect().bottom + scrollY`)
+				if bottom > float64(size.height) {
+					t.Errorf("the first operation ends at %v px, below the first screen", bottom)
+				}
+				if width := browser.Evaluate[int](page, `document.documentElement.scrollWidth`); width > size.width {
+					t.Errorf("the page is %d px wide", width)
+				}
+				const prose = ".info details"
+				if browser.Evaluate[bool](page, fmt.Sprintf(`document.querySelector(%q).open`, prose)) {
+					t.Error("the prose is not folded")
+				}
+				page.Do(chromedp.Click(chromedp.CSS(prose + " summary")))
+				page.Screenshot("prose")
+				if text := page.Text(prose); !strings.Contains(text, "Every statistic counts a window of time") || !strings.Contains(text, "Refusals are JSON in one form") {
+					t.Errorf("the prose is %.200q", text)
+				}
+				if faults := page.Faults(); len(faults) > 0 {
+					t.Errorf("went wrong:\n%s", strings.Join(faults, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// What is posted on a public server counts, and is not tried by mistake.
+func TestAPIDocsOfOthersTryNothingThatCounts(t *testing.T) {
+	root := service.Start(t)
+	address, port, err := net.SplitHostPort(strings.TrimPrefix(root, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "stats.example"
+	const post, explain = "#operations-events-postEvents", "#operations-events-explainEvents"
+	for host, buttons := range map[string]int{address: 1, name: 0} {
+		t.Run(host, func(t *testing.T) {
+			page := browser.OpenWith(t, "http://"+net.JoinHostPort(host, port)+"/api-docs", browser.Options{Resolve: map[string]string{name: address}})
+			for _, operation := range []string{post, explain} {
+				page.Do(chromedp.Click(chromedp.CSS(operation+" .opblock-summary-control")), chromedp.WaitVisible(chromedp.CSS(operation+" .opblock-body .examples-select")))
+			}
+			page.Screenshot("operations")
+			if bold := page.Text(post + " .opblock-description strong"); bold != "What is posted counts" {
+				t.Errorf("said in bold: %q", bold)
+			}
+			if got := browser.Evaluate[int](page, fmt.Sprintf(`document.querySelectorAll(%q).length`, post+" .try-out__btn")); got != buttons {
+				t.Errorf("posting can be tried by %d buttons, want %d", got, buttons)
+			}
+			for _, button := range []string{" .try-out__btn", " .execute"} {
+				page.Do(chromedp.Click(chromedp.CSS(explain + button)))
+			}
+			if host == name {
+				return // which is not listed
+			}
+			// The example is of this hour, else it would be too old one day.
+			answer := page.Text(explain + " .live-responses-table .response .response-col_description")
+			if !strings.Contains(answer, `"accepted": true`) {
+				t.Errorf("the example is answered %s", answer)
+			}
+		})
+	}
+	waitForEvents(t, root, 0)
 }
 
 // count posts one call of this hour and waits until it counts.

@@ -15,7 +15,10 @@ export interface paths {
         put?: never;
         /**
          * Post a batch of events
-         * @description Every event gets its own verdict. Valid ones are accepted together, refused ones are listed
+         * @description **What is posted counts**, on the public server in the public statistics. To try a batch out, post it to
+         *     `/v1/events/explain`; `/api-docs` lets you try this operation on `localhost` only.
+         *
+         *     Every event gets its own verdict. Valid ones are accepted together, refused ones are listed
          *     with what to change. 200 means that at least one was accepted, and that the accepted ones are
          *     durable and will count exactly once. With 4xx nothing was stored. With 5xx, or where no answer
          *     arrived at all, the batch was stored as a whole or not at all: repeat it with the same
