@@ -45,7 +45,12 @@ type Config struct {
 	MemoryLimitMB  int `env:"MEMORY_LIMIT_MB" envDefault:"512"`
 	MaxBatchSize   int `env:"MAX_BATCH_SIZE" envDefault:"100"`
 
-	MaxQueueSize         int `env:"MAX_QUEUE_SIZE" envDefault:"10000"`
+	MaxQueueSize         int `env:"MAX_QUEUE_SIZE" envDefault:"100000"`
+	MaxQueueMB           int `env:"MAX_QUEUE_MB" envDefault:"64"`
+	MaxDeadLetters       int `env:"MAX_DEAD_LETTERS" envDefault:"1000"`
+	MaxDeadLetterMB      int `env:"MAX_DEAD_LETTER_MB" envDefault:"16"`
+	MaxReceipts          int `env:"MAX_RECEIPTS" envDefault:"20000"`
+	MaxReceiptMB         int `env:"MAX_RECEIPT_MB" envDefault:"8"`
 	WorkerBatchSize      int `env:"WORKER_BATCH_SIZE" envDefault:"5000"`
 	WorkerPollIntervalMS int `env:"WORKER_POLL_INTERVAL_MS" envDefault:"1000"`
 
@@ -65,6 +70,7 @@ type Config struct {
 
 	CacheTTLSeconds   int    `env:"CACHE_TTL_SECONDS" envDefault:"300"`
 	CacheStaleSeconds int    `env:"CACHE_STALE_SECONDS" envDefault:"3600"`
+	CacheMaxMB        int    `env:"CACHE_MAX_MB" envDefault:"16"`
 	CORSOrigin        string `env:"CORS_ORIGIN" envDefault:"https://weather-mcp.dev,https://analytics.weather-mcp.dev,http://localhost:3000"`
 
 	MaxVersionsPerDay   int `env:"MAX_VERSIONS_PER_DAY" envDefault:"200"`
@@ -73,6 +79,7 @@ type Config struct {
 	RateLimitPerMinute       int    `env:"RATE_LIMIT_PER_MINUTE" envDefault:"60"`
 	RateLimitBurst           int    `env:"RATE_LIMIT_BURST" envDefault:"10"`
 	RateLimitEventsPerMinute int    `env:"RATE_LIMIT_EVENTS_PER_MINUTE" envDefault:"1000"`
+	RateLimitMaxClients      int    `env:"RATE_LIMIT_MAX_CLIENTS" envDefault:"20000"`
 	TrustedProxies           string `env:"TRUSTED_PROXIES"`
 
 	// Role is what the process was started to do.

@@ -51,7 +51,7 @@ func write(t *testing.T, name, text string) string {
 func TestDefaults(t *testing.T) {
 	config := load(t)
 	if config.Port != 3000 || config.LogLevel != slog.LevelInfo || config.LogFormat != bootstrap.LogJSON ||
-		config.DataDir != "./data" || config.BodyLimit() != 100<<10 || config.MaxQueueSize != 10_000 {
+		config.DataDir != "./data" || config.BodyLimit() != 100<<10 || config.MaxQueueSize != 100_000 {
 		t.Errorf("configuration is %+v", config)
 	}
 	if got := bootstrap.RetentionOf(config); got != domain.DefaultRetention() {
@@ -150,6 +150,15 @@ func TestProblems(t *testing.T) {
 		"MAX_BATCH_SIZE=0":             {"MAX_BATCH_SIZE", "from 1 to"},
 		"MAX_QUEUE_SIZE=0":             {"MAX_QUEUE_SIZE", "from 1 to"},
 		"MAX_QUEUE_SIZE=99":            {"MAX_QUEUE_SIZE", "MAX_BATCH_SIZE (100)"},
+		"MAX_QUEUE_MB=0":               {"MAX_QUEUE_MB", "is 0: give a whole number from 1 to"},
+		"MAX_QUEUE_MB=1":               {"MAX_QUEUE_MB", "is 1, so that the batch of a body of API_BODY_LIMIT_KB (100) may be one that never fits into the queue: give at least 2"},
+		"MAX_DEAD_LETTERS=0":           {"MAX_DEAD_LETTERS", "from 1 to"},
+		"MAX_DEAD_LETTER_MB=1":         {"MAX_DEAD_LETTER_MB", "never is kept as a dead letter: give at least 2"},
+		"MAX_RECEIPTS=0":               {"MAX_RECEIPTS", "from 1 to"},
+		"MAX_RECEIPT_MB=0":             {"MAX_RECEIPT_MB", "from 1 to"},
+		"CACHE_MAX_MB=0":               {"CACHE_MAX_MB", "from 1 to"},
+		"CACHE_MAX_MB=129":             {"CACHE_MAX_MB", "take more than half of MEMORY_LIMIT_MB (512): give at most 128"},
+		"RATE_LIMIT_MAX_CLIENTS=0":     {"RATE_LIMIT_MAX_CLIENTS", "from 1 to"},
 		"WORKER_BATCH_SIZE=0":          {"WORKER_BATCH_SIZE", "from 1 to"},
 		"WORKER_POLL_INTERVAL_MS=1.5":  {"WORKER_POLL_INTERVAL_MS", "whole number"},
 		"WORKER_POLL_INTERVAL_MS=0":    {"WORKER_POLL_INTERVAL_MS", "from 1 to"},
@@ -214,7 +223,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestMemoryLimitBelowWhatBodiesNeed(t *testing.T) {
-	found := problems(t, []string{"API_BODY_LIMIT_KB=10240", "MEMORY_LIMIT_MB=300"}, "no-such-file")
+	found := problems(t, []string{"API_BODY_LIMIT_KB=10240", "MEMORY_LIMIT_MB=300", "MAX_DEAD_LETTER_MB=22"}, "no-such-file")
 	if len(found) != 1 || found[0].Variable != "MEMORY_LIMIT_MB" || !strings.Contains(found[0].Message, "give at least 320") {
 		t.Errorf("problems are %q", found)
 	}
@@ -235,7 +244,7 @@ func TestSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.Port != 5000 || config.MaxBatchSize != 7 || config.MaxQueueSize != 10_000 || config.DataDir != "/var/$lib" {
+	if config.Port != 5000 || config.MaxBatchSize != 7 || config.MaxQueueSize != 100_000 || config.DataDir != "/var/$lib" {
 		t.Errorf("configuration is %+v", config)
 	}
 	want := map[string]bootstrap.Setting{
@@ -243,7 +252,7 @@ func TestSources(t *testing.T) {
 		"LOG_FORMAT":     {Name: "LOG_FORMAT", Value: "text", Source: bootstrap.SourceEnvironment},
 		"MAX_BATCH_SIZE": {Name: "MAX_BATCH_SIZE", Value: "7", Source: bootstrap.SourceFile},
 		"DATA_DIR":       {Name: "DATA_DIR", Value: "/var/$lib", Source: bootstrap.SourceFile},
-		"MAX_QUEUE_SIZE": {Name: "MAX_QUEUE_SIZE", Value: "10000", Source: bootstrap.SourceDefault},
+		"MAX_QUEUE_SIZE": {Name: "MAX_QUEUE_SIZE", Value: "100000", Source: bootstrap.SourceDefault},
 		"LOG_LEVEL":      {Name: "LOG_LEVEL", Value: "info", Source: bootstrap.SourceDefault},
 		"CATALOGUE_FILE": {Name: "CATALOGUE_FILE", Value: "", Source: bootstrap.SourceDefault},
 	}

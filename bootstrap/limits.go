@@ -110,11 +110,11 @@ func newLimit(l limiting) *app.Limit {
 		return nil
 	}
 	limits := l.Config.limits()
-	alone := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: l.Options.Clock})
+	alone := memory.NewLimiter(memory.LimiterConfig{Limits: limits, MaxClients: l.Config.RateLimitMaxClients, Clock: l.Options.Clock})
 	if l.Redis == nil {
 		return app.NewLimit(limits, alone, alone)
 	}
-	shared := redis.NewLimiter(l.Redis, redis.LimiterConfig{Limits: limits})
+	shared := redis.NewLimiter(l.Redis, redis.LimiterConfig{Limits: limits, MaxClients: l.Config.RateLimitMaxClients})
 	l.Lifecycle.Append(fx.StartHook(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, awaitLimiter)
 		defer cancel()

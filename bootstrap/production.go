@@ -24,7 +24,7 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			storeName,
 			func(c Config, o Options) (*postgres.DB, error) { return openPostgres(ctx, until, c, o) },
 			func(c Config, o Options) (*redis.Pool, error) { return openRedis(ctx, until, c, o) },
-			func(c Config) redis.QueueConfig { return redis.QueueConfig{MaxEvents: c.MaxQueueSize} },
+			func(c Config) redis.QueueConfig { return c.redisQueue() },
 			fx.Annotate(func(db *postgres.DB) *postgres.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
 			fx.Annotate(func(p *redis.Pool, c Config) *redis.Probe {
@@ -37,7 +37,7 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			fx.Annotate(redis.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
 				fx.As(new(ports.DeadLetters))),
-			func() redis.CacheConfig { return redis.CacheConfig{} },
+			func(c Config) redis.CacheConfig { return c.redisCache() },
 			fx.Annotate(redis.NewCache, fx.As(new(ports.StatisticsCache))),
 			fx.Annotate(postgres.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
@@ -56,7 +56,7 @@ func storeName(db *postgres.DB) StoreName {
 func openRedis(ctx context.Context, until time.Time, c Config, o Options) (*redis.Pool, error) {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	pool, err := redis.Open(waiting, redis.Config{URL: c.redisURL(), Prefix: c.QueueKey, Clock: o.Clock, Log: o.Log})
+	pool, err := redis.Open(waiting, redis.Config{URL: c.redisURL(), Prefix: c.QueueKey, Clock: o.Clock, Log: o.Log, Need: c.redisNeed()})
 	if err != nil {
 		return nil, err
 	}

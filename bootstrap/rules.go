@@ -106,6 +106,7 @@ func (c *Config) check(p *problems) {
 		p.add("MAX_QUEUE_SIZE", fmt.Sprintf("is %d, so that a batch of MAX_BATCH_SIZE (%d) events never fits: give at least that",
 			c.MaxQueueSize, c.MaxBatchSize))
 	}
+	c.checkBounds(p)
 	p.between("WORKER_BATCH_SIZE", c.WorkerBatchSize, 1, maxBatchSize)
 	p.between("WORKER_POLL_INTERVAL_MS", c.WorkerPollIntervalMS, 1, maxMinutesMS)
 	oneOf(p, "UNKNOWN_TOOL", c.UnknownTool, UnknownToolReject, UnknownToolCount)

@@ -51,7 +51,7 @@ func EmbeddedStorage() fx.Option {
 		fx.Supply(StoreName("sqlite")),
 		fx.Provide(
 			func(c Config, o Options) (*sqlite.DB, error) { return openEmbedded(context.Background(), c, o) },
-			func(c Config) sqlite.QueueConfig { return sqlite.QueueConfig{MaxEvents: c.MaxQueueSize} },
+			func(c Config) sqlite.QueueConfig { return c.sqliteQueue() },
 			fx.Annotate(func(db *sqlite.DB) *sqlite.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
 			func(db *sqlite.DB) StoreClocks { return StoreClocks{sqlite.NewClock(db)} },
@@ -61,7 +61,7 @@ func EmbeddedStorage() fx.Option {
 			fx.Annotate(sqlite.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
 				fx.As(new(ports.Rebuilder))),
-			func(o Options) memory.CacheConfig { return memory.CacheConfig{Clock: o.Clock} },
+			func(c Config, o Options) memory.CacheConfig { return c.memoryCache(o) },
 			fx.Annotate(memory.NewCache, fx.As(new(ports.StatisticsCache))),
 		),
 	)

@@ -21,7 +21,7 @@ type LimiterConfig struct {
 	Limits ports.Limits
 	// MaxClients is how many clients are remembered. When there are more, the
 	// one that was judged least recently is forgotten and has its whole
-	// allowance again. Default 50,000.
+	// allowance again. Default 20,000.
 	MaxClients int
 	// Clock tells the time. Default the system's clock.
 	Clock ports.Clock
@@ -49,7 +49,7 @@ const secretLifetime = 24 * time.Hour
 
 // NewLimiter returns a limiter that knows no client yet.
 func NewLimiter(config LimiterConfig) *Limiter {
-	l := &Limiter{rules: newRules(config.Limits), maxClients: cmp.Or(config.MaxClients, 50_000), clock: config.Clock}
+	l := &Limiter{rules: newRules(config.Limits), maxClients: cmp.Or(config.MaxClients, 20_000), clock: config.Clock}
 	if l.clock == nil {
 		l.clock = systemClock{}
 	}

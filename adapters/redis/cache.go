@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,24 +17,24 @@ var _ ports.StatisticsCache = (*Cache)(nil)
 
 // CacheConfig tunes a cache. Zero values mean the defaults.
 type CacheConfig struct {
-	// MaxEntries bounds how many values of each kind are kept, so that curious
-	// readers cannot fill the memory that the queue needs. Default 4096.
-	MaxEntries int
+	// MaxEntries and MaxBytes bound how many values of each kind are kept, and
+	// how much these take, so that curious readers cannot fill the memory that
+	// the queue needs. Defaults 4096 and 16 MiB.
+	MaxEntries, MaxBytes int
 }
 
 // Cache keeps answers beside the queue. When Redis has no memory left it keeps
 // none.
 type Cache struct {
-	pool       *Pool
-	maxEntries int
+	pool   *Pool
+	config CacheConfig
 }
 
 // NewCache returns the cache that all processes with the pool's prefix share.
 func NewCache(pool *Pool, config CacheConfig) *Cache {
-	if config.MaxEntries == 0 {
-		config.MaxEntries = 4096
-	}
-	return &Cache{pool: pool, maxEntries: config.MaxEntries}
+	config.MaxEntries = cmp.Or(config.MaxEntries, 4096)
+	config.MaxBytes = cmp.Or(config.MaxBytes, 16<<20)
+	return &Cache{pool: pool, config: config}
 }
 
 // headSize is the length of what stands before a value: when it was set, in
@@ -74,7 +75,8 @@ func (c *Cache) Set(ctx context.Context, key string, value []byte, lifetime time
 	k := &c.pool.keys
 	order := k.order + key[:strings.Index(key, ":")+1] // of the key's kind
 	// Redis forgets the value; by when it is over the clock tells.
-	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, order, kept, atLeastOne(lifetime), c.maxEntries)
+	_, err := c.pool.run(ctx, "cache.set", cacheSetScript, k.cache+key, order, order+"sizes",
+		kept, atLeastOne(lifetime), c.config.MaxEntries, c.config.MaxBytes)
 	return err
 }
 

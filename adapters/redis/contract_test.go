@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -138,5 +140,45 @@ func TestACacheKeepsOnlySoMuch(t *testing.T) {
 		if n := s.console.number("ZCARD", s.prefix+":order:"+kind); n != want {
 			t.Errorf("%d of %s are remembered, want %d", n, kind, want)
 		}
+	}
+}
+
+func TestACacheKeepsOnlySoManyBytes(t *testing.T) {
+	const room, size = 100_000, 9_000
+	s := newSite(t, 0)
+	cache := redis.NewCache(s.pool, redis.CacheConfig{MaxBytes: room})
+	taken := func(kind string) (values, bytes int) {
+		for _, key := range s.console.do("KEYS", s.prefix+":cache:"+kind+"*").([]any) {
+			values++
+			bytes += s.console.number("STRLEN", key) + len(key.([]byte))
+		}
+		return values, bytes
+	}
+	for n := range 50 {
+		value := bytes.Repeat([]byte{byte(n)}, size+n%7*100)
+		must(t, cache.Set(t.Context(), fmt.Sprint("page:", n%20), value, time.Hour))
+		if values, bytes := taken("page:"); bytes > room || n > 20 && values < 8 {
+			t.Fatalf("after %d: %d values take %d bytes of %d", n+1, values, bytes, room)
+		}
+	}
+	must(t, cache.Set(t.Context(), "answer:a", make([]byte, room/2), time.Hour))
+	// What is larger than the bound is not kept, and not in place of another.
+	must(t, cache.Set(t.Context(), "answer:b", make([]byte, room), time.Hour))
+	must(t, cache.Set(t.Context(), "page:9", make([]byte, room), time.Hour))
+	if _, _, ok, _ := cache.Get(t.Context(), "answer:a"); !ok {
+		t.Error("a value too large pushed out another")
+	}
+	for _, key := range []string{"answer:b", "page:9"} {
+		if _, _, ok, _ := cache.Get(t.Context(), key); ok {
+			t.Errorf("%s is kept", key)
+		}
+	}
+	// Whoever meddles with the sizes costs what is kept and not the bound.
+	s.console.do("DEL", s.prefix+":order:page:sizes")
+	for n := range 50 {
+		must(t, cache.Set(t.Context(), fmt.Sprint("page:new-", n), make([]byte, size), time.Hour))
+	}
+	if values := s.console.number("ZCARD", s.prefix+":order:page:"); values != room/(size+500)+1 && values != room/(size+500) {
+		t.Errorf("%d values are kept", values)
 	}
 }

@@ -42,7 +42,7 @@ var refusals = []refusal{
 	{"DBINDEX", "the queue refuses the connection", "Redis has no database of this number: correct it in REDIS_URL or REDIS_DB"},
 	{"MAXCLIENTS", "the queue has no connection left", "Redis has as many clients as it may have: raise maxclients"},
 	{"LOADING", "the queue is starting", "Redis is reading its data and will answer soon"},
-	{"OOM", "the queue's memory is full", "Redis has reached maxmemory: raise it, or lower MAX_QUEUE_SIZE"},
+	{"OOM", "the queue's memory is full", "Redis has reached maxmemory: raise it, or lower MAX_QUEUE_MB"},
 	{"MISCONF", "the queue cannot be written", "Redis cannot write to its disk: make room there, or see its log"},
 	{"NOREPLICAS", "the queue cannot be written", "too few replicas are connected: see min-replicas-to-write"},
 	{"MASTERDOWN", "the queue is not available", "this Redis is a replica without its primary: let REDIS_URL name the primary"},

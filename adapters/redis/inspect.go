@@ -166,6 +166,11 @@ func (p *Pool) warn(info serverInfo, appendfsync, save string) {
 		p.config.Log.Warn("Redis may forget idempotency keys when its memory is full: set maxmemory-policy noeviction",
 			"maxmemory-policy", policy)
 	}
+	if most, err := strconv.ParseInt(info["maxmemory"], 10, 64); err == nil && most > 0 && most < p.config.Need {
+		p.config.Log.Warn("Redis may have less memory than the bounds let be kept in it, and refuses events when it is full: "+
+			"raise maxmemory, or lower MAX_QUEUE_MB, CACHE_MAX_MB, MAX_DEAD_LETTER_MB, MAX_RECEIPT_MB or RATE_LIMIT_MAX_CLIENTS",
+			"maxmemory_mb", most>>20, "needed_mb", p.config.Need>>20)
+	}
 	switch {
 	case info["aof_enabled"] == "1" && appendfsync == "everysec":
 		p.config.Log.Warn("what Redis has accepted in the last two seconds can be lost when it is killed while its disk is slow, "+

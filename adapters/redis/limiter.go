@@ -22,7 +22,7 @@ type LimiterConfig struct {
 	// MaxClients is how many clients are remembered, so that many addresses
 	// cannot fill the memory that the queue needs. When there are more, the one
 	// that was judged least recently is forgotten and has its whole allowance
-	// again. Default 50,000.
+	// again. Default 20,000.
 	MaxClients int
 	// KeyLifetime is how long the same key hashes the clients' names. Default,
 	// and at most, 24 h.
@@ -64,7 +64,7 @@ func NewLimiter(pool *Pool, config LimiterConfig) *Limiter {
 	return &Limiter{
 		pool:   pool,
 		limits: config.Limits,
-		most:   cmp.Or(config.MaxClients, 50_000),
+		most:   cmp.Or(config.MaxClients, 20_000),
 		keys:   newKeyring(pool, lifetime),
 		script: takeScript,
 		bars:   make(map[string]*bar),

@@ -176,6 +176,12 @@ func TestWarnings(t *testing.T) {
 		{"evicting", []string{"maxmemory-policy allkeys-lru", "appendonly yes", "appendfsync always"}, []string{evicts}},
 		{"both", []string{"maxmemory-policy volatile-ttl"}, []string{forgets, nothing}},
 		{
+			"too little memory",
+			[]string{"maxmemory 63mb", "appendonly yes", "appendfsync always"},
+			[]string{"maxmemory_mb=63 needed_mb=64"},
+		},
+		{"enough memory", []string{"maxmemory 64mb", "appendonly yes", "appendfsync always"}, nil},
+		{
 			"settings are secret",
 			[]string{"rename-command CONFIG nothing", "appendonly yes"},
 			nil,
@@ -183,7 +189,7 @@ func TestWarnings(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := new(logs.Buffer)
-			open(t, redis.Config{URL: servers.Redis(t, c.directives...).URL(), Log: log.Logger()})
+			open(t, redis.Config{URL: servers.Redis(t, c.directives...).URL(), Log: log.Logger(), Need: 64 << 20})
 			text := log.String()
 			if got := strings.Count(text, "level=WARN"); got != len(c.want) || !hasAll(text, c.want...) {
 				t.Errorf("logged %d warnings, want %q:\n%s", got, c.want, text)

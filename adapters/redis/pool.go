@@ -40,6 +40,9 @@ type Config struct {
 	// CallTimeout bounds every call, waiting for a free connection included.
 	// Default 2 s.
 	CallTimeout time.Duration
+	// Need is how much memory everything under the prefix may take, in bytes. A
+	// server that may have less is warned of. Default unknown.
+	Need int64
 	// MaxConnections bounds the connections, but for one more for each worker
 	// that waits for batches. Default 32.
 	MaxConnections int

@@ -61,7 +61,7 @@ var (
 	replayScript         = newScript(6, replaySource)
 	purgeScript          = newScript(3, purgeSource)
 	kindsScript          = newScript(10, kindsSource)
-	cacheSetScript       = newScript(2, cacheSetSource)
+	cacheSetScript       = newScript(3, cacheSetSource)
 	cacheReleaseScript   = newScript(1, cacheReleaseSource)
 	agreeScript          = newScript(1, agreeSource)
 	takeScript           = newScript(3, takeSource)

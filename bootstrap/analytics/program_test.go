@@ -123,7 +123,7 @@ func TestConfigShowsSources(t *testing.T) {
 	if want := []string{"PORT=4321", "environment"}; fmt.Sprint(lines[0]) != fmt.Sprint(want) {
 		t.Errorf("first line is %v, want %v", lines[0], want)
 	}
-	if !strings.Contains(got.stdout, "MAX_QUEUE_SIZE=10000") || !strings.Contains(got.stdout, "REDIS_PORT=6379") {
+	if !strings.Contains(got.stdout, "MAX_QUEUE_SIZE=100000") || !strings.Contains(got.stdout, "REDIS_PORT=6379") {
 		t.Errorf("settings are\n%s", got.stdout)
 	}
 }

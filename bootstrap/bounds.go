@@ -1,0 +1,92 @@
+package bootstrap
+
+import (
+	"fmt"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
+)
+
+// The bounds of bounds.
+const (
+	maxMB      = 1 << 20
+	maxCounted = 10_000_000
+)
+
+// checkBounds judges how much may be kept of what clients send.
+func (c *Config) checkBounds(p *problems) {
+	p.between("MAX_QUEUE_MB", c.MaxQueueMB, 1, maxMB)
+	p.between("MAX_DEAD_LETTERS", c.MaxDeadLetters, 1, maxCounted)
+	p.between("MAX_DEAD_LETTER_MB", c.MaxDeadLetterMB, 1, maxMB)
+	p.between("MAX_RECEIPTS", c.MaxReceipts, 1, maxCounted)
+	p.between("MAX_RECEIPT_MB", c.MaxReceiptMB, 1, maxMB)
+	p.between("CACHE_MAX_MB", c.CacheMaxMB, 1, maxMB)
+	p.between("RATE_LIMIT_MAX_CLIENTS", c.RateLimitMaxClients, 1, maxCounted)
+	// A queued batch takes at most twice what its body did, and a little.
+	need := (2*c.APIBodyLimitKB+kilobyte)/kilobyte + 1
+	for _, bound := range []struct {
+		variable  string
+		megabytes int
+		never     string
+	}{
+		{"MAX_QUEUE_MB", c.MaxQueueMB, "fits into the queue"},
+		{"MAX_DEAD_LETTER_MB", c.MaxDeadLetterMB, "is kept as a dead letter"},
+	} {
+		if bound.megabytes < need {
+			p.add(bound.variable, fmt.Sprintf("is %d, so that the batch of a body of API_BODY_LIMIT_KB (%d) may be one that never %s: give at least %d",
+				bound.megabytes, c.APIBodyLimitKB, bound.never, need))
+		}
+	}
+	// The embedded store keeps answers in the process, where nothing else may be left.
+	if inProcess := 2 * c.CacheMaxMB; !c.usesServers() && inProcess > c.MemoryLimitMB/2 {
+		p.add("CACHE_MAX_MB", fmt.Sprintf("is %d, of which two kinds of answers together take more than half of MEMORY_LIMIT_MB (%d): give at most %d",
+			c.CacheMaxMB, c.MemoryLimitMB, c.MemoryLimitMB/4))
+	}
+}
+
+const kilobyte = 1 << 10
+
+func megabytes(n int) int { return n << 20 }
+
+func (c *Config) sqliteQueue() sqlite.QueueConfig {
+	return sqlite.QueueConfig{
+		MaxEvents: c.MaxQueueSize, MaxBytes: megabytes(c.MaxQueueMB),
+		MaxDeadLetters: c.MaxDeadLetters, MaxDeadLetterBytes: megabytes(c.MaxDeadLetterMB),
+		MaxReceipts: c.MaxReceipts, MaxReceiptBytes: megabytes(c.MaxReceiptMB),
+	}
+}
+
+func (c *Config) redisQueue() redis.QueueConfig {
+	return redis.QueueConfig{
+		MaxEvents: c.MaxQueueSize, MaxBytes: megabytes(c.MaxQueueMB),
+		MaxDeadLetters: c.MaxDeadLetters, MaxDeadLetterBytes: megabytes(c.MaxDeadLetterMB),
+		MaxReceipts: c.MaxReceipts, MaxReceiptBytes: megabytes(c.MaxReceiptMB),
+	}
+}
+
+// What Redis takes, in bytes: for itself and for all that is small; for an account
+// of a client that uses its whole allowance; and beside each byte that is counted,
+// for what the allocator cannot use, in per cent.
+const (
+	redisBase      = 8 << 20
+	redisPerClient = 1 << 10
+	redisExtra     = 25
+)
+
+// redisNeed is how much memory Redis takes at most.
+func (c *Config) redisNeed() int64 {
+	counted := megabytes(c.MaxQueueMB + c.MaxDeadLetterMB + c.MaxReceiptMB + 2*c.CacheMaxMB)
+	if c.RateLimitPerMinute > 0 {
+		counted += c.RateLimitMaxClients * redisPerClient
+	}
+	return int64(redisBase + counted + counted/100*redisExtra)
+}
+
+func (c *Config) redisCache() redis.CacheConfig {
+	return redis.CacheConfig{MaxBytes: megabytes(c.CacheMaxMB)}
+}
+
+func (c *Config) memoryCache(o Options) memory.CacheConfig {
+	return memory.CacheConfig{MaxBytes: megabytes(c.CacheMaxMB), Clock: o.Clock}
+}
