@@ -101,30 +101,49 @@ func (u *Statistics) Tools(ctx context.Context, q StatisticsQuery) (domain.Tools
 }
 
 // Tool tells everything about one tool, zeros where it was not called. A name
-// that is no tool's, neither in the catalogue nor in what is counted, is
-// refused with domain.CodeNotFound; it may become one with the next event. One
-// that cannot be a tool's is refused with domain.CodeInvalid.
+// that is no tool's, neither in the catalogue nor in what is kept, is refused
+// with domain.CodeNotFound; it may become one with the next event. One that
+// cannot be a tool's is refused with domain.CodeInvalid.
 func (u *Statistics) Tool(ctx context.Context, name string, q StatisticsQuery) (domain.ToolDetail, error) {
 	if !domain.IsToolName(name) {
 		return domain.ToolDetail{}, domain.NewError(domain.CodeInvalid, nil,
 			"name must be that of a tool: 1 to 64 characters of [0-9a-z_-], and nothing like personal data")
 	}
-	known := u.config.Catalogue.HasTool(name) || u.config.CountUnknownTools && name == domain.OtherName
+	known := u.config.CountUnknownTools && name == domain.OtherName
+	if !known {
+		var err error
+		if known, err = u.hasTool(ctx, name); err != nil {
+			return domain.ToolDetail{}, err
+		}
+	}
+	if !known {
+		return domain.ToolDetail{}, domain.NewError(domain.CodeNotFound, nil, "there is no tool of this name; the catalogue lists the tools")
+	}
 	need := withErrors(domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
 	need.tool = name
 	r, err := u.read(ctx, q, need)
 	if err != nil {
 		return domain.ToolDetail{}, err
 	}
-	detail := r.Tool(name)
-	if detail.Calls == 0 && !known {
-		return domain.ToolDetail{}, noSuchTool()
-	}
-	return detail, nil
+	return r.Tool(name), nil
 }
 
-func noSuchTool() error {
-	return domain.NewError(domain.CodeNotFound, nil, "there is no tool of this name; the catalogue lists the tools")
+// hasTool reports whether the tool is in the catalogue, or has been called on a
+// day that is still kept: one that has left the catalogue stays asked for as
+// long as it is listed. A look at the store takes one row a day.
+func (u *Statistics) hasTool(ctx context.Context, name string) (bool, error) {
+	if u.config.Catalogue.HasTool(name) {
+		return true, nil
+	}
+	now := u.clock.Now().UTC()
+	kept := domain.Window{
+		Start: u.config.Retention.Cutoffs(now).Daily, Resolution: domain.Daily,
+		End: domain.Daily.Floor(now).Add(2 * domain.Daily.Length()), // the hour of an event may lie ahead
+	}
+	selected, err := u.selection(ctx, domain.Selection{
+		Window: kept, Filter: domain.Filter{Tool: name}, By: []domain.Dimension{domain.DimensionNone},
+	})
+	return len(selected.Rollups[domain.DimensionNone]) > 0, err
 }
 
 // Errors tells what fails.
@@ -174,7 +193,7 @@ func (u *Statistics) parse(q StatisticsQuery) (asked, error) {
 	if err != nil {
 		return asked{}, err
 	}
-	filter, err := domain.ParseFilter(q.Filter, u.config.Catalogue)
+	filter, err := domain.ParseFilter(q.Filter)
 	return asked{span: span, filter: filter}, err
 }
 
@@ -186,6 +205,8 @@ func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*
 	}
 	if need.tool != "" {
 		want.filter.Tool = need.tool
+	} else if err := u.checkTool(ctx, want.filter.Tool); err != nil {
+		return nil, err
 	}
 	scope, err := u.scope(want, need)
 	if err != nil {
@@ -195,6 +216,18 @@ func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*
 		return nil, err
 	}
 	return u.selectFor(ctx, scope, append([]domain.Dimension{domain.DimensionNone}, need.by...), need.errors)
+}
+
+// checkTool refuses a filter by a tool that there is not.
+func (u *Statistics) checkTool(ctx context.Context, name string) error {
+	if name == "" || name == domain.OtherName {
+		return nil
+	}
+	known, err := u.hasTool(ctx, name)
+	if err == nil && !known {
+		err = domain.NewError(domain.CodeInvalid, nil, "tool must be a name in the catalogue, one that has been called, or other")
+	}
+	return err
 }
 
 // scope is what is asked for, as of now.

@@ -230,6 +230,8 @@ func TestWindowsBeforeEverythingThatIsKept(t *testing.T) {
 
 func TestToolNames(t *testing.T) {
 	retired := call(func(e *domain.Event) { e.Tool = "get_fax"; e.Country = "NP" })
+	longAgo := call(func(e *domain.Event) { e.Tool = "get_fax"; e.Hour = e.Hour.AddDate(0, 0, -700) })
+	forgotten := call(func(e *domain.Event) { e.Tool = "get_fax"; e.Hour = e.Hour.AddDate(0, 0, -800) })
 	unknown := call(func(e *domain.Event) { e.Tool = domain.OtherName })
 	const missing = -1
 	tests := []struct {
@@ -243,6 +245,8 @@ func TestToolNames(t *testing.T) {
 		{"in the catalogue, without calls", app.StatisticsConfig{}, nil, "get_alerts", domain.Filter{}, 0},
 		{"in the catalogue, with calls", app.StatisticsConfig{}, []domain.Event{call(nil)}, "get_forecast", domain.Filter{}, 1},
 		{"no longer in the catalogue", app.StatisticsConfig{}, []domain.Event{retired}, "get_fax", domain.Filter{}, 1},
+		{"no longer in the catalogue, and called long ago", app.StatisticsConfig{}, []domain.Event{longAgo}, "get_fax", domain.Filter{}, 0},
+		{"called before all that is kept", app.StatisticsConfig{}, []domain.Event{forgotten}, "get_fax", domain.Filter{}, missing},
 		{"never heard of", app.StatisticsConfig{}, nil, "get_fax", domain.Filter{}, missing},
 		{"unknown tools, not counted", app.StatisticsConfig{}, nil, "other", domain.Filter{}, missing},
 		{"unknown tools, counted once", app.StatisticsConfig{}, []domain.Event{unknown}, "other", domain.Filter{}, 1},
@@ -253,7 +257,7 @@ func TestToolNames(t *testing.T) {
 			[]domain.Event{retired},
 			"get_fax",
 			domain.Filter{Country: "NP"},
-			missing,
+			0,
 		},
 		{"the path goes before the filter", app.StatisticsConfig{}, []domain.Event{call(nil)}, "get_forecast", domain.Filter{Tool: "get_alerts"}, 1},
 	}
@@ -274,6 +278,47 @@ func TestToolNames(t *testing.T) {
 				t.Errorf("%s with %d calls in %d buckets, want %d", detail.Name, detail.Calls, len(detail.Series), tt.calls)
 			}
 		})
+	}
+}
+
+// What is listed can be asked for, everywhere; a name that is neither in the
+// catalogue nor in the data is refused.
+func TestAToolThatLeftTheCatalogueStaysAskedFor(t *testing.T) {
+	retired := call(func(e *domain.Event) { e.Tool = "get_fax"; e.Service = "telephone" })
+	u := statisticsOf(t, app.StatisticsConfig{}, retired, call(nil))
+	tools, err := u.Tools(t.Context(), app.StatisticsQuery{})
+	if err != nil || !slices.ContainsFunc(tools.Tools, func(s domain.ToolSummary) bool { return s.Name == "get_fax" && s.Calls == 1 }) {
+		t.Errorf("the tools are %+v, %v", tools.Tools, err)
+	}
+	asks := map[string]func(q app.StatisticsQuery) (calls int64, err error){
+		"overview": func(q app.StatisticsQuery) (int64, error) {
+			o, err := u.Overview(t.Context(), q)
+			return o.Summary.Calls, err
+		},
+		"all": func(q app.StatisticsQuery) (int64, error) {
+			a, err := u.All(t.Context(), q)
+			return a.Overview.Summary.Calls, err
+		},
+		"tools": func(q app.StatisticsQuery) (calls int64, err error) {
+			tools, err := u.Tools(t.Context(), q)
+			for _, s := range tools.Tools {
+				calls += s.Calls
+			}
+			return calls, err
+		},
+		"errors":      func(q app.StatisticsQuery) (int64, error) { _, err := u.Errors(t.Context(), q); return 1, err },
+		"performance": func(q app.StatisticsQuery) (int64, error) { _, err := u.Performance(t.Context(), q); return 1, err },
+	}
+	for name, ask := range asks {
+		for filter, want := range map[domain.Filter]domain.Code{
+			{Tool: "get_fax"}: "", {Service: "telephone"}: "", {Tool: "get_fax", Service: "telephone"}: "",
+			{Tool: "get_telex"}: domain.CodeInvalid,
+		} {
+			calls, err := ask(app.StatisticsQuery{Filter: filter})
+			if domain.CodeOf(err) != want || want == "" && calls != 1 {
+				t.Errorf("%s of %+v: %d calls, %v", name, filter, calls, err)
+			}
+		}
 	}
 }
 

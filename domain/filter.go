@@ -5,16 +5,15 @@ package domain
 func IsToolName(s string) bool { return isCatalogueName(s) && isImpersonal(s, PersonalValue) }
 
 // ParseFilter checks the values by which a reader wants to filter; empty ones
-// keep all. The country may be in any case. The tool must be in the catalogue
-// or be [OtherName]; of the others only the form counts, since old versions
-// and retired services stay asked for, and that they look like nothing
-// personal, since databases may log them. Its error is of [CodeInvalid] and
-// begins with the dimension's name.
-func ParseFilter(f Filter, c *Catalogue) (Filter, error) {
+// keep all. The country may be in any case. Only the form counts, since retired
+// tools, old versions and retired services stay asked for, and that values look
+// like nothing personal, since databases may log them. Its error is of
+// [CodeInvalid] and begins with the dimension's name.
+func ParseFilter(f Filter) (Filter, error) {
 	country, isCountry := parseCountry([]byte(f.Country))
 	switch {
-	case f.Tool != "" && f.Tool != OtherName && !c.HasTool(f.Tool):
-		return Filter{}, NewError(CodeInvalid, nil, "tool must be a name in the catalogue, or other")
+	case f.Tool != "" && !IsToolName(f.Tool):
+		return Filter{}, NewError(CodeInvalid, nil, "tool must be 1 to 64 characters of [0-9a-z_-], and nothing like personal data")
 	case f.Version != "" && !isVersion(f.Version):
 		return Filter{}, NewError(CodeInvalid, nil, "version must be 1 to 20 characters of [0-9A-Za-z.+_-]")
 	case f.Country != "" && !isCountry:

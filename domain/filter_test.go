@@ -25,7 +25,10 @@ func TestParseFilter(t *testing.T) {
 		{"tools that are not told apart", domain.Filter{Tool: "other"}, domain.Filter{Tool: "other"}, ""},
 		{"a service out of use", domain.Filter{Service: "weather-api_2"}, domain.Filter{Service: "weather-api_2"}, ""},
 		{"20 characters", domain.Filter{Version: strings.Repeat("1", 20)}, domain.Filter{Version: strings.Repeat("1", 20)}, ""},
-		{"a tool that is none", domain.Filter{Tool: "get_rich"}, domain.Filter{}, "tool"},
+		{"a tool out of use", domain.Filter{Tool: "get_fax"}, domain.Filter{Tool: "get_fax"}, ""},
+		{"a tool in upper case", domain.Filter{Tool: "Get_Fax"}, domain.Filter{}, "tool"},
+		{"a telephone for a tool", domain.Filter{Tool: "555-123-4567"}, domain.Filter{}, "tool"},
+		{"a long tool", domain.Filter{Tool: strings.Repeat("a", 65)}, domain.Filter{}, "tool"},
 		{"a long version", domain.Filter{Version: strings.Repeat("1", 21)}, domain.Filter{}, "version"},
 		{"a version with a blank", domain.Filter{Version: "1 2"}, domain.Filter{}, "version"},
 		{"a version with NUL", domain.Filter{Version: "1\x00"}, domain.Filter{}, "version"},
@@ -39,7 +42,7 @@ func TestParseFilter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := domain.ParseFilter(tt.in, domain.DefaultCatalogue())
+			got, err := domain.ParseFilter(tt.in)
 			if got != tt.want {
 				t.Errorf("filter = %+v, want %+v", got, tt.want)
 			}

@@ -54,7 +54,7 @@ func (s statistic) question(q app.PageQuery) (string, error) {
 		return "", err
 	}
 	// Only the country can be written in two ways.
-	country, err := domain.ParseFilter(domain.Filter{Country: q.Filter.Country}, nil)
+	country, err := domain.ParseFilter(domain.Filter{Country: q.Filter.Country})
 	if err != nil {
 		return "", err
 	}

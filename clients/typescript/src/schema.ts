@@ -147,7 +147,7 @@ export interface paths {
         };
         /**
          * One tool in detail
-         * @description All zeros and empty lists for a tool of the catalogue that was not called.
+         * @description All zeros and empty lists for a tool of the catalogue, or one that was called at another time, without calls in the window.
          */
         get: operations["getTool"];
         put?: never;
@@ -1239,7 +1239,7 @@ export interface components {
          */
         WindowResolution: components["schemas"]["Resolution"];
         /**
-         * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+         * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
          * @example get_forecast
          */
         ToolFilter: components["schemas"]["Name"];
@@ -1585,7 +1585,7 @@ export interface operations {
                  */
                 resolution?: components["parameters"]["WindowResolution"];
                 /**
-                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+                 * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["ToolFilter"];
@@ -1669,7 +1669,7 @@ export interface operations {
                  */
                 resolution?: components["parameters"]["WindowResolution"];
                 /**
-                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+                 * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["ToolFilter"];
@@ -1753,7 +1753,7 @@ export interface operations {
                  */
                 resolution?: components["parameters"]["WindowResolution"];
                 /**
-                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+                 * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["ToolFilter"];
@@ -1947,7 +1947,7 @@ export interface operations {
                  */
                 resolution?: components["parameters"]["WindowResolution"];
                 /**
-                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+                 * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["ToolFilter"];
@@ -2056,7 +2056,7 @@ export interface operations {
                  */
                 resolution?: components["parameters"]["WindowResolution"];
                 /**
-                 * @description Count only calls of this tool, which must be in the catalogue or be `other`. Any other name is 400, even if it was counted once.
+                 * @description Count only calls of this tool, which must be in the catalogue, or have calls that are still kept, or be `other`. Any other name is 400.
                  * @example get_forecast
                  */
                 tool?: components["parameters"]["ToolFilter"];
