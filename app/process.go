@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -24,6 +25,8 @@ type ProcessConfig struct {
 	// BackoffMin and BackoffMax bound the wait while queue or store are away.
 	// Defaults 100 ms and 30 s.
 	BackoffMin, BackoffMax time.Duration
+	// Guard closes the queue's intake while the store has no room. Default none.
+	Guard *Guard
 }
 
 func (c ProcessConfig) withDefaults() ProcessConfig {
@@ -48,11 +51,45 @@ type Process struct {
 	store  ports.EventStore
 	log    *slog.Logger
 	config ProcessConfig
+
+	mu       sync.Mutex
+	failures int   // of steps, one after the other
+	cause    error // of the last of these
 }
+
+var _ ports.HealthCheck = (*Process)(nil)
 
 // NewProcess returns the use case.
 func NewProcess(q ports.Deliveries, s ports.EventStore, log *slog.Logger, config ProcessConfig) *Process {
 	return &Process{queue: q, store: s, log: log, config: config.withDefaults()}
+}
+
+// Name is "worker".
+func (*Process) Name() string { return "worker" }
+
+// maxFailures is how many steps in a row may fail before that counts as bad
+// health. They are tried again within a second.
+const maxFailures = 2
+
+// Check fails while the worker cannot get batches, or cannot store them.
+func (u *Process) Check(context.Context) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failures <= maxFailures {
+		return nil
+	}
+	return domain.NewError(domain.CodeUnavailable, u.cause, "the worker cannot store: "+domain.MessageOf(u.cause))
+}
+
+// note remembers the outcome of a step, for health and for the intake.
+func (u *Process) note(ctx context.Context, outcome error) {
+	u.config.Guard.watch(ctx, outcome)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cause = outcome
+	if u.failures++; outcome == nil {
+		u.failures = 0
+	}
 }
 
 // Run works until ctx ends, and then finishes what it has in hand; work bounds
@@ -61,6 +98,9 @@ func (u *Process) Run(ctx, work context.Context) {
 	backoff := u.config.BackoffMin
 	for ctx.Err() == nil {
 		err := u.Step(ctx, work)
+		if ctx.Err() == nil {
+			u.note(ctx, err)
+		}
 		if err == nil {
 			backoff = u.config.BackoffMin
 			continue

@@ -12,7 +12,7 @@ import (
 )
 
 func workerModule() fx.Option {
-	return fx.Module("worker", fx.Invoke(func(lc fx.Lifecycle, p *app.Process) {
+	return fx.Module("worker", fx.Provide(check[*app.Process]()), fx.Invoke(func(lc fx.Lifecycle, p *app.Process) {
 		lc.Append(background(finishBatch, p.Run))
 	}))
 }

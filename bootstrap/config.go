@@ -18,8 +18,9 @@ type Config struct {
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat LogFormat  `env:"LOG_FORMAT" envDefault:"json"`
 
-	DataDir     string `env:"DATA_DIR" envDefault:"./data"`
-	SlowQueryMS int    `env:"SLOW_QUERY_MS" envDefault:"200"`
+	DataDir       string `env:"DATA_DIR" envDefault:"./data"`
+	DiskReserveMB int    `env:"DISK_RESERVE_MB" envDefault:"256"`
+	SlowQueryMS   int    `env:"SLOW_QUERY_MS" envDefault:"200"`
 
 	DatabaseURL      Secret `env:"DATABASE_URL" shown:"url"`
 	DBHost           string `env:"DB_HOST"`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/system"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
@@ -36,7 +37,12 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			},
 			fx.Annotate(redis.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
-				fx.As(new(ports.DeadLetters))),
+				fx.As(new(ports.DeadLetters)), fx.As(new(ports.Intake))),
+			func(p *redis.Pool, db *postgres.DB) Volumes {
+				return Volumes{
+					system.Volume{Name: "store", Path: db.DataDirectory()}, system.Volume{Name: "queue", Path: p.DataDirectory()},
+				}
+			},
 			func(c Config) redis.CacheConfig { return c.redisCache() },
 			fx.Annotate(redis.NewCache, fx.As(new(ports.StatisticsCache))),
 			fx.Annotate(postgres.NewStore,

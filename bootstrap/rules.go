@@ -61,6 +61,7 @@ func oneOf[T ~string](p *problems, variable string, value T, allowed ...T) {
 // times overflows.
 const (
 	maxPort      = 65_535
+	maxReserveMB = 1 << 20
 	maxBodyKB    = 10 << 10
 	maxBatchSize = 10_000
 	maxQueueSize = 10_000_000
@@ -92,6 +93,7 @@ func (c *Config) check(p *problems) {
 	p.between("PORT", c.Port, 0, maxPort)
 	c.checkBindAddress(p)
 	oneOf(p, "LOG_FORMAT", c.LogFormat, LogJSON, LogText)
+	p.between("DISK_RESERVE_MB", c.DiskReserveMB, 0, maxReserveMB)
 	p.between("SLOW_QUERY_MS", c.SlowQueryMS, 1, maxMinutesMS)
 	p.between("API_BODY_LIMIT_KB", c.APIBodyLimitKB, 1, maxBodyKB)
 	p.between("MAX_CONNECTIONS", c.MaxConnections, 1, maxClients)

@@ -52,6 +52,9 @@ type Options struct {
 	// it listens nowhere, nil.
 	Ready func(net.Addr)
 
+	// Volumes are measured in place of those that the storage names.
+	Volumes []ports.Volume
+
 	opened *resources
 	// operates is set for a command beside the servers.
 	operates bool
@@ -131,7 +134,7 @@ func run(ctx context.Context, config Config, options Options) error {
 // waited for while ctx lives.
 func Module(ctx context.Context, config Config, options Options) fx.Option {
 	options = options.withDefaults()
-	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures), memoryModule()}
+	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures), memoryModule(), reserveModule()}
 	if config.Role.works() {
 		parts = append(parts, workerModule(), maintenanceModule())
 	}
@@ -150,6 +153,7 @@ func base(ctx context.Context, config Config, options Options) fx.Option {
 		fx.Supply(config, options, options.Log),
 		clockModule(),
 		storage(ctx, config, options),
+		healthModule(),
 		useCases(),
 	)
 }
@@ -170,9 +174,9 @@ func useCases() fx.Option {
 			func(c Config) *domain.Catalogue { return c.Catalogue },
 			fx.Annotate(func() system.BatchIDs { return system.BatchIDs{} }, fx.As(new(ports.BatchIDs))),
 			domain.NewValidator,
-			app.NewIngest,
+			newIngest,
 			app.NewExplain,
-			app.NewProcess,
+			newProcess,
 			app.NewMaintain,
 			app.NewRebuild,
 			app.NewDeadLetters,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/system"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
@@ -57,7 +58,8 @@ func EmbeddedStorage() fx.Option {
 			func(db *sqlite.DB) StoreClocks { return StoreClocks{sqlite.NewClock(db)} },
 			fx.Annotate(sqlite.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),
-				fx.As(new(ports.DeadLetters))),
+				fx.As(new(ports.DeadLetters)), fx.As(new(ports.Intake))),
+			func(c Config) Volumes { return Volumes{system.Volume{Name: "store", Path: c.DataDir}} },
 			fx.Annotate(sqlite.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
 				fx.As(new(ports.Rebuilder))),

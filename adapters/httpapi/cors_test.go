@@ -69,7 +69,7 @@ func TestEveryAnswerIsForAllowedOrigins(t *testing.T) {
 		"too large":     {http.MethodPost, "/v1/events", padded("", 200<<10), nil, 413},
 		"media type":    {http.MethodPost, "/v1/events", "x", []string{"Content-Type", "text/plain"}, 415},
 		"panic":         {http.MethodPost, "/v1/events", batch(goodEvent), nil, 500},
-		"away":          {http.MethodGet, "/v1/status", "", nil, 503},
+		"down":          {http.MethodGet, "/v1/stats/health", "", nil, 503},
 	}
 	for name, x := range exchanges {
 		for origin, allowed := range map[string]string{

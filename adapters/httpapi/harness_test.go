@@ -59,6 +59,7 @@ type service struct {
 type setup struct {
 	queue    ports.EventQueue
 	meter    ports.QueueMeter
+	reader   ports.StatisticsReader // of what the status tells
 	checks   []ports.HealthCheck
 	maxQueue int
 	answers  app.AnswersConfig
@@ -93,7 +94,10 @@ func newService(s setup) *service {
 		s.explaining = clock
 	}
 	useCases.Explain = app.NewExplain(validator, domain.DefaultRetention(), s.explaining)
-	useCases.Status = app.NewStatus(s.checks, s.meter, store, clock)
+	if s.reader == nil {
+		s.reader = store
+	}
+	useCases.Status = app.NewStatus(s.checks, s.meter, s.reader, clock, nil)
 	useCases.Limit = s.limit
 	server := newServer(useCases, catalogue, log, s.config)
 	return &service{checked: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {
@@ -210,6 +214,17 @@ type brokenMeter struct{ err error }
 
 func (m brokenMeter) Depth(context.Context) (ports.QueueDepth, error) {
 	return ports.QueueDepth{}, m.err
+}
+
+// brokenReader cannot read the store.
+type brokenReader struct{ err error }
+
+func (r brokenReader) Select(context.Context, domain.Selection) (domain.Selected, error) {
+	return domain.Selected{}, r.err
+}
+
+func (r brokenReader) Activity(context.Context) (domain.Activity, error) {
+	return domain.Activity{}, r.err
 }
 
 type check struct {

@@ -73,10 +73,10 @@ func TestRefusals(t *testing.T) {
 			ask:   post(batch(goodEvent)), status: 503, code: "service_unavailable", level: "WARN",
 			header: map[string]string{"Retry-After": "5"},
 		},
-		"meter-down": {
-			setup: setup{meter: brokenMeter{domain.NewError(domain.CodeUnavailable, driver, "the queue cannot be read")}},
-			ask:   ask("GET", "/v1/status"), status: 503, code: "service_unavailable", level: "WARN",
-			header: map[string]string{"Retry-After": "5"},
+		"disk-full": {
+			setup: setup{queue: failing(domain.NewError(domain.CodeDiskFull, driver, "the disk has no room: try again later"))},
+			ask:   post(batch(goodEvent)), status: 503, code: "disk_full", level: "WARN",
+			header: map[string]string{"Retry-After": "60"},
 		},
 		"unclassified": {
 			setup: setup{queue: failing(driver)}, ask: post(batch(goodEvent)), status: 500, code: "internal_error", level: "ERROR",

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/gin-gonic/gin"
 
@@ -127,13 +126,4 @@ func (h *statsHandler) find(c *gin.Context, s statistic, q app.PageQuery) (app.A
 	}
 	question = fmt.Sprintf("%s %q %s", c.FullPath(), c.Param("name"), question)
 	return h.answers.Get(c.Request.Context(), question, compute)
-}
-
-// health answers 200 in every condition: what it tells is in the body.
-func (h *statsHandler) health(c *gin.Context) error {
-	if _, err := parseStatsQuery(c.Request.URL.RawQuery, nil); err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, newStatsHealthJSON(h.status.Public(c.Request.Context())))
-	return nil
 }

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -49,7 +48,7 @@ func (s *statsService) serve(minimum int, checks ...ports.HealthCheck) {
 func (s *statsService) serveWith(config app.StatisticsConfig, answers app.AnswersConfig, checks ...ports.HealthCheck) {
 	log := slog.New(slog.DiscardHandler)
 	useCases := reading(app.NewStatistics(s.store, s.clock, config), s.clock, log, answers)
-	useCases.Status = app.NewStatus(checks, s.queue, s.store, s.clock)
+	useCases.Status = app.NewStatus(checks, s.queue, s.store, s.clock, nil)
 	s.handler = newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{})
 }
 
@@ -361,11 +360,6 @@ func TestStatsToolAppearsWithItsFirstCall(t *testing.T) {
 	}
 }
 
-type brokenCheck struct{}
-
-func (brokenCheck) Name() string                { return "store" }
-func (brokenCheck) Check(context.Context) error { return errors.New("broken") }
-
 func TestStatsHealth(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -374,7 +368,7 @@ func TestStatsHealth(t *testing.T) {
 	}{
 		{
 			"nothing yet", func(*testing.T, *statsService) {},
-			`{"status":"healthy","uptime_seconds":0,"events_processed_24h":0,"last_event_received":""}`,
+			`{"status":"healthy","uptime_seconds":0,"events_processed_24h":0,"last_event_received":"","events_dated_24h":0}`,
 		},
 		{
 			"events have come", func(t *testing.T, s *statsService) {
@@ -382,7 +376,7 @@ func TestStatsHealth(t *testing.T) {
 				s.add(t, 1, sampleCalls()...)
 				s.clock.Advance(90 * time.Second)
 			},
-			`{"status":"healthy","uptime_seconds":90,"events_processed_24h":6,"last_event_received":"2026-11-23T10:42:07Z"}`,
+			`{"status":"healthy","uptime_seconds":90,"events_processed_24h":6,"last_event_received":"2026-11-23T10:42:07Z","events_dated_24h":6}`,
 		},
 		{
 			"the queue stands still", func(t *testing.T, s *statsService) {
@@ -392,11 +386,7 @@ func TestStatsHealth(t *testing.T) {
 				}
 				s.clock.Advance(2 * time.Minute)
 			},
-			`{"status":"degraded","uptime_seconds":120,"events_processed_24h":0,"last_event_received":""}`,
-		},
-		{
-			"the store is away", func(_ *testing.T, s *statsService) { s.serve(0, brokenCheck{}) },
-			`{"status":"down","uptime_seconds":0,"events_processed_24h":0,"last_event_received":""}`,
+			`{"status":"degraded","uptime_seconds":120,"events_processed_24h":0,"last_event_received":"","events_dated_24h":0}`,
 		},
 	}
 	schema := compileSchema(t, "#/$defs/statsHealth")
@@ -407,6 +397,74 @@ func TestStatsHealth(t *testing.T) {
 			checkAgainst(t, schema, s.getOK(t, "/v1/stats/health"), "health")
 			if got := s.get(t, "/v1/stats/health").Body.String(); got != tt.want {
 				t.Errorf("health = %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// What is not known is left out: 0 would be a lie.
+func TestStatsHealthOfABrokenPipeline(t *testing.T) {
+	away := domain.NewError(domain.CodeUnavailable, nil, "away")
+	for name, c := range map[string]struct {
+		setup setup
+		want  string
+	}{
+		"a check fails": {
+			setup{checks: []ports.HealthCheck{check{"store", away}}},
+			`{"status":"down","uptime_seconds":0,"events_processed_24h":0,"last_event_received":"","events_dated_24h":0}`,
+		},
+		"the queue is away": {
+			setup{meter: brokenMeter{away}},
+			`{"status":"down","uptime_seconds":0,"events_processed_24h":0,"last_event_received":"","events_dated_24h":0}`,
+		},
+		"the store is away": {setup{reader: brokenReader{away}}, `{"status":"down","uptime_seconds":0}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := newService(c.setup).do(t, http.MethodGet, "/v1/stats/health", "")
+			checkStatus(t, answer, http.StatusServiceUnavailable)
+			checkHeader(t, answer.Header(), "Cache-Control", "no-store")
+			if got := answer.Body.String(); got != c.want {
+				t.Errorf("health = %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestStatusTellsWhatIsKnown takes each part away.
+func TestStatusTellsWhatIsKnown(t *testing.T) {
+	away := domain.NewError(domain.CodeUnavailable, errors.New("dial tcp 10.9.8.7:5432"), "away")
+	for name, c := range map[string]struct {
+		setup         setup
+		has, lacks    []string
+		queue, status string
+	}{
+		"the queue": {
+			setup{meter: brokenMeter{away}, checks: []ports.HealthCheck{check{"queue", away}, check{"store", nil}}},
+			[]string{`"events_processed":0`, `"last_event_received":""`, `"folded":`, `"queue":{"status":"unhealthy"}`, `"name":"queue","status":"unhealthy"`, `"error":"away"`},
+			[]string{`"dead_letters"`, `"max_events"`}, "unhealthy", "unhealthy",
+		},
+		"the store": {
+			setup{reader: brokenReader{away}, maxQueue: 7},
+			[]string{`"dead_letters":0`, `"batches":0`, `"max_events":7`, `"oldest_received":""`, `"waiting_seconds":0`},
+			[]string{`"events_processed"`, `"folded"`, `"last_event_received"`}, "healthy", "unhealthy",
+		},
+		"nothing": {
+			setup{}, []string{`"events_processed":0`, `"dead_letters":0`, `"timestamp":"2026-11-23T10:30:00Z"`}, nil, "healthy", "healthy",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := newService(c.setup).do(t, http.MethodGet, "/v1/status", "")
+			checkStatus(t, answer, http.StatusOK)
+			text := answer.Body.String()
+			for _, want := range append(c.has, `"queue":{"status":"`+c.queue+`"`, `{"status":"`+c.status+`"`) {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s lacks %s", text, want)
+				}
+			}
+			for _, unwanted := range append(c.lacks, "10.9.8.7") {
+				if strings.Contains(text, unwanted) {
+					t.Errorf("%s has %s", text, unwanted)
+				}
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 type statusHandler struct {
@@ -61,6 +62,7 @@ const (
 
 type healthJSON struct {
 	Status        string      `json:"status"`
+	Timestamp     string      `json:"timestamp"`
 	UptimeSeconds int64       `json:"uptime_seconds"`
 	Checks        []checkJSON `json:"checks"`
 }
@@ -75,35 +77,58 @@ type checkJSON struct {
 
 func (h *statusHandler) getHealth(c *gin.Context) error {
 	health := h.status.Health(c.Request.Context())
-	body := healthJSON{Status: healthy, UptimeSeconds: seconds(health.Uptime), Checks: make([]checkJSON, len(health.Checks))}
+	body := healthJSON{
+		Status: stateOf(health.Healthy), Timestamp: instant(health.At), UptimeSeconds: seconds(health.Uptime),
+		Checks: newChecksJSON(health.Checks),
+	}
 	record := recordOf(c)
 	record.quiet = health.Healthy || !h.failing.due()
-	for i, check := range health.Checks {
-		body.Checks[i] = checkJSON{Name: check.Name, Status: healthy, DurationMS: milliseconds(check.Took)}
-		if check.Err != nil {
-			body.Checks[i].Status, body.Checks[i].Error = unhealthy, domain.MessageOf(check.Err)
-			record.err = errors.Join(record.err, check.Err)
-		}
+	for _, check := range health.Checks {
+		record.err = errors.Join(record.err, check.Err)
 	}
 	status := http.StatusOK
 	if !health.Healthy {
-		status, body.Status, record.code = http.StatusServiceUnavailable, unhealthy, domain.CodeUnavailable
+		status, record.code = http.StatusServiceUnavailable, domain.CodeUnavailable
 	}
 	c.JSON(status, body)
 	return nil
 }
 
+func stateOf(works bool) string {
+	if works {
+		return healthy
+	}
+	return unhealthy
+}
+
+func newChecksJSON(results []app.CheckResult) []checkJSON {
+	checks := make([]checkJSON, len(results))
+	for i, r := range results {
+		checks[i] = checkJSON{Name: r.Name, Status: stateOf(r.Err == nil), DurationMS: milliseconds(r.Took)}
+		if r.Err != nil {
+			checks[i].Error = domain.MessageOf(r.Err)
+		}
+	}
+	return checks
+}
+
+// statusJSON leaves out what is not known now: a part that does not answer is
+// unhealthy, and has no numbers.
 type statusJSON struct {
-	Version         string     `json:"version"`
-	GoVersion       string     `json:"go_version"`
-	Store           string     `json:"store"`
-	UptimeSeconds   int64      `json:"uptime_seconds"`
-	Queue           queueJSON  `json:"queue"`
-	DeadLetters     int        `json:"dead_letters"`
-	EventsProcessed int64      `json:"events_processed"`
-	Folded          foldedJSON `json:"folded"`
-	LastReceived    string     `json:"last_event_received"`
-	Memory          memoryJSON `json:"memory"`
+	Status          string      `json:"status"`
+	Timestamp       string      `json:"timestamp"`
+	Version         string      `json:"version"`
+	GoVersion       string      `json:"go_version"`
+	Store           string      `json:"store"`
+	UptimeSeconds   int64       `json:"uptime_seconds"`
+	Checks          []checkJSON `json:"checks"`
+	Queue           queueJSON   `json:"queue"`
+	DeadLetters     *int        `json:"dead_letters,omitempty"`
+	EventsProcessed *int64      `json:"events_processed,omitempty"`
+	Folded          *foldedJSON `json:"folded,omitempty"`
+	LastReceived    *string     `json:"last_event_received,omitempty"`
+	Disk            diskJSON    `json:"disk"`
+	Memory          memoryJSON  `json:"memory"`
 	// Cache is there where statistics are answered.
 	Cache *cacheUseJSON `json:"cache,omitempty"`
 	Load  loadJSON      `json:"load"`
@@ -161,12 +186,62 @@ func newLoadJSON(l Load) loadJSON {
 	}
 }
 
-// queueJSON counts what is accepted and not yet in the statistics.
+// queueJSON counts what is accepted and not yet in the statistics. Its numbers
+// are nil while the queue does not answer.
 type queueJSON struct {
-	Batches int `json:"batches"`
-	Events  int `json:"events"`
+	Status    string `json:"status"`
+	Batches   *int   `json:"batches,omitempty"`
+	Events    *int   `json:"events,omitempty"`
+	MaxEvents *int   `json:"max_events,omitempty"`
 	// Oldest is empty when the queue is.
-	Oldest string `json:"oldest_received"`
+	Oldest *string `json:"oldest_received,omitempty"`
+	// WaitingSeconds is for how long batches have waited and none was stored.
+	WaitingSeconds *int64 `json:"waiting_seconds,omitempty"`
+}
+
+// addQueue tells of the queue if it answered.
+func (s *statusJSON) addQueue(measured app.Measured[ports.QueueDepth]) {
+	s.Queue.Status = stateOf(measured.Err == nil)
+	if measured.Err != nil {
+		return
+	}
+	depth := measured.Value
+	oldest, waiting := instantOrNone(depth.Oldest), seconds(depth.Waiting)
+	s.Queue.Batches, s.Queue.Events, s.Queue.MaxEvents = &depth.Batches, &depth.Events, &depth.MaxEvents
+	s.Queue.Oldest, s.Queue.WaitingSeconds = &oldest, &waiting
+	s.DeadLetters = &depth.DeadLetters
+}
+
+// addActivity tells of the store if it answered.
+func (s *statusJSON) addActivity(measured app.Measured[domain.Activity]) {
+	if measured.Err != nil {
+		return
+	}
+	activity := measured.Value
+	received := instantOrNone(activity.LastReceived)
+	s.EventsProcessed, s.LastReceived = &activity.Events, &received
+	s.Folded = &foldedJSON{Versions: activity.FoldedVersions, ErrorTypes: activity.FoldedErrorTypes}
+}
+
+// diskJSON lists the disks that can be measured from here.
+type diskJSON struct {
+	ReserveBytes int64        `json:"reserve_bytes"`
+	Volumes      []volumeJSON `json:"volumes"`
+}
+
+type volumeJSON struct {
+	Name       string `json:"name"`
+	Status     string `json:"status"`
+	FreeBytes  int64  `json:"free_bytes"`
+	TotalBytes int64  `json:"total_bytes"`
+}
+
+func newDiskJSON(p *app.Pipeline) diskJSON {
+	disk := diskJSON{ReserveBytes: p.Reserve, Volumes: make([]volumeJSON, len(p.Disks))}
+	for i, d := range p.Disks {
+		disk.Volumes[i] = volumeJSON{Name: d.Name, Status: stateOf(!d.Low), FreeBytes: d.Free, TotalBytes: d.Total}
+	}
+	return disk
 }
 
 // cacheUseJSON counts, since the start, how readers of statistics were served.
@@ -197,34 +272,27 @@ type memoryJSON struct {
 	Total uint64 `json:"total_bytes"`
 }
 
+// getStatus answers 200 whatever does not work, with what is known.
 func (h *statusHandler) getStatus(c *gin.Context) error {
-	pipeline, err := h.status.Pipeline(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, statusJSON{
+	pipeline := h.status.Pipeline(c.Request.Context())
+	body := statusJSON{
+		Status:        stateOf(pipeline.Healthy()),
+		Timestamp:     instant(pipeline.At),
 		Version:       h.version,
 		GoVersion:     runtime.Version(),
 		Store:         h.store,
-		UptimeSeconds: seconds(pipeline.Uptime),
-		Queue: queueJSON{
-			Batches: pipeline.Queue.Batches,
-			Events:  pipeline.Queue.Events,
-			Oldest:  instantOrNone(pipeline.Queue.Oldest),
-		},
-		DeadLetters:     pipeline.Queue.DeadLetters,
-		EventsProcessed: pipeline.Activity.Events,
-		Folded: foldedJSON{
-			Versions:   pipeline.Activity.FoldedVersions,
-			ErrorTypes: pipeline.Activity.FoldedErrorTypes,
-		},
-		LastReceived: instantOrNone(pipeline.Activity.LastReceived),
-		Memory:       readMemory(),
-		Cache:        h.cacheUse(),
-		Load:         newLoadJSON(h.load()),
-		RateLimit:    newRateLimitJSON(h.limit),
-		Clock:        newClockJSON(c.Request.Context(), h.clock),
-	})
+		UptimeSeconds: seconds(pipeline.Health.Uptime),
+		Checks:        newChecksJSON(pipeline.Health.Checks),
+		Disk:          newDiskJSON(&pipeline),
+		Memory:        readMemory(),
+		Cache:         h.cacheUse(),
+		Load:          newLoadJSON(h.load()),
+		RateLimit:     newRateLimitJSON(h.limit),
+		Clock:         newClockJSON(c.Request.Context(), h.clock),
+	}
+	body.addQueue(pipeline.Queue)
+	body.addActivity(pipeline.Activity)
+	c.JSON(http.StatusOK, body)
 	return nil
 }
 

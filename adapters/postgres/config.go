@@ -127,13 +127,21 @@ func (c Config) server() (pq.Config, error) {
 }
 
 func defaultSSLMode(server pq.Config) pq.SSLMode {
+	if isHere(server) {
+		return pq.SSLModeDisable
+	}
+	return pq.SSLModeRequire
+}
+
+// isHere reports whether every host is this one.
+func isHere(server pq.Config) bool {
 	hosts := append([]pq.ConfigMultihost{{Host: server.Host, Hostaddr: server.Hostaddr}}, server.Multi...)
 	for _, h := range hosts {
 		if !isLocal(h) {
-			return pq.SSLModeRequire
+			return false
 		}
 	}
-	return pq.SSLModeDisable
+	return true
 }
 
 func isLocal(h pq.ConfigMultihost) bool {

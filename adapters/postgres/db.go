@@ -22,6 +22,7 @@ type DB struct {
 	pool, maintenance *sqlx.DB
 	// timescale says that tables are hypertables rather than partitioned.
 	timescale  bool
+	directory  string // of the server's data, where that is a path of this machine
 	journal    journalMeter
 	health     health
 	background background
@@ -56,6 +57,13 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	db.maintenance.SetMaxIdleConns(1)
 	db.maintenance.SetConnMaxIdleTime(time.Minute)
 	err = db.read(ctx, "open", func(tx *transaction) error {
+		if isHere(server) {
+			// A role without the right to see it gets no row.
+			err := tx.GetContext(ctx, &db.directory, `SELECT setting FROM pg_settings WHERE name = 'data_directory'`)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
 		return tx.GetContext(ctx, &db.timescale, `SELECT relkind <> 'p' FROM pg_class WHERE oid = 'events'::regclass`)
 	})
 	if err != nil {
@@ -168,6 +176,10 @@ func (db *DB) Close() error {
 
 // Stats tells how the connections of workers and readers are used.
 func (db *DB) Stats() sql.DBStats { return db.pool.Stats() }
+
+// DataDirectory is where the server keeps its data, when it is on this machine
+// and lets the program know; otherwise empty.
+func (db *DB) DataDirectory() string { return db.directory }
 
 // Timescale tells whether the tables are hypertables of TimescaleDB.
 func (db *DB) Timescale() bool { return db.timescale }

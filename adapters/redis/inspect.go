@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -69,6 +71,9 @@ func (p *Pool) inspect(ctx context.Context) error {
 		}
 		// A server that still loads its data cannot tell its settings yet.
 		if err = p.checkKeys(ctx, c); err == nil {
+			if dir := settingOf(ctx, c, "dir"); isHere(hostOf(p.config.URL)) && dir != unknown {
+				p.directory = dir
+			}
 			p.warn(info, settingOf(ctx, c, "appendfsync"), settingOf(ctx, c, "save"))
 		}
 	}
@@ -147,11 +152,27 @@ func isSupported(version string) bool {
 	return errA == nil && errB == nil && (a > minMajor || a == minMajor && b >= minMinor)
 }
 
+const unknown = "unknown"
+
+// isHere reports whether an address is one of this machine.
+func isHere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// DataDirectory is where the server keeps its data, when it is on this machine
+// and lets the program know; otherwise empty.
+func (p *Pool) DataDirectory() string { return p.directory }
+
 // settingOf returns a setting, or unknown where settings may not be read.
 func settingOf(ctx context.Context, c redigo.Conn, name string) string {
 	pair, err := redigo.Strings(redigo.DoContext(c, ctx, "CONFIG", "GET", name))
 	if err != nil || len(pair) != 2 {
-		return "unknown"
+		return unknown
 	}
 	return pair[1]
 }

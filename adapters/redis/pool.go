@@ -38,7 +38,7 @@ type Config struct {
 	// DialTimeout bounds the making of a connection. Default 1 s.
 	DialTimeout time.Duration
 	// CallTimeout bounds every call, waiting for a free connection included.
-	// Default 2 s.
+	// Default 1.5 s.
 	CallTimeout time.Duration
 	// Need is how much memory everything under the prefix may take, in bytes. A
 	// server that may have less is warned of. Default unknown.
@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 		c.DialTimeout = time.Second
 	}
 	if c.CallTimeout == 0 {
-		c.CallTimeout = 2 * time.Second
+		c.CallTimeout = 1500 * time.Millisecond
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 32
@@ -99,6 +99,7 @@ type server struct {
 	calls, waits *redigo.Pool
 	tasks        *tasks
 	closed       atomic.Bool
+	directory    string // of the server's data, where that is a path of this machine
 
 	away atomic.Pointer[outage]
 	// usable is since when connections are good: those last used before may

@@ -156,6 +156,57 @@ func (mr *MockDeliveriesMockRecorder) Return(ctx interface{}, ids ...interface{}
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Return", reflect.TypeOf((*MockDeliveries)(nil).Return), varargs...)
 }
 
+// MockIntake is a mock of Intake interface.
+type MockIntake struct {
+	ctrl     *gomock.Controller
+	recorder *MockIntakeMockRecorder
+}
+
+// MockIntakeMockRecorder is the mock recorder for MockIntake.
+type MockIntakeMockRecorder struct {
+	mock *MockIntake
+}
+
+// NewMockIntake creates a new mock instance.
+func NewMockIntake(ctrl *gomock.Controller) *MockIntake {
+	mock := &MockIntake{ctrl: ctrl}
+	mock.recorder = &MockIntakeMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockIntake) EXPECT() *MockIntakeMockRecorder {
+	return m.recorder
+}
+
+// Resume mocks base method.
+func (m *MockIntake) Resume(ctx context.Context) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Resume", ctx)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Resume indicates an expected call of Resume.
+func (mr *MockIntakeMockRecorder) Resume(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Resume", reflect.TypeOf((*MockIntake)(nil).Resume), ctx)
+}
+
+// Suspend mocks base method.
+func (m *MockIntake) Suspend(ctx context.Context, lifetime time.Duration) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Suspend", ctx, lifetime)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Suspend indicates an expected call of Suspend.
+func (mr *MockIntakeMockRecorder) Suspend(ctx, lifetime interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Suspend", reflect.TypeOf((*MockIntake)(nil).Suspend), ctx, lifetime)
+}
+
 // MockQueueMeter is a mock of QueueMeter interface.
 type MockQueueMeter struct {
 	ctrl     *gomock.Controller

@@ -209,8 +209,8 @@ export interface paths {
         /**
          * Whether events become statistics
          * @description `healthy` when the pipeline works from end to end, however busy it is; `degraded` when events have waited for
-         *     more than a minute; `down` when queue or store do not work. Answers 200 in each case, never from a
-         *     cache, and takes no parameters.
+         *     more than a minute and the backlog shrinks; `down`, with 503, when `/v1/health` fails or queue or store do not
+         *     answer. Answers within 2 seconds, never from a cache, and takes no parameters.
          */
         get: operations["getStatisticsHealth"];
         put?: never;
@@ -230,7 +230,10 @@ export interface paths {
         };
         /**
          * The process and what it depends on
-         * @description For load balancers and monitors. Answers within 2 seconds and is exempt from rate limits.
+         * @description For load balancers and monitors. Answers within 2 seconds and is exempt from rate limits. The checks try
+         *     what the service lives by: `queue` what is done to a batch on its way in and out, `store` the tables, rights
+         *     and locks of storing, `backlog` whether what waits is stored and has room, `disk` the free space, `worker`
+         *     whether this process can store, `clock` the time.
          */
         get: operations["getHealth"];
         put?: never;
@@ -270,7 +273,8 @@ export interface paths {
         };
         /**
          * Version, queue, cache and memory
-         * @description For operators. Nothing here tells of a single client.
+         * @description For operators. Nothing here tells of a single client. Answers 200 whatever does not work: numbers that are
+         *     not known now are left out, and `checks` and the parts say why.
          */
         get: operations["getStatus"];
         put?: never;
@@ -899,12 +903,28 @@ export interface components {
         } & (components["schemas"]["Window"] & components["schemas"]["Latency"]);
         StatisticsHealth: {
             /** @enum {string} */
-            status: "healthy" | "degraded" | "down";
+            status: "healthy" | "degraded";
             uptime_seconds: components["schemas"]["Count"];
-            /** @description Events that count in the last 24 hours and the one that runs. */
+            /** @description The same as `events_dated_24h`, which says what it counts; here for the website. */
             events_processed_24h: components["schemas"]["Count"];
             last_event_received: components["schemas"]["InstantOrNone"];
+            events_dated_24h: components["schemas"]["EventsDated"];
         };
+        /** @description What is known while the pipeline is down. A number that is not known is left out. */
+        StatisticsHealthDown: {
+            /** @constant */
+            status: "down";
+            uptime_seconds: components["schemas"]["Count"];
+            /** @description The same as `events_dated_24h`. */
+            events_processed_24h?: components["schemas"]["Count"];
+            last_event_received?: components["schemas"]["InstantOrNone"];
+            events_dated_24h?: components["schemas"]["EventsDated"];
+        };
+        /**
+         * @description Stored events whose hour, by the client's account, is the one that runs or one of the 24 before it, whenever
+         *     they were received.
+         */
+        EventsDated: components["schemas"]["Count"];
         /** @enum {string} */
         HealthStatus: "healthy" | "unhealthy";
         Check: {
@@ -917,6 +937,7 @@ export interface components {
         };
         Health: {
             status: components["schemas"]["HealthStatus"];
+            timestamp: components["schemas"]["Instant"];
             uptime_seconds: components["schemas"]["Count"];
             checks: components["schemas"]["Check"][];
         };
@@ -925,19 +946,24 @@ export interface components {
             status: "alive";
         };
         Status: {
+            status: components["schemas"]["HealthStatus"];
+            timestamp: components["schemas"]["Instant"];
             /** @description The program's. */
             version: string;
             go_version: string;
             /** @description The kind of store. */
             store: string;
             uptime_seconds: components["schemas"]["Count"];
+            /** @description As in `/v1/health`. */
+            checks: components["schemas"]["Check"][];
             queue: components["schemas"]["Queue"];
+            disk: components["schemas"]["Disk"];
             /** @description Batches that the store refused. */
-            dead_letters: components["schemas"]["Count"];
+            dead_letters?: components["schemas"]["Count"];
             /** @description Events that the daily statistics hold. */
-            events_processed: components["schemas"]["Count"];
-            folded: components["schemas"]["Folded"];
-            last_event_received: components["schemas"]["InstantOrNone"];
+            events_processed?: components["schemas"]["Count"];
+            folded?: components["schemas"]["Folded"];
+            last_event_received?: components["schemas"]["InstantOrNone"];
             memory: components["schemas"]["Memory"];
             cache?: components["schemas"]["AnswerCache"];
             load: components["schemas"]["Load"];
@@ -1024,11 +1050,29 @@ export interface components {
             /** @description Failures of the cache itself. */
             errors: components["schemas"]["Count"];
         };
-        /** @description What is accepted and not yet counted. */
+        /** @description What is accepted and not yet counted. The numbers are left out while the queue does not answer. */
         Queue: {
-            batches: components["schemas"]["Count"];
-            events: components["schemas"]["Count"];
-            oldest_received: components["schemas"]["InstantOrNone"];
+            status: components["schemas"]["HealthStatus"];
+            batches?: components["schemas"]["Count"];
+            events?: components["schemas"]["Count"];
+            /** @description With so many events the queue is full. */
+            max_events?: components["schemas"]["Count"];
+            oldest_received?: components["schemas"]["InstantOrNone"];
+            /** @description For how long batches have waited and none was stored. */
+            waiting_seconds?: components["schemas"]["Count"];
+        };
+        /** @description The disks that can be measured from the process. */
+        Disk: {
+            /** @description With less than that free on a disk no event is taken in. */
+            reserve_bytes: components["schemas"]["Count"];
+            volumes: components["schemas"]["Volume"][];
+        };
+        Volume: {
+            /** @description Whose data it is. */
+            name: string;
+            status: components["schemas"]["HealthStatus"];
+            free_bytes: components["schemas"]["Count"];
+            total_bytes: components["schemas"]["Count"];
         };
         /** @description The process's memory in bytes. */
         Memory: {
@@ -2141,6 +2185,16 @@ export interface operations {
             400: components["responses"]["BadQuery"];
             429: components["responses"]["RateLimitExceeded"];
             500: components["responses"]["InternalError"];
+            /** @description The pipeline is down. */
+            503: {
+                headers: {
+                    "Cache-Control": components["headers"]["Cache-Control-Never"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsHealthDown"];
+                };
+            };
         };
     };
     getHealth: {
