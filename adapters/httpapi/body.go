@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -151,4 +152,24 @@ func isGzip(values []string) (bool, error) {
 	default:
 		return false, domain.NewError(codeUnsupportedMedia, nil, "the only Content-Encoding that is understood is gzip")
 	}
+}
+
+// How long, and how much, a client may go on sending after its answer.
+const (
+	drainTime  = 3 * time.Second
+	drainBytes = 16 << 20
+)
+
+// drain sends the answer and drops what the client still sends of the body.
+// Closing the connection on unread data would reset it, and a client that
+// writes before it reads would miss the answer.
+func drain(w http.ResponseWriter, r *http.Request) {
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		return // the client waits for leave to send, which reading would give
+	}
+	control := http.NewResponseController(w)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return // nobody is at the other end of a connection
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
 )
@@ -134,6 +136,52 @@ func TestBodyLimitWithoutLength(t *testing.T) {
 			answer := send(t, server, http.MethodPost, "/v1/events", body)
 			checkStatus(t, answer, test.status)
 		})
+	}
+}
+
+// A client that reads nothing before it has written everything learns why, and
+// one that waits for leave to send is not given it.
+func TestTooLargeBodiesAreDrained(t *testing.T) {
+	const size = 12 << 20 // more than the buffers between two sockets hold
+	const chunk = 64 << 10
+	chunked := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", chunk, strings.Repeat(" ", chunk)), size/chunk) + "0\r\n\r\n"
+	tests := map[string]struct{ header, body string }{
+		"without length": {"Transfer-Encoding: chunked\r\n", chunked},
+		"with length":    {fmt.Sprintf("Content-Length: %d\r\n", size), strings.Repeat(" ", size)},
+		"stalled":        {"Transfer-Encoding: chunked\r\n", chunked[:9000]},
+		"expecting":      {fmt.Sprintf("Content-Length: %d\r\nExpect: 100-continue\r\n", size), ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(setup{config: httpapi.Config{BodyLimit: 2048}})
+			c := dial(t, "127.0.0.1", serve(t, s).Listener.Addr().String())
+			if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			say(t, c, "POST /v1/events HTTP/1.1\r\nHost: x\r\n"+test.header+"\r\n")
+			say(t, c, test.body)
+			answer, err := io.ReadAll(c) // to the end: the server hangs up
+			if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 413 ")) || bytes.Contains(answer, []byte("100 Continue")) {
+				t.Errorf("answered %.100q, %v", answer, err)
+			}
+		})
+	}
+}
+
+// Who never ends is not read without end.
+func TestEndlessBodiesAreBrokenOff(t *testing.T) {
+	s := newService(setup{config: httpapi.Config{BodyLimit: 2048}})
+	c := dial(t, "127.0.0.1", serve(t, s).Listener.Addr().String())
+	_, _ = io.WriteString(c, "POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 64<<10, strings.Repeat(" ", 64<<10))
+	for sent := 0; ; sent += len(chunk) {
+		if _, err := io.WriteString(c, chunk); err != nil {
+			break
+		}
+		if sent > 64<<20 {
+			t.Fatal("64 MB are taken")
+		}
 	}
 }
 

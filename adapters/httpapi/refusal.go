@@ -124,6 +124,9 @@ func refuse(c *gin.Context, err error) {
 		c.Header("Retry-After", strconv.Itoa(answer.retryAfter))
 	}
 	takeBack(c.Writer.Header())
+	if answer.status == http.StatusRequestEntityTooLarge {
+		c.Header("Connection", "close") // the rest of the body is drained
+	}
 	body := refusalJSON{Error: answer.code, RetryAfter: answer.retryAfter, RequestID: record.id}
 	body.explain(err)
 	c.JSON(answer.status, body)

@@ -124,7 +124,12 @@ func newEngine() *gin.Engine {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.engine.ServeHTTP(w, r)
+	if w.Header().Get("Connection") == "close" {
+		drain(w, r)
+	}
+}
 
 // Routes lists what is answered, as method and path; a part of a path that
 // begins with a colon stands for any text.
