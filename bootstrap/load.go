@@ -77,7 +77,7 @@ func printable(settings []Setting) []Setting {
 		switch {
 		case i < 0 || field.Type != reflect.TypeFor[Secret]():
 		case field.Tag.Get("shown") == "url":
-			settings[i].Value = withoutPassword(settings[i].Value)
+			settings[i].Value = withoutPassword(settings[i].Name, settings[i].Value)
 		default:
 			settings[i].Value = Secret(settings[i].Value).String()
 		}

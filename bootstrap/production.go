@@ -62,7 +62,9 @@ func storeName(db *postgres.DB) StoreName {
 func openRedis(ctx context.Context, until time.Time, c Config, o Options) (*redis.Pool, error) {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	pool, err := redis.Open(waiting, redis.Config{URL: c.redisURL(), Prefix: c.QueueKey, Clock: o.Clock, Log: o.Log, Need: c.redisNeed()})
+	pool, err := redis.Open(waiting, redis.Config{
+		URL: c.redisURL(), ByParts: c.RedisURL == "", Prefix: c.QueueKey, Clock: o.Clock, Log: o.Log, Need: c.redisNeed(),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func TestReadyNamesStoreAndQueue(t *testing.T) {
 // Also of the forms of a connection string that name several servers.
 func TestReadyNamesEveryHost(t *testing.T) {
 	config := bootstrap.Config{DatabaseURL: "postgres://u:hunter2@h1:5432,h2:5432/db?target_session_attrs=read-write", RedisURL: "redis://q?db=7"}
-	const want = "[store S queue redis store_host h1:5432,h2:5432 queue_host q]"
+	const want = "[store S queue redis store_host h1:5432,h2:5432 queue_host q:6379]"
 	if got := fmt.Sprint(bootstrap.PlacesOf(&config, "S")); got != want {
 		t.Errorf("places are %s, want %s", got, want)
 	}

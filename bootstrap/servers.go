@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,29 +8,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 )
 
 // server is how an operator names a server: by a URL or part by part.
 type server struct {
-	name    string
-	url     string
-	schemes []string
-	// form is how the URL looks.
-	form string
+	name, url string
+	// check finds what is wrong with a URL, and hide makes one fit to print.
+	check func(string) error
+	hide  func(string) string
 	// required are the parts that are needed, optional those that are not.
 	required, optional []string
 }
 
 var (
 	postgresServer = server{
-		name: "PostgreSQL", url: "DATABASE_URL", schemes: []string{"postgres", "postgresql"},
-		form:     "postgres://user:password@host:port/database",
+		name: "PostgreSQL", url: "DATABASE_URL", check: postgres.CheckURL, hide: postgres.HidePassword,
 		required: []string{"DB_HOST", "DB_NAME", "DB_USER"},
 		optional: []string{"DB_PORT", "DB_PASSWORD", "DB_SSLMODE"},
 	}
 	redisServer = server{
-		name: "Redis", url: "REDIS_URL", schemes: []string{"redis", "rediss"},
-		form:     "redis://user:password@host:port/database, or rediss:// for TLS",
+		name: "Redis", url: "REDIS_URL", check: redis.CheckURL, hide: redis.HidePassword,
 		required: []string{"REDIS_HOST"},
 		optional: []string{"REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB"},
 	}
@@ -89,8 +88,8 @@ func (c *Config) checkServer(p *problems, s server, text string) {
 		for _, part := range parts {
 			p.add(part, fmt.Sprintf("is set beside %s: keep one of them", s.url))
 		}
-		if _, err := parseURL(text, s.schemes); err != nil {
-			p.add(s.url, fmt.Sprintf("%v: give %s", err, s.form))
+		if err := s.check(text); err != nil {
+			p.add(s.url, err.Error())
 		}
 		return
 	}
@@ -105,63 +104,17 @@ func (c *Config) checkServer(p *problems, s server, text string) {
 	}
 }
 
-var (
-	errNotAURL = errors.New("is not such a URL")
-	errNotSafe = errors.New("cannot be read: write special characters of user and password as %XX, such as %40 for @")
-)
-
-// parseURL reads the URL of a server. Its errors do not repeat the text, which
-// may hold a password.
-func parseURL(text string, schemes []string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	signs := strings.Count(text, "@")
-	switch {
-	case signs > 1, signs == 1 && (err != nil || u.User == nil):
-		return nil, errNotSafe // a password with a / or @ in it moves its rest elsewhere
-	case err != nil, u.Opaque != "", !slices.Contains(schemes, u.Scheme), u.Host == "" && !u.Query().Has("host"):
-		return nil, errNotAURL
-	default:
-		return u, nil
+// withoutPassword returns the URL that the variable has fit to print.
+func withoutPassword(variable, text string) string {
+	if text == "" {
+		return ""
 	}
-}
-
-// withoutPassword returns the URL of a server fit to print.
-func withoutPassword(text string) string {
-	u, err := parseURL(text, slices.Concat(postgresServer.schemes, redisServer.schemes))
-	if err != nil {
-		return Secret(text).String()
-	}
-	if _, ok := u.User.Password(); ok {
-		u.User = url.UserPassword(u.User.Username(), hidden)
-	}
-	query := u.Query()
-	for name := range query {
-		if strings.Contains(strings.ToLower(name), "pass") {
-			query.Set(name, hidden)
+	for _, s := range []server{postgresServer, redisServer} {
+		if s.url == variable {
+			return s.hide(text)
 		}
 	}
-	u.RawQuery = query.Encode()
-	return strings.ReplaceAll(u.String(), url.QueryEscape(hidden), hidden)
-}
-
-// hostsOf is what a URL, however odd, says of its servers: hosts and ports, or
-// the directory of a socket. It holds no user and no password.
-func hostsOf(text string) string {
-	_, rest, _ := strings.Cut(text, "://")
-	path := strings.IndexAny(rest, "/?#")
-	authority, tail := rest, ""
-	if path >= 0 {
-		authority, tail = rest[:path], rest[path:]
-	}
-	if hosts := authority[strings.LastIndex(authority, "@")+1:]; hosts != "" {
-		return hosts
-	}
-	_, query, _ := strings.Cut(tail, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil || !values.Has("host") {
-		return "default"
-	}
-	return strings.Join(values["host"], ",")
+	return Secret(text).String()
 }
 
 // databaseURL is DATABASE_URL or what its parts make.
@@ -174,7 +127,7 @@ func (c *Config) databaseURL() string {
 	if c.DBSSLMode != "" {
 		query.Set("sslmode", c.DBSSLMode)
 	}
-	if strings.HasPrefix(c.DBHost, "/") { // the directory of a Unix socket
+	if strings.HasPrefix(c.DBHost, "/") || strings.Contains(c.DBHost, ",") { // the directory of a socket, or several hosts
 		query.Set("host", c.DBHost)
 		query.Set("port", strconv.Itoa(c.DBPort))
 	} else {

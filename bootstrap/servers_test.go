@@ -67,18 +67,33 @@ func TestServersAreNamedWholeAndOnce(t *testing.T) {
 				"REDIS_DB: from 0 to",
 			},
 		},
+		"pairs": {bootstrap.RoleServe, []string{"DATABASE_URL=host=db password=hunter2", aRedis}, nil},
+		"several hosts": {
+			bootstrap.RoleServe,
+			[]string{"DATABASE_URL=postgres://u:hunter2@h1:5432,h2:5432/db?target_session_attrs=read-write", aRedis},
+			nil,
+		},
+		"a database in the query": {bootstrap.RoleServe, []string{aDatabase, "REDIS_URL=redis://h:6379?db=7"}, nil},
 		"no URLs": {
 			bootstrap.RoleServe,
-			[]string{"DATABASE_URL=host=db password=hunter2", "REDIS_URL=queue.example:6379"},
-			[]string{"DATABASE_URL: give postgres://user:password@host", "REDIS_URL: give redis://"},
+			[]string{"DATABASE_URL=hunter2", "REDIS_URL=queue.example:6379"},
+			[]string{"DATABASE_URL: give postgres://user:password@host", "REDIS_URL: must have the form redis://"},
 		},
 		"other URLs": {
 			bootstrap.RoleServe,
 			[]string{"DATABASE_URL=mysql://db/hunter2", "REDIS_URL=https://queue.example"},
-			[]string{"DATABASE_URL: is not such a URL", "REDIS_URL: is not such a URL"},
+			[]string{"DATABASE_URL: is not such an address", "REDIS_URL: must have the form redis://"},
 		},
-		"no host": {bootstrap.RoleServe, []string{"DATABASE_URL=postgres:///stats", "REDIS_URL=redis:///1"}, []string{
-			"DATABASE_URL: is not such a URL", "REDIS_URL: is not such a URL",
+		"parameters that are not known": {
+			bootstrap.RoleServe,
+			[]string{"DATABASE_URL=postgres://db/stats?sslmod=require", "REDIS_URL=redis://queue?database=7"},
+			[]string{"DATABASE_URL: has the parameter sslmod", "REDIS_URL: has the parameter database"},
+		},
+		"Sentinel": {bootstrap.RoleServe, []string{aDatabase, "REDIS_URL=redis+sentinel://:hunter2@a:26379/mymaster"}, []string{
+			"REDIS_URL: one server is supported, without Sentinel",
+		}},
+		"no Redis host": {bootstrap.RoleServe, []string{"DATABASE_URL=postgres:///stats", "REDIS_URL=redis:///1"}, []string{
+			"REDIS_URL: must have the form redis://",
 		}},
 		"passwords with special characters": {
 			bootstrap.RoleServe,
@@ -135,9 +150,11 @@ func TestURLsAreShownWithoutPasswords(t *testing.T) {
 		"DATABASE_URL=postgres://user:hunter2@db:5433/stats?sslmode=require": "postgres://user:***@db:5433/stats?sslmode=require",
 		"DATABASE_URL=postgres://user@db/stats":                              "postgres://user@db/stats",
 		"DATABASE_URL=postgres://db/stats":                                   "postgres://db/stats",
-		"DATABASE_URL=postgres://db/s?password=hunter2&sslpassword=hunter2":  "postgres://db/s?password=***&sslpassword=***",
-		"DATABASE_URL=postgresql:///s?host=/run&user=u":                      "postgresql:///s?host=%2Frun&user=u",
-		"DATABASE_URL=host=db password=hunter2":                              "***",
+		"DATABASE_URL=postgres://db/s?password=hunter2&user=u":               "postgres://db/s?password=***&user=u",
+		"DATABASE_URL=postgresql:///s?host=/run&user=u":                      "postgresql:///s?host=/run&user=u",
+		"DATABASE_URL=host=db password=hunter2":                              "host=db password=***",
+		"DATABASE_URL=host=db password=my hunter2":                           "***",
+		"REDIS_URL=redis://hunter2@queue?db=7":                               "redis://***@queue?db=7",
 		"DATABASE_URL=postgres://u:1/hunter2@db/n":                           "***",
 		"REDIS_URL=rediss://:hunter2@queue:6380/2":                           "rediss://:***@queue:6380/2",
 		"REDIS_URL=hunter2":                                                  "***",

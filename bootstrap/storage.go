@@ -8,6 +8,8 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/system"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -30,7 +32,7 @@ func (c *Config) places(store StoreName) []any {
 		}
 		return []any{"store", store, "queue", store, "data_dir", dir}
 	}
-	return []any{"store", store, "queue", "redis", "store_host", hostsOf(c.databaseURL()), "queue_host", hostsOf(c.redisURL())}
+	return []any{"store", store, "queue", "redis", "store_host", postgres.HostsOf(c.databaseURL()), "queue_host", redis.HostOf(c.redisURL())}
 }
 
 // storage provides what the program has chosen, or else the configuration.

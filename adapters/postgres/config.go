@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -18,9 +19,9 @@ import (
 // defaults.
 type Config struct {
 	// URL is postgres://user:password@host:port/name or the same as key=value
-	// pairs. Required. Its sslmode is one of disable, allow, prefer, require,
-	// verify-ca and verify-full; without one it is require, or disable where
-	// every host is this one, by its loopback address or a Unix socket.
+	// pairs, in all forms of PostgreSQL's manual; see [CheckURL]. Required. Without
+	// an sslmode it is require, or disable where every host is this one, by its
+	// loopback address or a Unix socket.
 	URL string
 	// ByParts says that the URL was made of DB_HOST, DB_USER and so on: errors
 	// name these in place of DATABASE_URL.
@@ -108,14 +109,14 @@ func (c Config) server() (pq.Config, error) {
 	if c.URL == "" {
 		return pq.Config{}, errors.New("the address of the database is missing: set DATABASE_URL")
 	}
-	server, err := pq.NewConfig(c.URL)
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "sslmode") {
-		return pq.Config{}, errors.New("the sslmode of the database's address is unknown: " +
-			"use disable, allow, prefer, require, verify-ca or verify-full in DATABASE_URL")
-	}
+	address, err := parseAddress(c.URL)
 	if err != nil {
-		return pq.Config{}, errors.New("the address of the database cannot be read: DATABASE_URL must look like " +
-			"postgres://user:password@host:5432/name?sslmode=require, with special characters percent-encoded")
+		return pq.Config{}, fmt.Errorf("DATABASE_URL %w", err)
+	}
+	server, err := pq.NewConfig(address.String())
+	if err != nil {
+		return pq.Config{}, errors.New("DATABASE_URL, or a variable of the environment such as PGSSLMODE, has a parameter " +
+			"with a value that cannot be used: see PostgreSQL's manual on connection strings")
 	}
 	if server.SSLMode == "" {
 		server.SSLMode = defaultSSLMode(server)

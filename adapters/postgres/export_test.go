@@ -3,7 +3,11 @@ package postgres
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -12,6 +16,21 @@ import (
 func SSLModeOf(url string) (string, error) {
 	server, err := Config{URL: url}.withDefaults().server()
 	return string(server.SSLMode), err
+}
+
+// ServerOf tells how the driver understands a URL: hosts with ports, user, password
+// and database.
+func ServerOf(url string) (string, error) {
+	server, err := Config{URL: url}.withDefaults().server()
+	hosts := make([]string, 0, 1+len(server.Multi))
+	for _, h := range append([]pq.ConfigMultihost{{Host: server.Host, Hostaddr: server.Hostaddr, Port: server.Port}}, server.Multi...) {
+		host := h.Host
+		if h.Hostaddr.IsValid() {
+			host = h.Hostaddr.String()
+		}
+		hosts = append(hosts, host+":"+strconv.Itoa(int(h.Port)))
+	}
+	return strings.Join([]string{strings.Join(hosts, ","), server.User, server.Password, server.Database}, " "), err
 }
 
 // CheckVersion refuses old servers.

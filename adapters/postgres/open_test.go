@@ -47,11 +47,13 @@ func TestSSLModeIsAlwaysExplicit(t *testing.T) {
 func TestOpenRefusesAddressesItCannotUse(t *testing.T) {
 	const secret = "s3cr3t"
 	for address, want := range map[string]string{
-		"":                                      "is missing: set DATABASE_URL",
-		"postgres://u:" + secret + "/x@h":       "must look like postgres://",
-		"postgres://u:" + secret + "@h:port/db": "must look like postgres://",
-		"password=" + secret + " host":          "must look like postgres://",
-		"postgres://u:" + secret + "@h/db?sslmode=enable": "sslmode of the database's address is unknown: use disable,",
+		"":                                   "is missing: set DATABASE_URL",
+		"postgres://u:" + secret + "/x@h":    "DATABASE_URL cannot be read: write special characters",
+		"postgres://u:" + secret + "@h:p/db": "DATABASE_URL has a port that is none",
+		"password=" + secret + " host":       "DATABASE_URL cannot be read: give postgres://",
+		"postgres://h/db?password=" + secret + "&connect_timeout=soon": "DATABASE_URL has a connect_timeout that is none",
+		"postgres://u:" + secret + "@h/db?sslmode=enable":              "DATABASE_URL has an unknown sslmode: give disable,",
+		"postgres://u:" + secret + "@h/db?target_session_attrs=fast":   "a value that cannot be used",
 	} {
 		_, err := postgres.Open(t.Context(), postgres.Config{URL: address})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
@@ -105,11 +107,9 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 			elsewhere, `the tables are in the schema "public", and new ones would go to the schema "postgres": let search_path begin with "public"`,
 		},
 		"no schema":            {with("search_path=nowhere"), "create the one that search_path names, or correct search_path"},
-		"a misspelt parameter": {with("sslmod=require"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
-		"a strange parameter":  {with("schema=public"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
-		"a pool's parameter":   {with("pool_max_conns=10"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
-		"a server's parameter": {with("ssl=true"), "in DATABASE_URL have a parameter that a connection cannot set"},
-		"a bad value":          {with("work_mem=much"), "DATABASE_URL gives a parameter a value that PostgreSQL does not take"},
+		"a misspelt parameter": {with("options=-c%20work_men%3D8MB"), "in DATABASE_URL have a parameter that PostgreSQL does not know"},
+		"a server's parameter": {with("options=-c%20ssl%3Dtrue"), "in DATABASE_URL have a parameter that a connection cannot set"},
+		"a bad value":          {with("options=-c%20work_mem%3Dmuch"), "DATABASE_URL gives a parameter a value that PostgreSQL does not take"},
 		"a newer schema":       {newer, "the database has schema version 4711 and this program knows only up to"},
 	}
 	for name, tt := range tests {
@@ -128,6 +128,29 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 				t.Errorf("away: %t, want %t", got, want)
 			}
 		})
+	}
+}
+
+// TestErrorsNameTheVariablesThatWereUsed: a server named by its parts has no
+// DATABASE_URL to correct.
+func TestErrorsNameTheVariablesThatWereUsed(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	address := server.NewDatabase(t)
+	for url, want := range map[string]struct{ byURL, byParts string }{
+		withUser(t, address, url.UserPassword("postgres", "wrong-s3cr3t")): {
+			"correct user and password in DATABASE_URL", "correct DB_USER and DB_PASSWORD",
+		},
+		server.URL("absent"): {"correct its name in DATABASE_URL", "correct DB_NAME"},
+		strings.Replace(address, "sslmode=disable", "sslmode=require", 1): {
+			"set sslmode=disable in DATABASE_URL", "set DB_SSLMODE=disable",
+		},
+	} {
+		for byParts, want := range map[bool]string{false: want.byURL, true: want.byParts} {
+			_, err := postgres.Open(t.Context(), postgres.Config{URL: url, ByParts: byParts})
+			if err == nil || !strings.Contains(err.Error(), want) || byParts && strings.Contains(err.Error(), "DATABASE_URL") {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
 	}
 }
 
@@ -258,7 +281,7 @@ func TestCommitsAreDurable(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			address := server.NewDatabase(t)
 			server.Exec(t, address, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = `+set+`', current_database()); END $$`)
-			for _, suffix := range []string{"", "&synchronous_commit=" + set} {
+			for _, suffix := range []string{"", "&options=-c%20synchronous_commit%3D" + set} {
 				db := open(t, postgres.Config{URL: address + suffix})
 				var got string
 				if err := db.Write(t.Context(), &got, `SHOW synchronous_commit`); err != nil || got != want {

@@ -59,7 +59,7 @@ func (q *Queue) claim(ctx context.Context, maxEvents int) ([]ports.Delivery, []e
 	case q.turn <- struct{}{}:
 		defer func() { <-q.turn }()
 	case <-ctx.Done():
-		return nil, nil, translate(ctx, "queue.receive", ctx.Err())
+		return nil, nil, q.pool.config.translate(ctx, "queue.receive", ctx.Err())
 	}
 	k := &q.pool.keys
 	args := []any{

@@ -46,6 +46,7 @@ var refusals = []refusal{
 	{"MISCONF", "the queue cannot be written", "Redis cannot write to its disk: make room there, or see its log"},
 	{"NOREPLICAS", "the queue cannot be written", "too few replicas are connected: see min-replicas-to-write"},
 	{"MASTERDOWN", "the queue is not available", "this Redis is a replica without its primary: let REDIS_URL name the primary"},
+	{"SENTINEL", "the queue is not available", "a Sentinel cannot be used: let REDIS_URL name the primary, by a host name or proxy that follows it when it changes"},
 	{"MOVED", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"CLUSTERDOWN", "the queue is not available", "a Redis cluster cannot be used: let REDIS_URL name a single server"},
 	{"BUSY", "the queue is busy", "another script keeps Redis busy"},
@@ -65,6 +66,8 @@ var namelessAnswers = []struct{ start, code string }{
 	{"ERR DB index", "DBINDEX"},
 	{"ERR invalid DB index", "DBINDEX"},
 	{"ERR max number of clients", "MAXCLIENTS"},
+	{"ERR unknown command 'SELECT'", "SENTINEL"},
+	{"ERR unknown command `SELECT`", "SENTINEL"},
 	{"ERR unknown command", "NOCOMMAND"},
 }
 
@@ -93,6 +96,7 @@ func refusalOf(err error) (refusal, bool) {
 	for _, a := range namelessAnswers {
 		if strings.HasPrefix(string(answer), a.start) {
 			code = a.code
+			break
 		}
 	}
 	for _, a := range scriptAnswers {
@@ -108,9 +112,23 @@ func refusalOf(err error) (refusal, bool) {
 	return refusal{}, false
 }
 
+var (
+	urlWords   = strings.NewReplacer("REDIS_URL or REDIS_PASSWORD", "REDIS_URL", "REDIS_URL or REDIS_DB", "REDIS_URL")
+	partsWords = strings.NewReplacer("REDIS_URL or REDIS_PASSWORD", "REDIS_PASSWORD", "REDIS_URL or REDIS_DB", "REDIS_DB",
+		"let REDIS_URL name", "let REDIS_HOST name", "host and port in REDIS_URL, which begins with rediss:// for TLS", "REDIS_HOST and REDIS_PORT")
+)
+
+// wording names what the operator has configured.
+func (c Config) wording(advice string) string {
+	if c.ByParts {
+		return partsWords.Replace(advice)
+	}
+	return urlWords.Replace(advice)
+}
+
 // translate gives an error of a call its code; name is the operation and ctx
 // the caller's. What it does not know is a defect and stays without a code.
-func translate(ctx context.Context, name string, err error) error {
+func (c Config) translate(ctx context.Context, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -122,10 +140,10 @@ func translate(ctx context.Context, name string, err error) error {
 		return domain.NewError(domain.CodeUnavailable, errors.Join(cause, wrapped), "the call was given up")
 	}
 	if r, ok := refusalOf(err); ok {
-		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, r.advice, err), r.message)
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, c.wording(r.advice), err), r.message)
 	}
 	if advice := tlsAdvice(err); advice != "" {
-		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, advice, err), "the queue cannot be reached")
+		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %s: %w", name, c.wording(advice), err), "the queue cannot be reached")
 	}
 	if message := connectionMessage(err); message != "" {
 		return domain.NewError(domain.CodeUnavailable, wrapped, message)

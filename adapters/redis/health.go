@@ -56,7 +56,7 @@ func (p *Probe) Check(ctx context.Context) error {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
-		return translate(ctx, "queue.check", ctx.Err())
+		return p.pool.config.translate(ctx, "queue.check", ctx.Err())
 	}
 	if !p.at.IsZero() && time.Since(p.at) < checkInterval {
 		return p.outcome

@@ -23,7 +23,7 @@ const (
 // awaitServer inspects the server. While it is away or reads its data it tries
 // again until ctx ends, if ctx has an end.
 func (p *Pool) awaitServer(ctx context.Context) error {
-	name := "Redis at " + hostOf(p.config.URL)
+	name := "Redis at " + p.address.at
 	_, bounded := ctx.Deadline()
 	err := p.inspect(ctx)
 	for attempt := 0; err != nil && bounded && isPassing(err); attempt++ {
@@ -38,7 +38,7 @@ func (p *Pool) awaitServer(ctx context.Context) error {
 			err = next
 		}
 	}
-	return translate(context.WithoutCancel(ctx), name, err)
+	return p.config.translate(context.WithoutCancel(ctx), name, err)
 }
 
 // isPassing reports whether waiting may help.
@@ -130,6 +130,9 @@ func parseInfo(text string) serverInfo {
 
 // objection says why the server cannot be used.
 func (i serverInfo) objection() error {
+	if i["redis_mode"] == "sentinel" {
+		return redigo.Error("SENTINEL redis_mode is sentinel")
+	}
 	if version := i["redis_version"]; !isSupported(version) {
 		return domain.NewError(domain.CodeUnavailable,
 			fmt.Errorf("version %s is too old: Redis %d.%d or newer is needed", version, minMajor, minMinor),

@@ -83,7 +83,7 @@ func (l *Limiter) Await(ctx context.Context) {
 // Take judges a request, as ports.Limiter promises.
 func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
 	if err := ctx.Err(); err != nil {
-		return ports.Allowance{}, translate(ctx, "limit.take", err)
+		return ports.Allowance{}, l.pool.config.translate(ctx, "limit.take", err)
 	}
 	id, account, ok := l.keys.hash(client)
 	if !ok {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +19,12 @@ import (
 // Config tells where Redis is and how to use it. Zero values mean the
 // defaults.
 type Config struct {
-	// URL is redis://[[user]:password@]host[:port][/database], or rediss:// for
-	// TLS. Required.
+	// URL is redis://[[user]:password@]host[:port][/database][?db=database],
+	// rediss:// for TLS, or unix:// for a socket; see [CheckURL]. Required.
 	URL string
+	// ByParts says that the URL was made of REDIS_HOST, REDIS_PASSWORD and so on:
+	// errors name these in place of REDIS_URL.
+	ByParts bool
 	// Prefix begins the name of every key; the stream of batches has it for a
 	// name. Default "analytics:queue".
 	Prefix string
@@ -93,6 +94,7 @@ type Pool struct {
 // server is what all pools on the same connections share.
 type server struct {
 	config  Config
+	address address
 	options []redigo.DialOption
 	// Calls share few connections. A worker that waits for batches blocks its
 	// own.
@@ -120,13 +122,18 @@ type outage struct {
 func Open(ctx context.Context, config Config) (*Pool, error) {
 	p := &Pool{server: &server{config: config.withDefaults(), tasks: newTasks(context.WithoutCancel(ctx))}}
 	p.keys = newKeys(p.config.Prefix)
-	if err := checkURL(config.URL); err != nil {
-		return nil, err
+	var err error
+	if p.address, err = parseAddress(config.URL); err != nil {
+		return nil, domain.NewError(domain.CodeInvalid, nil, "REDIS_URL "+err.Error())
 	}
 	p.options = []redigo.DialOption{
 		redigo.DialContextFunc((&net.Dialer{Timeout: p.config.DialTimeout, KeepAlive: 30 * time.Second}).DialContext),
 		redigo.DialTLSHandshakeTimeout(p.config.DialTimeout),
 		redigo.DialTLSConfig(p.config.TLS),
+		redigo.DialUsername(p.address.user),
+		redigo.DialPassword(p.address.password),
+		redigo.DialDatabase(p.address.database),
+		redigo.DialUseTLS(p.address.tls),
 	}
 	p.calls = p.newPool(p.config.MaxConnections)
 	p.waits = p.newPool(0)
@@ -134,28 +141,6 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
-}
-
-// checkURL says what is wrong with a URL without repeating its password.
-func checkURL(text string) error {
-	const form = "REDIS_URL must have the form redis://[[user]:password@]host[:port][/database], or rediss:// for TLS"
-	u, err := url.Parse(text)
-	if err != nil || u.Opaque != "" || u.Host == "" || (u.Scheme != "redis" && u.Scheme != "rediss") ||
-		strings.Trim(strings.TrimPrefix(u.Path, "/"), "0123456789") != "" {
-		return domain.NewError(domain.CodeInvalid, nil, form)
-	}
-	return nil
-}
-
-func isTLS(text string) bool { return strings.HasPrefix(text, "rediss:") }
-
-// hostOf is the part of a URL that may be shown.
-func hostOf(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }
 
 func (p *Pool) newPool(limit int) *redigo.Pool {
@@ -170,11 +155,11 @@ func (p *Pool) newPool(limit int) *redigo.Pool {
 }
 
 func (p *Pool) dial(ctx context.Context) (redigo.Conn, error) {
-	c, err := redigo.DialURLContext(ctx, p.config.URL, p.options...)
+	c, err := redigo.DialContext(ctx, p.address.network, p.address.at, p.options...)
 	if err == nil {
 		return c, nil
 	}
-	if isTLS(p.config.URL) && isTimeout(err) && ctx.Err() == nil && p.speaksPlainly(ctx) {
+	if p.address.tls && isTimeout(err) && ctx.Err() == nil && p.speaksPlainly(ctx) {
 		err = fmt.Errorf("%w: %w", errPlain, err)
 	}
 	return nil, &connectionError{err: err}
@@ -183,13 +168,9 @@ func (p *Pool) dial(ctx context.Context) (redigo.Conn, error) {
 // speaksPlainly tells whether the server answers without TLS. Such a one may
 // wait for ever for the end of what it takes for a command.
 func (p *Pool) speaksPlainly(ctx context.Context) bool {
-	address := hostOf(p.config.URL)
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		address = net.JoinHostPort(strings.Trim(address, "[]"), "6379")
-	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.DialTimeout)
 	defer cancel()
-	c, err := redigo.DialContext(ctx, "tcp", address)
+	c, err := redigo.DialContext(ctx, "tcp", p.address.at)
 	if err != nil {
 		return false
 	}
@@ -234,7 +215,7 @@ func (p *Pool) use(
 	work func(ctx context.Context, c redigo.Conn) error,
 ) error {
 	if err := p.refuse(ctx); err != nil {
-		return translate(ctx, name, err)
+		return p.config.translate(ctx, name, err)
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -243,7 +224,7 @@ func (p *Pool) use(
 	if endOf(ctx) == nil { // else err says nothing about the server
 		p.learn(err, start)
 	}
-	return translate(ctx, name, err)
+	return p.config.translate(ctx, name, err)
 }
 
 // learn draws conclusions from the outcome of a call that began at start.

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +28,7 @@ type RedisServer struct {
 
 // Redis starts a server of the test's own. It keeps nothing on disk unless
 // directives of its configuration such as "appendonly yes" say so; another is
-// "requirepass secret".
+// "requirepass secret". With "sentinel yes" it is a Sentinel.
 func Redis(tb testing.TB, directives ...string) *RedisServer {
 	tb.Helper()
 	s := newRedis(tb, directives)
@@ -89,7 +91,21 @@ func (s *RedisServer) URLAt(address string) string {
 }
 
 func (s *RedisServer) command() *exec.Cmd {
+	if slices.Contains(s.directives, "sentinel yes") {
+		return s.sentinel()
+	}
 	command := exec.Command(s.program, s.arguments()...)
+	command.SysProcAttr = EndWithTests(syscall.SIGKILL)
+	return command
+}
+
+// sentinel is the command of a Sentinel that watches nothing, which wants a file
+// that it can write its state to.
+func (s *RedisServer) sentinel() *exec.Cmd {
+	file := filepath.Join(s.dir, "sentinel.conf")
+	err := os.WriteFile(file, fmt.Appendf(nil, "port %d\nbind 127.0.0.1\ndir %s\n", s.port, s.dir), 0o600)
+	command := exec.Command(s.program, file, "--sentinel")
+	command.Err = errors.Join(command.Err, err)
 	command.SysProcAttr = EndWithTests(syscall.SIGKILL)
 	return command
 }
