@@ -71,7 +71,7 @@ func (p *Pool) inspect(ctx context.Context) error {
 		}
 		// A server that still loads its data cannot tell its settings yet.
 		if err = p.checkKeys(ctx, c); err == nil {
-			if dir := settingOf(ctx, c, "dir"); isHere(hostOf(p.config.URL)) && dir != unknown {
+			if dir := settingOf(ctx, c, "dir"); isHere(p.address) && dir != unknown {
 				p.directory = dir
 			}
 			p.warn(info, settingOf(ctx, c, "appendfsync"), settingOf(ctx, c, "save"))
@@ -157,14 +157,11 @@ func isSupported(version string) bool {
 
 const unknown = "unknown"
 
-// isHere reports whether an address is one of this machine.
-func isHere(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
+// isHere reports whether a server is on this machine.
+func isHere(a address) bool {
+	host, _, _ := net.SplitHostPort(a.at)
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return a.network == "unix" || host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // DataDirectory is where the server keeps its data, when it is on this machine
