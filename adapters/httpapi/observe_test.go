@@ -129,6 +129,26 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// The longest request that a client can make leaves a short line.
+func TestALogLineIsBounded(t *testing.T) {
+	s := newService(setup{})
+	long := strings.Repeat("x", 10<<10)
+	s.do(t, http.MethodGet, "/v1/stats/tool/"+long+"?period="+long, "", "X-Request-Id", "0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60",
+		"User-Agent", long, "Referer", long)
+	s.do(t, http.MethodPost, "/v1/events", batch(slices.Repeat([]string{badEvent}, 99)...), "Idempotency-Key", strings.Repeat("k", 128))
+	s.do(t, http.MethodPost, "/v1/events", batch(append(slices.Repeat([]string{badEvent}, 99), goodEvent)...), "Prefer", long)
+	s.do(t, strings.Repeat("M", 1000), "/v1/events/explain", long)
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	if len(lines) != 4 {
+		t.Errorf("%d lines for 4 requests", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > 512 {
+			t.Errorf("a line of %d bytes: %s", len(line), line)
+		}
+	}
+}
+
 // Everything that a client can put into a request carries a canary; none may
 // come up in the log at any level, nor in an answer of another request.
 func TestNothingOfTheClientIsLogged(t *testing.T) {
