@@ -79,15 +79,15 @@ func TestDefaults(t *testing.T) {
 func TestSettingsTakeEffect(t *testing.T) {
 	catalogue := write(t, "catalogue.json", `{"tools":["get_tides"],"services":["noaa"]}`)
 	config := load(t, "PORT=0", "BIND_ADDRESS=::1", "LOG_LEVEL=Warn", "LOG_FORMAT=text", "UNKNOWN_TOOL=count",
-		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=500", "EVENT_MAX_AGE_DAYS=2", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
-		"EVENTS_RETENTION_DAYS=1", "HOURLY_RETENTION_DAYS=2", "DAILY_RETENTION_DAYS=3", "ERRORS_RETENTION_DAYS=4",
+		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=50", "EVENT_MAX_AGE_DAYS=2", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
+		"EVENTS_RETENTION_DAYS=1", "HOURLY_RETENTION_DAYS=2", "DAILY_RETENTION_DAYS=5", "ERRORS_RETENTION_DAYS=4",
 		"WORKER_BATCH_SIZE=9", "WORKER_POLL_INTERVAL_MS=8", "PRIVACY_MIN_COUNT=0")
 	const day = 24 * time.Hour
-	if got, want := bootstrap.RetentionOf(config), (domain.Retention{Events: day, Hourly: 2 * day, Daily: 3 * day, Errors: 4 * day}); got != want {
+	if got, want := bootstrap.RetentionOf(config), (domain.Retention{Events: day, Hourly: 2 * day, Daily: 5 * day, Errors: 4 * day}); got != want {
 		t.Errorf("retention is %+v", got)
 	}
 	validator := config.Validator()
-	if validator.MaxBatchSize != 500 || validator.MaxAge != 2*day || validator.MaxAhead != 3*time.Hour ||
+	if validator.MaxBatchSize != 50 || validator.MaxAge != 2*day || validator.MaxAhead != 3*time.Hour ||
 		!validator.CountUnknownTools || !validator.Catalogue.HasTool("get_tides") {
 		t.Errorf("rules are %+v", validator)
 	}
@@ -128,7 +128,7 @@ func TestAnswersOfOtherSettingsAreNotGiven(t *testing.T) {
 
 // Shortening the retention alone does not make the age contradict it unnoticed.
 func TestDefaultAgeAboveTheRetentionIsAProblem(t *testing.T) {
-	found := problems(t, []string{"DAILY_RETENTION_DAYS=6"}, "no-such-file")
+	found := problems(t, []string{"DAILY_RETENTION_DAYS=6", "HOURLY_RETENTION_DAYS=6", "ERRORS_RETENTION_DAYS=6"}, "no-such-file")
 	if len(found) != 1 || found[0].Variable != "EVENT_MAX_AGE_DAYS" || !strings.Contains(found[0].Message, "is 7, so that") {
 		t.Errorf("problems are %q", found)
 	}
@@ -169,6 +169,9 @@ func TestProblems(t *testing.T) {
 		"EVENT_MAX_AHEAD_HOURS=25":     {"EVENT_MAX_AHEAD_HOURS", "from 1 to 24"},
 		"CLOCK_TOLERANCE_SECONDS=0":    {"CLOCK_TOLERANCE_SECONDS", "is 0: give a whole number from 60 to 3600"},
 		"CLOCK_TOLERANCE_SECONDS=3601": {"CLOCK_TOLERANCE_SECONDS", "from 60 to 3600"},
+		"HOURLY_RETENTION_DAYS=731":    {"HOURLY_RETENTION_DAYS", "is 731, longer than the days themselves are kept, so that no answer would show it: give at most DAILY_RETENTION_DAYS (730)"},
+		"ERRORS_RETENTION_DAYS=731":    {"ERRORS_RETENTION_DAYS", "give at most DAILY_RETENTION_DAYS (730)"},
+		"API_BODY_LIMIT_KB=9":          {"API_BODY_LIMIT_KB", "is 9, so that a body of MAX_BATCH_SIZE (100) events is always too long: give at least 10"},
 		"EVENTS_RETENTION_DAYS=0":      {"EVENTS_RETENTION_DAYS", "from 1 to"},
 		"HOURLY_RETENTION_DAYS=-30":    {"HOURLY_RETENTION_DAYS", "from 1 to"},
 		"DAILY_RETENTION_DAYS=9999999": {"DAILY_RETENTION_DAYS", "from 1 to"},

@@ -27,6 +27,10 @@ func (c *Config) checkLimits(p *problems) {
 		p.add("TRUSTED_PROXIES", err.Error())
 	}
 	if c.RateLimitPerMinute <= 0 {
+		for _, bound := range c.given([]string{"RATE_LIMIT_BURST", "RATE_LIMIT_EVENTS_PER_MINUTE"}) {
+			p.add(bound, "has no effect, because RATE_LIMIT_PER_MINUTE is 0, which switches all limits off: "+
+				"remove it, or give both")
+		}
 		return
 	}
 	if c.RateLimitBurst > c.RateLimitPerMinute {

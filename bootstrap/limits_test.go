@@ -25,7 +25,17 @@ func TestLimitsTakeEffect(t *testing.T) {
 		t.Errorf("limits are %+v", got)
 	}
 	// What is off needs not fit together.
-	load(t, "RATE_LIMIT_PER_MINUTE=0", "MAX_BATCH_SIZE=2000")
+	load(t, "RATE_LIMIT_PER_MINUTE=0", "MAX_BATCH_SIZE=1001")
+}
+
+// Who gives a bound believes that there is one.
+func TestBoundsOfLimitsThatAreOff(t *testing.T) {
+	for _, bound := range []string{"RATE_LIMIT_BURST", "RATE_LIMIT_EVENTS_PER_MINUTE"} {
+		found := problems(t, []string{"RATE_LIMIT_PER_MINUTE=0", bound + "=500"}, "no-such-file")
+		if len(found) != 1 || found[0].Variable != bound || !strings.Contains(found[0].Message, "RATE_LIMIT_PER_MINUTE is 0, which switches all limits off") {
+			t.Errorf("problems are %q", found)
+		}
+	}
 }
 
 func TestTrustedProxies(t *testing.T) {

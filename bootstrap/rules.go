@@ -85,6 +85,8 @@ const (
 	// limit: a quarter of it is for bodies, whose buffers are up to twice as
 	// long.
 	bodiesInMemory = 32
+	// leastEventBytes is less than any event takes in a body.
+	leastEventBytes = 100
 )
 
 // check judges the configuration as a whole; values that could not be read
@@ -103,6 +105,10 @@ func (c *Config) check(p *problems) {
 			c.MemoryLimitMB, c.APIBodyLimitKB, need))
 	}
 	p.between("MAX_BATCH_SIZE", c.MaxBatchSize, 1, maxBatchSize)
+	if need := (c.MaxBatchSize*leastEventBytes + kilobyte - 1) / kilobyte; c.MaxBatchSize <= maxBatchSize && c.APIBodyLimitKB < need {
+		p.add("API_BODY_LIMIT_KB", fmt.Sprintf("is %d, so that a body of MAX_BATCH_SIZE (%d) events is always too long: give at least %d, or lower MAX_BATCH_SIZE",
+			c.APIBodyLimitKB, c.MaxBatchSize, need))
+	}
 	p.between("MAX_QUEUE_SIZE", c.MaxQueueSize, 1, maxQueueSize)
 	if c.MaxQueueSize < c.MaxBatchSize {
 		p.add("MAX_QUEUE_SIZE", fmt.Sprintf("is %d, so that a batch of MAX_BATCH_SIZE (%d) events never fits: give at least that",
@@ -123,6 +129,7 @@ func (c *Config) check(p *problems) {
 	p.between("HOURLY_RETENTION_DAYS", c.HourlyRetentionDays, 1, maxDays)
 	p.between("DAILY_RETENTION_DAYS", c.DailyRetentionDays, 1, maxDays)
 	p.between("ERRORS_RETENTION_DAYS", c.ErrorsRetentionDays, 1, maxDays)
+	c.checkRetention(p)
 	p.between("PRIVACY_MIN_COUNT", c.PrivacyMinCount, 0, 1_000_000)
 	p.between("CACHE_TTL_SECONDS", c.CacheTTLSeconds, 0, maxTTL)
 	p.between("CACHE_STALE_SECONDS", c.CacheStaleSeconds, 0, maxStale)
@@ -133,6 +140,23 @@ func (c *Config) check(p *problems) {
 	c.checkLimits(p)
 	c.checkConnections(p)
 	c.checkServers(p)
+}
+
+// checkRetention refuses to keep what no answer shows: windows longer than a
+// week are read in days, and error types are told as shares of the calls.
+func (c *Config) checkRetention(p *problems) {
+	for _, kept := range []struct {
+		variable string
+		days     int
+	}{
+		{"HOURLY_RETENTION_DAYS", c.HourlyRetentionDays},
+		{"ERRORS_RETENTION_DAYS", c.ErrorsRetentionDays},
+	} {
+		if kept.days > c.DailyRetentionDays {
+			p.add(kept.variable, fmt.Sprintf("is %d, longer than the days themselves are kept, so that no answer would show it: "+
+				"give at most DAILY_RETENTION_DAYS (%d)", kept.days, c.DailyRetentionDays))
+		}
+	}
 }
 
 // queueKey keeps the names of keys readable in every tool.

@@ -184,7 +184,7 @@ func TestValidate(t *testing.T) {
 		"whole body":       {"[]", nil, 1, []string{"refused: the body must be an object"}},
 		"not an object":    {batch("7"), nil, 1, []string{"event 0: refused: ", "0 of 1 events accepted"}},
 		"empty batch":      {batch(), nil, 1, []string{"refused: the batch is empty"}},
-		"too long":         {batch(event("get_forecast")) + strings.Repeat(" ", 1024), []string{"API_BODY_LIMIT_KB=1"}, 1, []string{"refused: longer than API_BODY_LIMIT_KB (1) allows"}},
+		"too long":         {batch(event("get_forecast")) + strings.Repeat(" ", 1024), []string{"API_BODY_LIMIT_KB=1", "MAX_BATCH_SIZE=5"}, 1, []string{"refused: longer than API_BODY_LIMIT_KB (1) allows"}},
 		"by configuration": {batch(event("get_x")), []string{"UNKNOWN_TOOL=count"}, 0, []string{"event 0: accepted", "1 of 1 events accepted"}},
 	}
 	for name, test := range tests {
