@@ -202,7 +202,7 @@ func (t *Connections) refusalOf(status int) []byte {
 	case http.StatusExpectationFailed:
 		body.Error, sentence = codeExpectationFailed, "the only Expect that is understood is 100-continue"
 	case http.StatusHTTPVersionNotSupported:
-		body.Error, sentence = codeVersionNotSupported, "HTTP/1.1 is spoken here"
+		body.Error, sentence = codeVersionNotSupported, "only HTTP/1.1 is supported"
 	case http.StatusServiceUnavailable:
 		body.Error, body.RetryAfter, sentence = domain.CodeUnavailable, retrySeconds, busySentence
 	}

@@ -97,7 +97,7 @@ func parseStatsQuery(raw string, known parameters) (app.PageQuery, error) {
 		case !ok:
 			return query, unknownParameter(name, known)
 		case len(values[name]) > 1:
-			return query, domain.NewError(domain.CodeInvalid, nil, name+" stands there more than once")
+			return query, domain.NewError(domain.CodeInvalid, nil, name+" is given more than once")
 		case values[name][0] == "":
 			return query, domain.NewError(domain.CodeInvalid, nil, name+" has no value; leave it out for the default")
 		}

@@ -43,7 +43,7 @@ func TestStatsRefuseParameters(t *testing.T) {
 	tests := []struct{ path, says string }{
 		{"/v1/stats/overview?period=", "period has no value"},
 		{"/v1/stats/overview?period", "period has no value"},
-		{"/v1/stats/all?period=24h&period=24h", "period stands there more than once"},
+		{"/v1/stats/all?period=24h&period=24h", "period is given more than once"},
 		{"/v1/stats/all?period=1w", "period must be"},
 		{"/v1/stats/all?period=0h", "period must be"},
 		{"/v1/stats/all?period=" + long, "period must be"},
@@ -103,7 +103,7 @@ func TestStatsRefuseParameters(t *testing.T) {
 		{"/v1/stats/tools?sort=name&order=", "order has no value"},
 		{"/v1/stats/tools?cursor=" + long, "cursor does not belong to this query"},
 		{"/v1/stats/tools?cursor=%00", "cursor does not belong to this query"},
-		{"/v1/stats/errors?cursor=a&cursor=b", "cursor stands there more than once"},
+		{"/v1/stats/errors?cursor=a&cursor=b", "cursor is given more than once"},
 	}
 	for _, limit := range []string{"0", "-1", "1000000000", "1e3", "%205", "5%20", "%2B5", "101", "1.5", "0x10", "five", "%D9%A3", "05", long} {
 		tests = append(tests,
@@ -389,7 +389,7 @@ func TestResolutionThatIsNotKeptIsRefused(t *testing.T) {
 		"?start=2026-10-24&end=2026-10-25&resolution=hour": "resolution=hour is kept from 2026-10-24T10:00:00Z on: begin there, or ask for resolution=day",
 		"?period=7d&resolution=week":                       "resolution must be hour or day",
 		"?period=7d&resolution=":                           "resolution has no value",
-		"?period=7d&resolution=day&resolution=day":         "resolution stands there more than once",
+		"?period=7d&resolution=day&resolution=day":         "resolution is given more than once",
 		"?start=2024-11-01&end=2024-11-03&resolution=day":  "start and end lie before everything that is kept",
 		"?start=2026-11-23T11:00:00Z&resolution=day":       "start must lie in the past",
 	} {
@@ -403,9 +403,13 @@ func TestResolutionThatIsNotKeptIsRefused(t *testing.T) {
 // A cursor continues its own list, in its own resolution.
 func TestCursorBelongsToItsResolution(t *testing.T) {
 	s := newStatsService(t, 0, sampleCalls()...)
-	next, ok := s.getObject(t, "/v1/stats/tools?period=7d&resolution=day&limit=1")["next"].(string)
+	const path = "/v1/stats/tools?period=7d&resolution=day&limit=1"
+	next, ok := s.getObject(t, path)["next"].(string)
 	if !ok {
 		t.Fatal("there is one page")
+	}
+	if link := s.get(t, path).Header().Get("Link"); strings.Count(link, "resolution=day") != 2 {
+		t.Errorf("Link = %s", link)
 	}
 	checkStatus(t, s.get(t, "/v1/stats/tools?period=7d&resolution=day&limit=1&cursor="+next), http.StatusOK)
 	for _, other := range []string{"", "&resolution=hour"} {

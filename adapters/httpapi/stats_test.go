@@ -326,6 +326,18 @@ func TestStatsOfALongWindowSayFromWhenTheyCount(t *testing.T) {
 	if !ok || body["covered_from"] != "2026-11-22T10:00:00Z" || body["errors_covered_from"] != nil {
 		t.Errorf("hours kept for a day: %v", body)
 	}
+	checkInvalid(t, s.get(t, "/v1/stats/all?period=7d&resolution=hour"), "resolution=hour is kept from 2026-11-22T10:00:00Z on")
+	body, ok = s.getOK(t, "/v1/stats/all?period=7d&resolution=day").(map[string]any)
+	if !ok || body["start_date"] != "2026-11-16T00:00:00Z" || body["covered_from"] != nil {
+		t.Errorf("the same in days: %v", body)
+	}
+	retention = domain.DefaultRetention()
+	retention.Daily = 72 * time.Hour
+	s.serveWith(app.StatisticsConfig{Retention: retention}, app.AnswersConfig{})
+	body, ok = s.getOK(t, "/v1/stats/all?period=7d&resolution=day").(map[string]any)
+	if !ok || body["start_date"] != "2026-11-16T00:00:00Z" || body["covered_from"] != "2026-11-20T00:00:00Z" {
+		t.Errorf("days kept for three: %v", body)
+	}
 }
 
 func TestStatsFilters(t *testing.T) {

@@ -251,7 +251,7 @@ func drawRequest(random *rand.Rand, address, operation string) *http.Request {
 
 func drawQuery(random *rand.Rand) string {
 	names := []string{
-		"period", "start", "end", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "Period", "period%00", "x",
+		"period", "start", "end", "resolution", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "Period", "period%00", "x",
 	}
 	var pairs []string
 	for range random.IntN(4) {

@@ -345,7 +345,7 @@ func (c *clients) filters() (all []message) {
 	}
 	for i, route := range routes {
 		for _, name := range []string{
-			"period", "start", "end", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "user", "email", "",
+			"period", "start", "end", "resolution", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "user", "email", "",
 		} {
 			values := append(c.kinds("query "+name), c.forged("query "+name))
 			if name != "version" && name != "service" {
