@@ -26,6 +26,7 @@ type DB struct {
 	journal    journalMeter
 	health     health
 	background background
+	outage     outage
 	closed     atomic.Bool
 }
 
@@ -165,6 +166,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.background.end()
+	db.outage.end()
 	var errs []error
 	for _, pool := range []*sqlx.DB{db.pool, db.maintenance} {
 		if pool != nil {
@@ -237,6 +239,7 @@ func (db *DB) repeat(ctx context.Context, name string, transaction func() error)
 			return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", name, err), "the database is closed")
 		}
 		if err == nil || attempt == attempts || ctx.Err() != nil || !isPassing(err) {
+			db.learn(err)
 			return db.config.translate(ctx, name, err)
 		}
 		wait := time.Duration(attempt) * (5*time.Millisecond + rand.N(20*time.Millisecond)) //nolint:gosec // no secret
@@ -265,7 +268,7 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, options 
 	case err := <-done:
 		return err
 	case <-time.After(grace):
-		return ctx.Err()
+		return errors.Join(ctx.Err(), errSilent)
 	}
 }
 
