@@ -39,6 +39,9 @@ type Config struct {
 	// SlowQuery is how long a transaction may take without being logged.
 	// Default 200 ms.
 	SlowQuery time.Duration
+	// CheckpointInterval is how often what was committed is moved from the
+	// write-ahead log into the main file. Default 10 s.
+	CheckpointInterval time.Duration
 	// Log takes slow queries, by name and duration. Default none.
 	Log *slog.Logger
 }
@@ -49,6 +52,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SlowQuery == 0 {
 		c.SlowQuery = 200 * time.Millisecond
+	}
+	if c.CheckpointInterval == 0 {
+		c.CheckpointInterval = 10 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -78,8 +84,10 @@ type DB struct {
 	file    os.FileInfo // which file was opened
 	tables  []string
 	health  health
-	closed  atomic.Bool
-	marked  bool // see markOpen
+
+	checkpoints checkpoints
+	closed      atomic.Bool
+	marked      bool // see markOpen
 }
 
 // maxReaders bounds how many answers are read at once. Each connection has a
@@ -128,7 +136,11 @@ func (db *DB) open(ctx context.Context) error {
 	if err := db.connect(ctx, path); err != nil {
 		return err
 	}
-	return db.translate(ctx, path, db.markOpen(ctx, path, found))
+	if err := db.markOpen(ctx, path, found); err != nil {
+		return db.translate(ctx, path, err)
+	}
+	db.checkpoints.start(ctx, db.config.CheckpointInterval, db.checkpoint)
+	return nil
 }
 
 func (db *DB) connect(ctx context.Context, path string) error {
@@ -184,6 +196,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	var errs []error
+	db.checkpoints.end()
 	db.unmark()
 	for _, pool := range []*sqlx.DB{db.readers, db.writer} { // the last one tidies up the file
 		if pool != nil {
@@ -203,6 +216,7 @@ func (db *DB) write(ctx context.Context, name string, work func(tx *sqlx.Tx) err
 		return db.translate(ctx, name, err)
 	}
 	err := db.transact(ctx, db.writer, name, work)
+	db.checkpoints.written.Store(true)
 	if isStorageFailure(err) {
 		db.health.fail()
 	}
