@@ -2,7 +2,6 @@ package domain
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,20 +65,12 @@ var ParseTimestamp = parseTimestamp
 // FoldName folds a name as the policy does.
 func FoldName(name string) string { return string(foldName(nil, []byte(name))) }
 
-// PolicyPatterns lists the regular expressions of the policy on personal data,
-// without the flag that they ignore case.
-func PolicyPatterns() []string {
-	patterns := []*regexp.Regexp{degreesPattern, anglesPattern, leadingPattern, compactPattern}
-	texts := make([]string, len(patterns))
-	for i, p := range patterns {
-		texts[i] = strings.TrimPrefix(p.String(), "(?i)")
-	}
-	return texts
-}
-
 // PolicyWords lists the words that the policy on personal data knows.
 func PolicyWords() []string {
-	all := slices.Concat(addressWords, domains, providers, services, latitudeWords, longitudeWords, placeWords, announcers, calls)
+	all := slices.Clone(calls)
+	for _, set := range []*wordSet{addressWords, domains, providers, services, latitudeWords, longitudeWords, placeWords, announcers} {
+		all = append(all, set.words...)
+	}
 	for _, words := range []string{
 		ownerWords, whichWords, machineWords, formWords, idWords, otherWords, unmistakable, measuringBefore, measuringBehind,
 	} {

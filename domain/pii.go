@@ -2,6 +2,8 @@ package domain
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -64,19 +66,17 @@ func scanDisguised(text []byte, version bool) (Personal, bool) {
 
 // scanPlain takes every character for what it is.
 func scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
-	if seen.at > 0 && holdsEmail(text) {
-		return PersonalEmail, true
-	}
-	if seen.joins+seen.dots+seen.colons >= 2 && holdsMailbox(text) {
-		return PersonalEmail, true
-	}
 	separators := seen.dots + seen.joins + seen.colons
-	hexadecimal := seen.colons >= 2 || separators >= 2 && seen.digits >= 2 || separators >= 5
+	if seen.at > 0 && holdsEmail(text) || separators >= 2 && seen.letters >= 5 && holdsMailbox(text) {
+		return PersonalEmail, true
+	}
+	// A hardware address, and an IPv6 address without colons, have letters.
+	hexadecimal := seen.colons >= 2 || seen.hexadecimal > 0 && (separators >= 2 && seen.digits >= 2 || separators >= 5)
 	if seen.digits < 4 && !hexadecimal && seen.pluses == 0 {
 		return "", false // nothing below has fewer
 	}
 	var few [32]figure
-	s := scan{text: text}
+	s := scan{text: text, seen: seen}
 	if seen.digits >= 4 {
 		s.numbers = readNumbers(few[:0], text)
 	}
@@ -87,7 +87,7 @@ func scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
 		return PersonalIP, true
 	case seen.digits >= 4 && s.holdsCoordinates():
 		return PersonalCoordinates, true
-	case seen.digits >= 8 && seen.hemispheres && holdsDegrees(text), seen.pluses > 0 && holdsPlusCode(text):
+	case seen.digits >= 8 && seen.hemispheres && s.holdsMinutes(), seen.pluses > 0 && holdsPlusCode(text):
 		return PersonalCoordinates, true
 	case seen.digits >= 7 && s.holdsPhone():
 		return PersonalPhone, true
@@ -99,11 +99,13 @@ func scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
 // characters decides cheaply which rules are worth a look.
 type characters struct {
 	at, digits, dots, colons, pluses, spaces int
-	// joins counts dashes and underscores.
-	joins int
-	// hemispheres says that there are letters for north or south; disguises
-	// that some characters may stand for others.
-	hemispheres, disguises bool
+	// joins counts dashes and underscores; letters other characters of ASCII
+	// as well; hexadecimal the letters that are such digits.
+	joins, letters, hexadecimal int
+	// hemispheres says that there are letters for north or south; wide that
+	// there are characters outside ASCII, and disguises that some characters
+	// may stand for others.
+	hemispheres, wide, disguises bool
 }
 
 func countCharacters(text []byte) (c characters) {
@@ -114,7 +116,10 @@ func countCharacters(text []byte) (c characters) {
 	return characters{
 		at: counts[kindAt], digits: counts[kindDigit], dots: counts[kindDot], colons: counts[kindColon], pluses: counts[kindPlus],
 		spaces: counts[kindSpace], joins: counts[kindJoin],
+		letters:     counts[kindOther] + counts[kindNorth] + counts[kindHexadecimal],
+		hexadecimal: counts[kindHexadecimal],
 		hemispheres: counts[kindNorth] > 0,
+		wide:        counts[kindWide] > 0,
 		disguises:   counts[kindDisguise] > 0 || counts[kindWide] > 0 && hasDisguise(text),
 	}
 }
@@ -130,6 +135,7 @@ const (
 	kindSpace
 	kindJoin
 	kindNorth
+	kindHexadecimal
 	kindDisguise
 	kindWide
 	kindCount
@@ -149,6 +155,8 @@ var byteKinds = func() (kinds [256]uint8) {
 	for c, kind := range map[byte]uint8{
 		'.': kindDot, '@': kindAt, ':': kindColon, '+': kindPlus, ' ': kindSpace, '-': kindJoin, '_': kindJoin,
 		'N': kindNorth, 'S': kindNorth, 'n': kindNorth, 's': kindNorth,
+		'a': kindHexadecimal, 'b': kindHexadecimal, 'c': kindHexadecimal, 'd': kindHexadecimal, 'e': kindHexadecimal, 'f': kindHexadecimal,
+		'A': kindHexadecimal, 'B': kindHexadecimal, 'C': kindHexadecimal, 'D': kindHexadecimal, 'E': kindHexadecimal, 'F': kindHexadecimal,
 	} {
 		kinds[c] = kind
 	}
@@ -158,9 +166,13 @@ var byteKinds = func() (kinds [256]uint8) {
 // figure is a run of digits in a text.
 type figure struct {
 	start, end int
-	// value is at most maxNumber; zeros counts those that it begins with, and
+	// value is exact up to maxNumber; zeros counts those that it begins with, and
 	// digits all digits before the number.
 	value, zeros, digits int
+	// gap is what stands between it and the next number, if that is one byte.
+	gap byte
+	// letters says that letters stand between it and the number before.
+	letters bool
 }
 
 const maxNumber = 1 << 30
@@ -170,26 +182,34 @@ func (n figure) length() int { return n.end - n.start }
 // scan is a text with its numbers, in order.
 type scan struct {
 	text    []byte
+	seen    *characters
 	numbers []figure
 }
 
 // readNumbers appends the numbers of a text.
 func readNumbers(to []figure, text []byte) []figure {
-	digits := 0
+	digits, letters := 0, false
 	for i := 0; i < len(text); i++ {
-		if !isDigit(text[i]) {
+		if byteKinds[text[i]] != kindDigit {
+			letters = letters || isLetter(text[i])
 			continue
 		}
-		n := figure{start: i, digits: digits}
-		for ; i < len(text) && isDigit(text[i]); i++ {
-			n.value = min(n.value*10+int(text[i]-'0'), maxNumber)
+		n := figure{start: i, digits: digits, letters: letters}
+		for ; i < len(text) && byteKinds[text[i]] == kindDigit; i++ {
+			if n.value < maxNumber {
+				n.value = n.value*10 + int(text[i]-'0')
+			}
 			if n.value == 0 {
 				n.zeros++
 			}
 		}
 		n.end = i
 		digits += n.length()
+		if last := len(to) - 1; last >= 0 && n.start == to[last].end+1 {
+			to[last].gap = text[to[last].end]
+		}
 		to = append(to, n)
+		letters = i < len(text) && isLetter(text[i])
 	}
 	return to
 }
@@ -228,15 +248,36 @@ func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
 func isWord(b byte) bool { return isAlphanumeric(b) || b >= utf8.RuneSelf }
 
+// wordSet is a list of words in lower case.
+type wordSet struct {
+	words []string
+	// lengths has for each first letter the lengths of its words, as bits.
+	lengths ['z' + 1]uint32
+}
+
+func newWordSet(words string) *wordSet {
+	set := &wordSet{words: strings.Fields(words)}
+	for _, word := range set.words {
+		set.lengths[word[0]] |= 1 << len(word)
+	}
+	return set
+}
+
 // isOneOf reports whether a word is in a list, ignoring case.
-func isOneOf(word []byte, list []string) bool {
-	if len(word) == 0 {
+func isOneOf(word []byte, list *wordSet) bool {
+	if len(word) == 0 || len(word) > 31 || !isLetter(word[0]) || list.lengths[word[0]|0x20]&(1<<len(word)) == 0 {
 		return false
 	}
-	for _, w := range list {
-		if len(w) == len(word) && bytes.EqualFold(word, []byte(w)) {
-			return true
+	return slices.ContainsFunc(list.words, func(w string) bool { return len(w) == len(word) && equalsLower(word, w) })
+}
+
+// equalsLower reports whether a text is word, which is in lower case, but for
+// the case of its letters.
+func equalsLower(text []byte, word string) bool {
+	for i, c := range text {
+		if c != word[i] && (c|0x20 != word[i] || !isLetter(c)) {
+			return false
 		}
 	}
-	return false
+	return true
 }

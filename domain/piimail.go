@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -28,7 +27,7 @@ func holdsEmail(text []byte) bool {
 func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\n' || b == '\f' || b == '\r' }
 
 // localHost is the one host that needs no dot.
-const localHost = "localhost"
+var localHost = newWordSet("localhost")
 
 // isMailHost reports whether a text begins with words, each with a dot behind,
 // and two letters; or with localhost; or with words between other separators
@@ -70,7 +69,7 @@ func isLetterOf(r rune) bool {
 // of _ - : and a well-known domain, both whole.
 func isCleanedHost(text []byte) bool {
 	word, rest := cutWord(text)
-	if isOneOf(word, []string{localHost}) {
+	if isOneOf(word, localHost) {
 		return true
 	}
 	for len(word) > 0 && len(rest) > 0 && strings.IndexByte("_-:", rest[0]) >= 0 {
@@ -93,16 +92,16 @@ func cutWord(text []byte) (word, rest []byte) {
 }
 
 // domains are the top-level domains that are seen when a dot was replaced.
-var domains = strings.Fields("com org net edu gov mil io dev app info biz eu de uk fr es it nl be ch at se no fi dk pl cz ru ua jp cn kr in br mx au nz ca us")
+var domains = newWordSet("com org net edu gov mil io dev app info biz eu de uk fr es it nl be ch at se no fi dk pl cz ru ua jp cn kr in br mx au nz ca us")
 
 // providers are the hosts of most mailboxes.
-var providers = strings.Fields("gmail googlemail yahoo hotmail outlook icloud protonmail proton gmx aol msn fastmail yandex example")
+var providers = newWordSet("gmail googlemail yahoo hotmail outlook icloud protonmail proton gmx aol msn fastmail yandex example")
 
 // exampleHost is that of documentation, in which hosts have it as well.
-const exampleHost = "example"
+var exampleHost = newWordSet("example")
 
 // services are words before a provider's host that name no mailbox.
-var services = strings.Fields("smtp imap pop pop3 mail mx www api accounts login auth http https ftp docs help support")
+var services = newWordSet("smtp imap pop pop3 mail mx www api accounts login auth http https ftp docs help support")
 
 // holdsMailbox looks for an address without its sign: a word, a provider of
 // mailboxes and a domain, with one of . _ - : between each, as in
@@ -114,9 +113,9 @@ func holdsMailbox(text []byte) bool {
 		if len(rest) == 0 {
 			return false
 		}
-		if len(before) > 0 && isJoin(rest[0]) && len(word) >= len("aol") && isProvider(word) {
+		if len(before) > 0 && isJoin(rest[0]) && isOneOf(word, providers) {
 			next, _ := cutWord(rest[1:])
-			isHost := dotted && isOneOf(word, []string{exampleHost}) || isOneOf(before, services)
+			isHost := dotted && isOneOf(word, exampleHost) || isOneOf(before, services)
 			if !isHost && isOneOf(next, domains) {
 				return true
 			}
@@ -129,7 +128,3 @@ func holdsMailbox(text []byte) bool {
 }
 
 func isJoin(b byte) bool { return b == '.' || b == '_' || b == '-' || b == ':' }
-
-func isProvider(word []byte) bool {
-	return bytes.IndexByte([]byte("gyhoipamfe"), word[0]|0x20) >= 0 && isOneOf(word, providers)
-}

@@ -23,26 +23,25 @@ func (n figure) isPort() bool {
 // dash, underscore or colon.
 func (s *scan) holdsIPv4(version bool) bool {
 	for i := 0; i < len(s.numbers); {
-		j := i
-		separator := byte(0)
-		for ; j+1 < len(s.numbers); j++ {
-			gap := s.gap(j)
-			if len(gap) != 1 || !isJoin(gap[0]) || separator != 0 && gap[0] != separator {
-				break
-			}
-			separator = gap[0]
+		j, separator := i+1, s.numbers[i].gap
+		for j+1 < len(s.numbers) && s.numbers[j].gap == separator {
+			j++
+		}
+		if j == len(s.numbers) || !isJoin(separator) {
+			i++
+			continue
 		}
 		if j-i >= 3 && s.chainHoldsIPv4(i, j, separator, version) {
 			return true
 		}
-		i = max(j, i+1)
+		i = j
 	}
 	return false
 }
 
 // chainHoldsIPv4 looks at each row of octets in a chain, from number i to j.
 func (s *scan) chainHoldsIPv4(i, j int, separator byte, version bool) bool {
-	if separator != '.' && i > 0 && s.at(s.numbers[i].start-1) == '.' {
+	if separator != '.' && s.at(s.numbers[i].start-1) == '.' {
 		i++ // a fraction, or the end of a version
 	}
 	if separator != '.' && s.endsWord(i) {
@@ -182,7 +181,7 @@ func (s *scan) holdsKnownNetwork(row octets) bool {
 }
 
 // addressWords announce a network address.
-var addressWords = strings.Fields(`ip ips ipv4 ipv addr address host hostname inet peer connect dial tcp udp dns gateway
+var addressWords = newWordSet(`ip ips ipv4 ipv addr address host hostname inet peer connect dial tcp udp dns gateway
 econnrefused econnreset etimedout ehostunreach enetunreach econnaborted eaddrinuse eaddrnotavail ehostdown`)
 
 // group is a word that may be one of an IPv6 or a hardware address.

@@ -9,7 +9,7 @@ import (
 const longestPhone = 40
 
 // announcers are the words that announce a telephone number.
-var announcers = strings.Fields("tel telephone phone mobile fax sms whatsapp")
+var announcers = newWordSet("tel telephone phone mobile fax sms whatsapp")
 
 // calls are the words that may be joined to a telephone number.
 var calls = strings.Fields("tel phone mobile cell fax call sms whatsapp whatſapp")
@@ -18,8 +18,8 @@ var calls = strings.Fields("tel phone mobile cell fax call sms whatsapp whatſap
 // a whole run, at each part of it between spaces, and from a part with + or (
 // on, up to any other. Underscores are taken for words' ends and for dashes.
 func (s *scan) holdsPhone() bool {
-	return s.holdsPhoneJoined(false) || bytes.IndexByte(s.text, '_') >= 0 && s.holdsPhoneJoined(true) ||
-		s.holdsAnnounced() || s.holdsColonPhone()
+	return s.holdsPhoneJoined(false) || s.seen.joins > 0 && bytes.IndexByte(s.text, '_') >= 0 && s.holdsPhoneJoined(true) ||
+		s.seen.letters > 0 && s.holdsAnnounced() || s.seen.colons >= 2 && s.holdsColonPhone()
 }
 
 // phoneGap reports whether a telephone number may have this between its
@@ -37,30 +37,16 @@ func phoneGap(gap []byte, underscores bool) (inside, parts bool) {
 	return true, parts
 }
 
-// phonePart is a part of a run without white space.
-type phonePart struct {
-	first, last int // numbers
-	start       int // with its sign
-	sign        byte
-}
-
 func (s *scan) holdsPhoneJoined(underscores bool) bool {
-	var few [16]phonePart
 	for i := 0; i < len(s.numbers); {
-		parts := append(few[:0], s.openPart(i))
 		j := i
 		for j+1 < len(s.numbers) {
-			inside, breaks := phoneGap(s.gap(j), underscores)
-			if !inside {
+			if inside, _ := phoneGap(s.gap(j), underscores); !inside {
 				break
 			}
 			j++
-			if breaks {
-				parts = append(parts, s.openPart(j))
-			}
-			parts[len(parts)-1].last = j
 		}
-		if s.runHoldsPhone(i, j, parts) {
+		if s.digitsOf(i, j) >= leastPhone && s.runHoldsPhone(i, j) {
 			return true
 		}
 		i = j + 1
@@ -68,50 +54,68 @@ func (s *scan) holdsPhoneJoined(underscores bool) bool {
 	return false
 }
 
-// openPart begins a part with number i, and with the sign before it.
-func (s *scan) openPart(i int) phonePart {
-	p := phonePart{first: i, last: i, start: s.numbers[i].start}
-	for s.at(p.start-1) == '(' {
-		p.start--
-		p.sign = '('
+// leastPhone is how many digits a telephone number has at least, mostPhone at
+// most.
+const leastPhone, mostPhone = 7, 18
+
+// openPhone finds where a candidate that begins with number i starts, and the
+// sign that it starts with.
+func (s *scan) openPhone(i int) (start int, sign byte) {
+	start = s.numbers[i].start
+	for s.at(start-1) == '(' {
+		start--
+		sign = '('
 	}
-	if s.at(p.start-1) == '+' {
-		p.start--
-		p.sign = '+'
+	if s.at(start-1) == '+' {
+		start--
+		sign = '+'
 	}
-	return p
+	return start, sign
 }
 
-func (s *scan) runHoldsPhone(i, j int, parts []phonePart) bool {
-	if skip := s.timesEnd(i); skip && i == j {
-		return false
-	} else if skip {
-		i++
-		if parts[0].first == parts[0].last {
-			parts = parts[1:]
-		} else {
-			parts[0] = phonePart{i, parts[0].last, s.numbers[i].start, 0}
-			if s.at(parts[0].start-1) == '(' {
-				parts[0].start--
-				parts[0].sign = '('
+// endOfPart finds the last number up to j before white space.
+func (s *scan) endOfPart(i, j int) int {
+	for i < j {
+		if s.numbers[i].gap == 0 || isBlank(s.numbers[i].gap) {
+			if _, parts := phoneGap(s.gap(i), true); parts {
+				break
 			}
 		}
+		i++
 	}
-	if s.isPhone(i, j, parts[0].start) {
+	return i
+}
+
+// runHoldsPhone looks at the candidates in a run of numbers.
+func (s *scan) runHoldsPhone(i, j int) bool {
+	if s.timesEnd(i) {
+		if i++; i > j {
+			return false
+		}
+	}
+	if start, _ := s.openPhone(i); s.isPhone(i, j, start) {
 		return true
 	}
-	for k, p := range parts {
-		if s.isPhone(p.first, p.last, p.start) {
+	for first := i; first <= j; {
+		last := s.endOfPart(first, j)
+		start, sign := s.openPhone(first)
+		if s.isPhone(first, last, start) {
 			return true
 		}
-		for l := k + 1; p.sign != 0 && l < len(parts); l++ {
-			if s.numbers[parts[l].last].end-p.start > longestPhone || parts[l].sign == p.sign {
-				break // too long, or another number opens
+		next := last + 1
+		for ; sign != 0 && last < j; last = s.endOfPart(last+1, j) {
+			if _, other := s.openPhone(last + 1); other == sign {
+				break // another number opens
 			}
-			if s.isPhone(p.first, parts[l].last, p.start) {
+			end := s.endOfPart(last+1, j)
+			if s.numbers[end].end-start > longestPhone || s.digitsOf(first, end) > mostPhone {
+				break
+			}
+			if s.isPhone(first, end, start) {
 				return true
 			}
 		}
+		first = next
 	}
 	return false
 }
@@ -128,7 +132,7 @@ func (s *scan) timesEnd(i int) bool {
 // 15 digits.
 func (s *scan) isPhone(i, j, start int) bool {
 	digits := s.digitsOf(i, j)
-	if digits < 7 || digits > 18 || !s.standsAsPhone(start, s.numbers[j].end) {
+	if digits < leastPhone || digits > mostPhone || !s.standsAsPhone(start, s.numbers[j].end) {
 		return false
 	}
 	groups := s.numbers[i : j+1]
@@ -285,7 +289,7 @@ func isGrouped(groups []figure, lengths ...int) bool {
 // telephones.
 func (s *scan) holdsAnnounced() bool {
 	for i, n := range s.numbers {
-		if !isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
+		if !n.letters || !isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
 			continue
 		}
 		j := i
@@ -333,7 +337,7 @@ func (s *scan) holdsColonPhone() bool {
 
 func (s *scan) isColonPhone(i, j int) bool {
 	groups, digits := s.numbers[i:j+1], s.digitsOf(i, j)
-	start := s.openPart(i).start
+	start, _ := s.openPhone(i)
 	if digits < 9 || digits > 15 || !s.standsAsPhone(start, s.numbers[j].end) {
 		return false
 	}

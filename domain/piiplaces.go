@@ -2,9 +2,7 @@ package domain
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -50,13 +48,14 @@ func inRange(a, b *fraction) bool {
 }
 
 func (s *scan) holdsCoordinates() bool {
-	return s.holdsFractions() || s.holdsWhole() || s.holdsCommas() || s.holdsCleaned() || holdsHemispheres(s.text)
+	if s.seen.dots > 0 && (s.holdsFractions() || s.holdsWhole()) {
+		return true
+	}
+	return s.holdsCommas() || s.holdsCleaned() || s.seen.wide && holdsHemispheres(s.text)
 }
 
 // isPoint reports whether only sign stands between numbers i and i+1.
-func (s *scan) isPoint(i int, sign byte) bool {
-	return i+1 < len(s.numbers) && s.numbers[i+1].start == s.numbers[i].end+1 && s.text[s.numbers[i].end] == sign
-}
+func (s *scan) isPoint(i int, sign byte) bool { return i < len(s.numbers) && s.numbers[i].gap == sign }
 
 // holdsFractions looks at each two decimal fractions that follow each other.
 func (s *scan) holdsFractions() bool {
@@ -66,9 +65,10 @@ func (s *scan) holdsFractions() bool {
 			continue
 		}
 		f := s.fraction(i)
+		chained := i > 0 && s.numbers[i-1].gap == '.' // begins with a dot what stands between
 		i++
 		more := s.isPoint(i, '.') // a number with more than one dot is no fraction
-		if before.end > 0 && !more && inRange(&before, &f) && s.areApart(&before, &f) {
+		if before.end > 0 && !chained && !more && inRange(&before, &f) && s.areApart(&before, &f) {
 			return true
 		}
 		before = f
@@ -160,8 +160,8 @@ func isHemisphere(b byte) bool { return bytes.IndexByte([]byte("NSEWnsew"), b) >
 // isLabelled reports whether the words before and between two numbers say that
 // they are coordinates: one for each, or one for both before the first.
 func (s *scan) isLabelled(start int, between []byte) bool {
-	const longest = 24
-	if len(between) == 0 || len(between) > longest || hasDigit(between) {
+	const longest, shortest = 24, len("&x=")
+	if len(between) < shortest || len(between) > longest || hasDigit(between) {
 		return false
 	}
 	before := s.wordBefore(start, 4, `_-:.= "'([`)
@@ -170,7 +170,7 @@ func (s *scan) isLabelled(start int, between []byte) bool {
 }
 
 // holdsWord reports whether a run of letters in a short text is in a list.
-func holdsWord(text []byte, list []string) bool {
+func holdsWord(text []byte, list *wordSet) bool {
 	for i := 0; i < len(text); i++ {
 		start := i
 		for i < len(text) && isLetter(text[i]) {
@@ -184,10 +184,10 @@ func holdsWord(text []byte, list []string) bool {
 }
 
 var (
-	latitudeWords  = strings.Fields("lat latitude y")
-	longitudeWords = strings.Fields("lon lng long longitude x")
+	latitudeWords  = newWordSet("lat latitude y")
+	longitudeWords = newWordSet("lon lng long longitude x")
 	// placeWords announce a pair of coordinates.
-	placeWords = strings.Fields(`lat latitude lon lng long longitude latlon latlng lonlat lnglat point points pt coord coords coordinate
+	placeWords = newWordSet(`lat latitude lon lng long longitude latlon latlng lonlat lnglat point points pt coord coords coordinate
 coordinates geo gps location loc position pos place ll at`)
 )
 
@@ -195,13 +195,13 @@ coordinates geo gps location loc position pos place ll at`)
 // most three digits, in either order, with a comma between.
 func (s *scan) holdsWhole() bool {
 	for i := 0; i+2 < len(s.numbers); i++ {
-		if s.isPoint(i, '.') && s.isWhole(i+2) {
-			if f := s.fraction(i); f.decimals >= 3 && s.startsNumber(i, f.start) && s.pairs(&f, i+2, f.end, -1) {
+		if s.isPoint(i, '.') && s.numbers[i+1].length() >= 3 && s.isWhole(i+2) {
+			if f := s.fraction(i); s.startsNumber(i, f.start) && s.pairs(&f, i+2, f.end, -1) {
 				return true
 			}
 		}
-		if s.isPoint(i+1, '.') && s.isWhole(i) {
-			if f := s.fraction(i + 1); f.decimals >= 3 && s.numbers[i+1].length() <= 3 && s.pairs(&f, i, -1, f.start) {
+		if s.isPoint(i+1, '.') && s.numbers[i+2].length() >= 3 && s.isWhole(i) {
+			if f := s.fraction(i + 1); s.numbers[i+1].length() <= 3 && s.pairs(&f, i, -1, f.start) {
 				return true
 			}
 		}
@@ -279,9 +279,12 @@ func isCommaGap(text []byte) bool {
 // 40_7128_-74_0060.
 func (s *scan) holdsCleaned() bool {
 	for i := 0; i+3 < len(s.numbers); i++ {
-		sign := s.at(s.numbers[i].end)
-		if !isJoin(sign) || !s.isPoint(i, sign) || !s.isPoint(i+2, sign) || s.numbers[i].length() > 3 || s.numbers[i+2].length() > 3 {
+		sign := s.numbers[i].gap
+		if sign != s.numbers[i+2].gap || !isJoin(sign) || s.numbers[i].length() > 3 || s.numbers[i+2].length() > 3 {
 			continue
+		}
+		if s.numbers[i+1].length() < 2 && !s.numbers[i+2].letters {
+			continue // one decimal counts with words alone
 		}
 		a, b := s.fraction(i), s.fraction(i+2)
 		if inRange(&a, &b) && s.areCleaned(&a, &b, i, sign) {
@@ -318,27 +321,229 @@ func (s *scan) areCleaned(a, b *fraction, i int, sign byte) bool {
 
 func isYear(n figure) bool { return n.length() == 4 && n.value >= 1900 && n.value <= 2099 }
 
-var degreesPattern = regexp.MustCompile(`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º][\s0-9.'′’"″]*[NSns]\b.*[0-9]\s*[°º][\s0-9.'′’"″]*[EWew]\b`)
-
+// holdsHemispheres looks for two numbers of degrees with letters for the
+// hemispheres before both of them, or behind both, on one line.
 func holdsHemispheres(text []byte) bool {
-	return bytes.Contains(text, []byte{0xc2}) && degreesPattern.Match(text)
+	before, behind := -1, -1 // the ends of the last northern ones
+	for i := 0; i+1 < len(text); i++ {
+		if degreeSign(text[i:]) == 0 {
+			continue
+		}
+		number := backBlank(text, i)
+		start := number
+		for start > 0 && (isDigit(text[start-1]) || text[start-1] == '.') {
+			start--
+		}
+		if at := backBlank(text, start) - 1; at >= 0 && start < number {
+			if before >= 0 && isEast(text[at]) && isUpper(text[at]) && isLine(text[before:at]) {
+				return true
+			}
+			if isNorth(text[at]) && isUpper(text[at]) {
+				before = i + 2
+			}
+		}
+		if number == 0 || !isDigit(text[number-1]) {
+			continue
+		}
+		at := i + 2
+		for at < len(text) && minuteMark(text[at:]) > 0 {
+			at += minuteMark(text[at:])
+		}
+		if at == len(text) || at+1 < len(text) && (isAlphanumeric(text[at+1]) || text[at+1] == '_') {
+			continue
+		}
+		if behind >= 0 && isEast(text[at]) && isLine(text[behind:number-1]) {
+			return true
+		}
+		if isNorth(text[at]) {
+			behind = at + 1
+		}
+	}
+	return false
 }
 
-// Degrees, minutes and seconds with hemispheres: apart from each other, or on
-// end as pilots and sailors write them.
-const (
-	angle   = `[0-9]{1,3}(?:[\s:dm°º'′’-]+[0-9]{1,2}(?:\.[0-9]+)?){1,2}[\s'′’"″ms]*`
-	compact = `(?:[0-9]{2})?(?:\.[0-9]+)?\s*`
-)
+// minuteMark is the size of a character of minutes and seconds with which text
+// begins: a digit, a dot, a blank or one of their marks.
+func minuteMark(text []byte) int {
+	if isDigit(text[0]) || text[0] == '.' {
+		return 1
+	}
+	return markSize(text)
+}
 
-var (
-	anglesPattern  = regexp.MustCompile(`(?i)(?:^|[^0-9a-z.])` + angle + `[NS][\s,;/]*` + angle + `[EW](?:[^0-9a-z]|$)`)
-	leadingPattern = regexp.MustCompile(`(?i)(?:^|[^a-z])[NS]\s*` + angle + `[\s,;/]*[EW]\s*` + angle)
-	compactPattern = regexp.MustCompile(`(?i)(?:^|[^0-9a-z])[0-9]{4}` + compact + `[NS][\s,;/]*[0-9]{5}` + compact + `[EW](?:[^0-9a-z]|$)`)
-)
+// markSize is the size of a blank or a mark of minutes or seconds.
+func markSize(text []byte) int {
+	switch {
+	case isBlank(text[0]) || text[0] == '\'' || text[0] == '"':
+		return 1
+	case len(text) >= 3 && text[0] == 0xe2 && text[1] == 0x80 && (text[2] == 0xb2 || text[2] == 0xb3 || text[2] == 0x99 || text[2] == 0x9d):
+		return 3 // ′ ″ ’ ”
+	default:
+		return 0
+	}
+}
 
-func holdsDegrees(text []byte) bool {
-	return anglesPattern.Match(text) || leadingPattern.Match(text) || compactPattern.Match(text)
+func backBlank(text []byte, end int) int {
+	for end > 0 && isBlank(text[end-1]) {
+		end--
+	}
+	return end
+}
+
+func isLine(text []byte) bool { return bytes.IndexByte(text, '\n') < 0 }
+
+func isUpper(b byte) bool { return b >= 'A' && b <= 'Z' }
+
+func isNorth(b byte) bool { return b|0x20 == 'n' || b|0x20 == 's' }
+
+func isEast(b byte) bool { return b|0x20 == 'e' || b|0x20 == 'w' }
+
+// holdsMinutes looks for degrees, minutes and seconds with hemispheres: apart
+// from each other, or on end as pilots and sailors write them.
+func (s *scan) holdsMinutes() bool {
+	for i := range s.numbers {
+		if s.isPilots(i) {
+			return true
+		}
+		last, isAngle := s.angle(i)
+		if !isAngle {
+			continue
+		}
+		if next := last + 1; next < len(s.numbers) && s.isAngles(i, last, next) {
+			return true
+		}
+	}
+	return false
+}
+
+// angle reads degrees and minutes, and seconds where there are, from number i
+// on: the last of them.
+func (s *scan) angle(i int) (last int, isAngle bool) {
+	if s.numbers[i].length() > 3 {
+		return i, false
+	}
+	last = i
+	for range 2 {
+		next := last + 1
+		if next == len(s.numbers) || !isAngleGap(s.gap(last)) || s.numbers[next].length() > 2 {
+			break
+		}
+		last, isAngle = next, true
+		if s.isPoint(last, '.') {
+			last++
+		}
+	}
+	return last, isAngle
+}
+
+// isAngleGap reports whether only signs for degrees and minutes, blanks, colons
+// and dashes stand between two numbers.
+func isAngleGap(gap []byte) bool {
+	for i := 0; i < len(gap); {
+		size := markSize(gap[i:])
+		if c := gap[i]; gap[i] == '"' || size == 3 && (gap[i+2] == 0xb3 || gap[i+2] == 0x9d) {
+			return false // of seconds
+		} else if c == ':' || c == '-' || c|0x20 == 'd' || c|0x20 == 'm' {
+			size = 1
+		} else if size == 0 {
+			size = degreeSign(gap[i:])
+		}
+		if size == 0 {
+			return false
+		}
+		i += size
+	}
+	return len(gap) > 0
+}
+
+// isAngles reports whether the angle from number i to last and one from next on
+// are a pair: with the hemispheres behind both, or before both.
+func (s *scan) isAngles(i, last, next int) bool {
+	between := s.text[s.numbers[last].end:s.numbers[next].start]
+	end := len(between)
+	for end > 0 && (isBlank(between[end-1]) || bytes.IndexByte([]byte(",;/"), between[end-1]) >= 0) {
+		end--
+	}
+	if before := s.at(s.numbers[i].start - 1); end > 0 && isNorth(between[end-1]) && isMarks(between[:end-1]) && before != '.' && !isLetter(before) {
+		if final, isAngle := s.angle(next); isAngle && s.endsEast(s.numbers[final].end) {
+			return true
+		}
+	}
+	if s.numbers[next].length() > 3 || next+1 >= len(s.numbers) || !isAngleGap(s.gap(next)) {
+		return false
+	}
+	at := backBlank(s.text, s.numbers[i].start) - 1
+	if at < 0 || !isNorth(s.text[at]) || isLetter(s.at(at-1)) {
+		return false
+	}
+	end = backBlank(between, len(between))
+	if end == 0 || !isEast(between[end-1]) {
+		return false
+	}
+	for end--; end > 0 && (isBlank(between[end-1]) || bytes.IndexByte([]byte(",;/"), between[end-1]) >= 0); {
+		end--
+	}
+	return isMarks(between[:end])
+}
+
+// isMarks reports whether a text is nothing but blanks and marks of minutes and
+// seconds.
+func isMarks(text []byte) bool {
+	for len(text) > 0 {
+		size := markSize(text)
+		if size == 0 && (text[0]|0x20 == 'm' || text[0]|0x20 == 's') {
+			size = 1
+		}
+		if size == 0 {
+			return false
+		}
+		text = text[size:]
+	}
+	return true
+}
+
+// endsEast reports whether marks and a letter for east or west stand there,
+// which no letter or digit follows.
+func (s *scan) endsEast(at int) bool {
+	for at < len(s.text) && !isEast(s.text[at]) {
+		size := markSize(s.text[at:])
+		if size == 0 && (s.text[at]|0x20 == 'm' || s.text[at]|0x20 == 's') {
+			size = 1
+		}
+		if size == 0 {
+			return false
+		}
+		at += size
+	}
+	return at < len(s.text) && !isAlphanumeric(s.at(at+1))
+}
+
+// isPilots reports whether number i and the next are degrees, minutes and
+// perhaps seconds on end, each with its hemisphere behind.
+func (s *scan) isPilots(i int) bool {
+	n := s.numbers[i]
+	if n.length() != 4 && n.length() != 6 || isLetter(s.at(n.start-1)) {
+		return false
+	}
+	if s.isPoint(i, '.') {
+		i++
+	}
+	if i+1 == len(s.numbers) {
+		return false
+	}
+	gap := trimBlank(s.gap(i))
+	if len(gap) == 0 || !isNorth(gap[0]) || len(bytes.Trim(gap[1:], " \t\n\f\r,;/")) > 0 {
+		return false
+	}
+	i++
+	if length := s.numbers[i].length(); length != 5 && length != 7 {
+		return false
+	}
+	if s.isPoint(i, '.') {
+		i++
+	}
+	rest := trimBlank(s.text[s.numbers[i].end:])
+	return len(rest) > 0 && isEast(rest[0]) && (len(rest) == 1 || !isAlphanumeric(rest[1]))
 }
 
 // plusCodeDigits are those of a plus code.

@@ -82,7 +82,7 @@ const BEFORE_NUMBER = `_-:.= "'([`;
 
 /** Whether the words before and between two numbers say that they are coordinates. */
 function isLabelled(s: Scan, start: number, between: string): boolean {
-  if (between === "" || bytes(between) > 24 || /[0-9]/.test(between)) return false;
+  if (between.length < 3 || bytes(between) > 24 || /[0-9]/.test(between)) return false;
   const before = s.wordBefore(start, 4, BEFORE_NUMBER);
   const holds = (list: ReadonlySet<string>): boolean => (between.match(/[A-Za-z]+/g) ?? []).some((word) => isOneOf(word, list));
   return (isOneOf(before, LATITUDE_WORDS) && holds(LONGITUDE_WORDS)) || (isOneOf(before, LONGITUDE_WORDS) && holds(LATITUDE_WORDS));
@@ -172,24 +172,26 @@ function isYear(n: Figure): boolean {
  * Compiles a pattern of the page: its \s is white space of ASCII, and its dot
  * any character but a line feed.
  */
-function pattern(source: string, flags = ""): RegExp {
+function pattern(source: string): RegExp {
   const translated = source.replace(/\[(?:\\.|[^\]\\])*\]|\\.|\./gsu, (part) => {
     if (part.startsWith("[")) return part.replaceAll("\\s", " \\t\\n\\f\\r");
     return part === "\\s" ? "[ \\t\\n\\f\\r]" : part === "." ? "[^\\n]" : part;
   });
-  return new RegExp(translated, `${flags}u`);
+  return new RegExp(translated, "u");
 }
 
+const MARKS = String.raw`[\s'′’"″”]`;
 const DEGREES = pattern(
-  String.raw`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º][\s0-9.'′’"″]*[NSns]\b.*[0-9]\s*[°º][\s0-9.'′’"″]*[EWew]\b`,
+  String.raw`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º](?:[0-9.]|${MARKS})*[NSns]\b.*[0-9]\s*[°º](?:[0-9.]|${MARKS})*[EWew]\b`,
 );
 
-const ANGLE = String.raw`[0-9]{1,3}(?:[\s:dm°º'′’-]+[0-9]{1,2}(?:\.[0-9]+)?){1,2}[\s'′’"″ms]*`;
-const COMPACT = String.raw`(?:[0-9]{2})?(?:\.[0-9]+)?\s*`;
+const STEP = String.raw`[\s:dDmM°º'′’-]+[0-9]`;
+const ANGLE = String.raw`[0-9]{1,3}(?:${STEP}[0-9]?(?:\.[0-9]+)?){1,2}(?:[msMS]|${MARKS})*`;
+const PILOTS = String.raw`(?:[0-9]{2})?(?:\.[0-9]+)?\s*`;
 const MINUTES = [
-  pattern(String.raw`(?:^|[^0-9a-z.])${ANGLE}[NS][\s,;/]*${ANGLE}[EW](?:[^0-9a-z]|$)`, "i"),
-  pattern(String.raw`(?:^|[^a-z])[NS]\s*${ANGLE}[\s,;/]*[EW]\s*${ANGLE}`, "i"),
-  pattern(String.raw`(?:^|[^0-9a-z])[0-9]{4}${COMPACT}[NS][\s,;/]*[0-9]{5}${COMPACT}[EW](?:[^0-9a-z]|$)`, "i"),
+  pattern(String.raw`(?:^|[^0-9A-Za-z.])${ANGLE}[NSns][\s,;/]*${ANGLE}[EWew](?:[^0-9A-Za-z]|$)`),
+  pattern(String.raw`(?:^|[^A-Za-z])[NSns]\s*${ANGLE}[\s,;/]*[EWew]\s*[0-9]{1,3}${STEP}`),
+  pattern(String.raw`(?:^|[^0-9A-Za-z])[0-9]{4}${PILOTS}[NSns][\s,;/]*[0-9]{5}${PILOTS}[EWew](?:[^0-9A-Za-z]|$)`),
 ];
 
 export function holdsDegrees(text: string): boolean {

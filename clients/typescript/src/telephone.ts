@@ -65,13 +65,8 @@ function runHolds(s: Scan, i: number, j: number, parts: Part[]): boolean {
     if (i === j) return false;
     i++;
     const [first] = parts as [Part];
-    if (first.first === first.last) {
-      parts.shift();
-    } else {
-      const start = s.number(i).start;
-      const opens = s.text[start - 1] === "(";
-      parts[0] = { first: i, last: first.last, start: opens ? start - 1 : start, sign: opens ? "(" : "" };
-    }
+    if (first.first === first.last) parts.shift();
+    else parts[0] = { ...openPart(s, i), last: first.last };
   }
   if (isTelephone(s, i, j, parts[0]?.start ?? 0)) return true;
   return parts.some((part, k) => {
