@@ -35,7 +35,8 @@ type QueueConfig struct {
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
 	// Heartbeat is how long a worker that does not show itself counts as
-	// alive: what it held is then handed to others. Default 12 s.
+	// alive: what it held is then handed to others. Default 12 s, at most 10
+	// minutes.
 	Heartbeat time.Duration
 }
 

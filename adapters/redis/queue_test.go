@@ -419,7 +419,7 @@ func TestABurialThatFailsMovesNothing(t *testing.T) {
 func TestNewerPayloadsWaitForNewerWorkers(t *testing.T) {
 	log := new(logs.Buffer)
 	url, prefix := servers.SharedRedis(t).URL(), newPrefix()
-	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix, Log: log.Logger()}), redis.QueueConfig{Heartbeat: time.Hour})
+	q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix, Log: log.Logger()}), redis.QueueConfig{Heartbeat: 10 * time.Minute})
 	console := newConsole(t, url)
 	newer := func(id string) {
 		console.do("XADD", prefix, "*", "id", id, "n", "1", "t", "1", "b", "\x02of the future")

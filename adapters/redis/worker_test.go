@@ -94,6 +94,25 @@ func TestWhatAKilledWorkerHeldIsHandedOutAgain(t *testing.T) {
 	}
 }
 
+// What a dead worker held is handed out although it showed itself at a time that
+// the server's clock, which was set back since, has not reached yet.
+func TestAServerClockSetBackKeepsNoBatchInDeadHands(t *testing.T) {
+	server := servers.SharedRedis(t)
+	prefix := newPrefix()
+	dead := redis.NewQueue(open(t, redis.Config{URL: server.URL(), Prefix: prefix}), redis.QueueConfig{Heartbeat: time.Minute})
+	other := redis.NewQueue(open(t, redis.Config{URL: server.URL(), Prefix: prefix}), redis.QueueConfig{})
+	console := newConsole(t, server.URL())
+	must(t, dead.Enqueue(t.Context(), batchOf(1, 1)))
+	receive(t, dead, 0)
+	if got := receive(t, other, 0); len(got) != 0 {
+		t.Fatalf("received %v while the worker lives", got)
+	}
+	console.do("ZADD", prefix+":workers", time.Now().Add(2*time.Hour).UnixMilli(), dead.WorkerName())
+	if got := receive(t, other, 0); len(got) != 1 {
+		t.Errorf("received %v, want what the dead worker held", got)
+	}
+}
+
 // A worker that was cut off for longer than its heartbeat has lost what it held
 // to another. What it does about it then must do no harm.
 func TestAWorkerThatComesBackTooLate(t *testing.T) {
@@ -170,7 +189,7 @@ func TestWhatWakesAWorker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, prefix := servers.SharedRedis(t).URL(), newPrefix()
-			patient := redis.QueueConfig{Heartbeat: time.Hour}
+			patient := redis.QueueConfig{Heartbeat: 10 * time.Minute}
 			waiter := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), patient)
 			pool := open(t, redis.Config{URL: url, Prefix: prefix})
 			q := redis.NewQueue(pool, patient)
@@ -202,7 +221,7 @@ func TestAWorkerWakesTheNext(t *testing.T) {
 			console.do("XGROUP", "CREATE", prefix, "workers", "0", "MKSTREAM")
 			var waiters sync.WaitGroup
 			for range 3 {
-				q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), redis.QueueConfig{Heartbeat: time.Hour})
+				q := redis.NewQueue(open(t, redis.Config{URL: url, Prefix: prefix}), redis.QueueConfig{Heartbeat: 10 * time.Minute})
 				waiters.Go(func() {
 					if got, err := q.Receive(t.Context(), 2, 10*time.Second); err != nil || len(got) != 1 {
 						t.Errorf("received %v, %v", got, err)
@@ -261,7 +280,7 @@ func TestDeadWorkersAreForgotten(t *testing.T) {
 	pool := open(t, redis.Config{URL: url, Prefix: prefix})
 	for range 5 {
 		must(t, redis.NewQueue(pool, redis.QueueConfig{}).Enqueue(t.Context(), batchOf(1, 1)))
-		dead := redis.NewQueue(pool, redis.QueueConfig{Heartbeat: time.Hour})
+		dead := redis.NewQueue(pool, redis.QueueConfig{Heartbeat: 10 * time.Minute})
 		receive(t, dead, 0)
 		console.do("ZREM", prefix+":workers", dead.WorkerName())
 	}
@@ -277,7 +296,7 @@ func TestDeadWorkersAreForgotten(t *testing.T) {
 		t.Errorf("received %v", attempts)
 	}
 	// The dead one that still holds something is kept until that is taken.
-	holder := redis.NewQueue(pool, redis.QueueConfig{Heartbeat: time.Hour})
+	holder := redis.NewQueue(pool, redis.QueueConfig{Heartbeat: 10 * time.Minute})
 	must(t, holder.Enqueue(t.Context(), batchOf(9, 1)))
 	receive(t, holder, 0)
 	console.do("ZREM", prefix+":workers", holder.WorkerName())

@@ -7,6 +7,7 @@ redis.call('ZREM', workers, '')
 local time = now()
 redis.call('ZADD', workers, time + lifetime, me)
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', time)
+redis.call('ZREMRANGEBYSCORE', workers, string.format('(%.0f', time + LONGEST_LIFE), '+inf')
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
 if consumers.err then
   return 0 -- no stream or no group

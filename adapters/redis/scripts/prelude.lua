@@ -162,9 +162,15 @@ local function hand(stream, worker, entry, attempts)
     'RETRYCOUNT', attempts, 'FORCE', 'JUSTID', 'LASTID', entry)
 end
 
+-- LONGEST_LIFE is longer than any heartbeat, in milliseconds. A worker that
+-- counts as alive for longer showed itself before the server's clock was set
+-- back.
+local LONGEST_LIFE = 600000
+
 -- alive tells whether a worker has shown itself in time.
 local function alive(workers, worker, time)
-  return tonumber(redis.call('ZSCORE', workers, worker) or 0) > time
+  local ends = tonumber(redis.call('ZSCORE', workers, worker) or 0)
+  return ends > time and ends <= time + LONGEST_LIFE
 end
 
 -- Receipts are a hash: under the hash of each idempotency key when the receipt
