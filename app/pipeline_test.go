@@ -572,7 +572,7 @@ func TestPublicHealth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue := memory.NewQueue(memory.QueueConfig{})
+	queue := memory.NewQueue(memory.QueueConfig{Clock: clock})
 	status := app.NewStatus([]ports.HealthCheck{check{"store", good}}, queue, store, clock, nil)
 	expect := func(condition app.Condition, events int64) {
 		t.Helper()

@@ -161,11 +161,10 @@ func (u *Status) Public(ctx context.Context) PublicHealth {
 	group.Go(func() { public.Dated24h = measure(ctx, u.dated24h) })
 	group.Wait()
 	public.LastReceived = Measured[time.Time]{pipeline.Activity.Value.LastReceived, pipeline.Activity.Err}
-	oldest := pipeline.Queue.Value.Oldest
 	switch {
 	case !pipeline.Healthy(), public.Dated24h.Err != nil:
 		public.Condition = ConditionDown
-	case !oldest.IsZero() && pipeline.At.Sub(oldest) > MaxLag:
+	case pipeline.Queue.Value.OldestAge > MaxLag:
 		public.Condition = ConditionDegraded
 	}
 	return public

@@ -77,6 +77,9 @@ type QueueDepth struct {
 	Receipts, ReceiptBytes int
 	// Oldest is when the oldest batch was received; zero when there is none.
 	Oldest time.Time
+	// OldestAge is how long the oldest batch has been in the queue, by one clock
+	// of the queue's own; never negative.
+	OldestAge time.Duration
 	// MaxEvents is the bound on Events.
 	MaxEvents int
 	// Waiting is for how long there have been batches and none was acknowledged

@@ -285,7 +285,8 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	depth.MaxEvents, depth.Suspended = q.config.MaxEvents, q.config.Clock.Elapsed() < q.resumed
 	if len(q.entries) > 0 {
 		depth.Oldest = q.entries[0].batch.ReceivedAt
-		depth.Waiting = max(0, min(q.config.Clock.Now().Sub(depth.Oldest), q.config.Clock.Elapsed()-q.settled))
+		depth.OldestAge = max(0, q.config.Clock.Now().Sub(depth.Oldest))
+		depth.Waiting = max(0, min(depth.OldestAge, q.config.Clock.Elapsed()-q.settled))
 	}
 	return depth, nil
 }

@@ -147,12 +147,13 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	}
 	var depth ports.QueueDepth
 	var oldest string
-	var waiting int64
+	var waiting, age int64 // milliseconds
 	if _, err := redigo.Scan(answer, &depth.Batches, &depth.Events, &depth.DeadLetters, &oldest,
-		&depth.Receipts, &depth.ReceiptBytes, &depth.Bytes, &waiting, &depth.Suspended); err != nil {
+		&depth.Receipts, &depth.ReceiptBytes, &depth.Bytes, &waiting, &depth.Suspended, &age); err != nil {
 		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
 	}
 	depth.MaxEvents, depth.Waiting = q.config.MaxEvents, time.Duration(waiting)*time.Millisecond
+	depth.OldestAge = time.Duration(age) * time.Millisecond
 	if at, err := parseTime(oldest); err == nil {
 		depth.Oldest = at
 	}

@@ -302,7 +302,8 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	}
 	if row.Oldest.Valid {
 		depth.Oldest = time.UnixMicro(row.Oldest.Int64).UTC()
-		depth.Waiting = max(0, min(clock.Now().Sub(depth.Oldest), clock.Elapsed()-q.settled))
+		depth.OldestAge = max(0, clock.Now().Sub(depth.Oldest))
+		depth.Waiting = max(0, min(depth.OldestAge, clock.Elapsed()-q.settled))
 	}
 	return depth, nil
 }

@@ -16,6 +16,21 @@ func waiting(t *testing.T, q ports.QueueMeter) time.Duration {
 	return depth.Waiting
 }
 
+// A batch's age is no difference of two machines' clocks.
+func testOldestAge(t *testing.T, open OpenQueue) {
+	h := open(t, QueueBounds{Events: 100})
+	ahead := batchOf(1, 1)
+	ahead.ReceivedAt = Now.Add(800 * 24 * time.Hour)
+	must(t, h.Queue.Enqueue(t.Context(), ahead))
+	checkDepth(t, h.Queue, ports.QueueDepth{Batches: 1, Events: 1, Oldest: ahead.ReceivedAt})
+	depth, err := h.Queue.Depth(t.Context())
+	if err != nil || depth.OldestAge < 0 || depth.OldestAge > time.Minute {
+		t.Errorf("%+v, %v", depth, err)
+	}
+	must(t, h.Queue.Acknowledge(t.Context(), receive(t, h.Queue, 10)[0].Batch.ID))
+	checkDepth(t, h.Queue, ports.QueueDepth{})
+}
+
 // awaitWaiting makes time pass until the queue has waited for long enough. A
 // queue may go by a clock that the harness cannot move.
 func awaitWaiting(t *testing.T, h QueueHarness, least time.Duration) {

@@ -111,6 +111,7 @@ func Queue(t *testing.T, open OpenQueue) {
 		"a crash loses nothing":                           testCrash,
 		"an unreadable entry is buried":                   testDamage,
 		"a broken queue says that it is unavailable":      testBrokenQueue,
+		"a batch from the future is not old":              testOldestAge,
 		"a backlog waits while none of it is settled":     testWaiting,
 		"a suspended intake takes no batch":               testSuspend,
 	} {
@@ -669,7 +670,10 @@ func checkDepth(t *testing.T, q ports.QueueMeter, want ports.QueueDepth) {
 	if got.MaxEvents == 0 {
 		t.Error("the depth has no bound beside it")
 	}
-	got.MaxEvents, got.Waiting = 0, 0 // for testWaiting
+	if got.OldestAge < 0 || got.OldestAge < got.Waiting || got.Batches == 0 && got.OldestAge != 0 {
+		t.Errorf("the oldest of %d batches is %v old", got.Batches, got.OldestAge)
+	}
+	got.MaxEvents, got.Waiting, got.OldestAge = 0, 0, 0 // for testWaiting and testOldestAge
 	if (got.Bytes > got.Batches*domain.BatchOverhead) != (got.Batches > 0) {
 		t.Errorf("%d batches take %d bytes", got.Batches, got.Bytes)
 	}
