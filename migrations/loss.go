@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -99,7 +100,7 @@ func lossOfStep(ctx context.Context, db *sql.DB, file string) (Loss, error) {
 
 // String is how many rows there are, such as "12" or "more than 100000".
 func (t TableLoss) String() string {
-	rows := fmt.Sprint(t.Rows)
+	rows := strconv.FormatInt(t.Rows, 10)
 	if t.Rows > CountedRows {
 		rows = fmt.Sprintf("more than %d", CountedRows)
 	}

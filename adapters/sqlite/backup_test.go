@@ -21,17 +21,21 @@ import (
 // perBatch is how many events the batches of these tests have.
 const perBatch = 7
 
-// load accepts batches and stores every second one that it takes, until stop
-// is called, which returns how many were accepted.
+// load accepts batches, and counts them, and stores every second one, until stop
+// is called.
 func load(t *testing.T, db *sqlite.DB) (accepted *atomic.Int64, stop func()) {
 	t.Helper()
 	accepted = new(atomic.Int64)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
+	stopping, done := make(chan struct{}), make(chan struct{})
 	queue, store := sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: 1_000_000}), sqlite.NewStore(db)
 	go func() {
 		defer close(done)
-		for n := 1; ctx.Err() == nil; n++ {
+		for n := 1; ; n++ {
+			select {
+			case <-stopping:
+				return
+			default:
+			}
 			if err := queue.Enqueue(t.Context(), contract.NewBatch(n, contract.Events(uint64(n), perBatch)...)); err != nil {
 				t.Error(err)
 				return
@@ -42,7 +46,7 @@ func load(t *testing.T, db *sqlite.DB) (accepted *atomic.Int64, stop func()) {
 			}
 		}
 	}()
-	return accepted, func() { cancel(); <-done }
+	return accepted, func() { close(stopping); <-done }
 }
 
 // storeNext stores the oldest batch, and reports false when there is none.

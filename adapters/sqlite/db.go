@@ -101,7 +101,7 @@ const maxReaders = 4
 func Open(ctx context.Context, config Config) (*DB, error) {
 	db := &DB{config: config.withDefaults()}
 	if err := db.open(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // Close writes a mark, whatever has ended
 	}
 	return db, nil
 }
