@@ -14,7 +14,8 @@ type ErrorTypeSummary struct {
 	// failed calls, in percent, 0 to 100.
 	Percentage, ShareOfErrors float64
 	// AffectedTools and AffectedVersions stand there once each. Versions that
-	// no list shows stand there as [OtherName], last.
+	// no list shows, and those beyond [MaxListed], stand there as [OtherName],
+	// last.
 	AffectedTools, AffectedVersions []string
 	// FirstSeen and LastSeen are UTC hours within the window.
 	FirstSeen, LastSeen time.Time
@@ -29,6 +30,10 @@ func (r *Reading) errorTypes() []ErrorTypeSummary {
 	}
 	calls, errs := r.callsFrom(r.coverage.ErrorsFrom)
 	shown, _ := r.shown(DimensionVersion)
+	shows := make(map[string]bool, len(shown))
+	for _, g := range shown {
+		shows[g.Value] = true
+	}
 	types := make([]ErrorTypeSummary, 0, len(sums))
 	for name, sum := range sums {
 		types = append(types, ErrorTypeSummary{
@@ -37,7 +42,7 @@ func (r *Reading) errorTypes() []ErrorTypeSummary {
 			Percentage:       percentage(sum.Count, calls),
 			ShareOfErrors:    percentage(sum.Count, errs),
 			AffectedTools:    sum.Tools,
-			AffectedVersions: maskVersions(sum.Versions, shown),
+			AffectedVersions: maskVersions(sum.Versions, shows),
 			FirstSeen:        sum.FirstSeen,
 			LastSeen:         sum.LastSeen,
 		})
@@ -57,22 +62,22 @@ func (r *Reading) callsFrom(from time.Time) (calls, errs int64) {
 	return calls, errs
 }
 
-// maskVersions keeps the names of versions that are shown and replaces the
-// rest by [OtherName] where that is shown.
-func maskVersions(versions []string, shown []GroupCount) []string {
-	masked := make([]string, 0, len(versions))
-	shows := func(name string) bool {
-		return slices.ContainsFunc(shown, func(g GroupCount) bool { return g.Value == name })
-	}
-	folds := false
+// maskVersions keeps the names of versions that are shown, at most [MaxListed],
+// and replaces the rest by [OtherName]: what is hidden where that is shown.
+func maskVersions(versions []string, shows map[string]bool) []string {
+	masked := make([]string, 0, min(len(versions), MaxListed+1))
+	hides, cuts := false, false
 	for _, v := range versions {
-		if v != OtherName && shows(v) {
+		switch {
+		case v == OtherName || !shows[v]:
+			hides = true
+		case len(masked) == MaxListed:
+			cuts = true
+		default:
 			masked = append(masked, v)
-		} else {
-			folds = true
 		}
 	}
-	if folds && shows(OtherName) {
+	if cuts || hides && shows[OtherName] {
 		masked = append(masked, OtherName)
 	}
 	return masked

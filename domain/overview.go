@@ -108,13 +108,14 @@ type ToolDetail struct {
 	Versions  []VersionShare
 	Countries CountryReport
 	Services  ServiceReport
-	// ErrorTypes holds all, the most frequent first.
+	// ErrorTypes holds the most frequent ones, at most [MaxListed].
 	ErrorTypes []ErrorTypeSummary
 }
 
 // Tool describes the tool by which the reading is filtered. It needs the
 // breakdowns by version, country and service, and the errors.
 func (r *Reading) Tool(name string) ToolDetail {
+	errs := r.errorTypes()
 	return ToolDetail{
 		Coverage:    r.coverage,
 		ToolSummary: ToolSummary{Name: name, CallSummary: callSummaryOf(&r.total)},
@@ -122,6 +123,6 @@ func (r *Reading) Tool(name string) ToolDetail {
 		Versions:    r.versions(),
 		Countries:   r.countries(),
 		Services:    r.services(),
-		ErrorTypes:  r.errorTypes(),
+		ErrorTypes:  errs[:min(len(errs), MaxListed)],
 	}
 }

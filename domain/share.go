@@ -116,11 +116,26 @@ type VersionShare struct {
 	Percentage float64
 }
 
+// MaxListed bounds the lists that what clients send can make grow from day to
+// day and that come in no pages: the versions and error types of a tool, and the
+// versions of an error type.
+const MaxListed = 100
+
+// versions lists the most called first, at most [MaxListed], and then
+// [OtherName], which stands for the rest as well.
 func (r *Reading) versions() []VersionShare {
 	shown, calls := r.shown(DimensionVersion)
-	versions := make([]VersionShare, len(shown))
-	for i, g := range shown {
-		versions[i] = VersionShare{g.Value, g.Calls, percentage(g.Calls, calls)}
+	versions := make([]VersionShare, 0, min(len(shown), MaxListed+1))
+	var rest int64
+	for _, g := range shown {
+		if g.Value == OtherName || len(versions) == MaxListed {
+			rest += g.Calls
+			continue
+		}
+		versions = append(versions, VersionShare{g.Value, g.Calls, percentage(g.Calls, calls)})
+	}
+	if rest > 0 {
+		versions = append(versions, VersionShare{OtherName, rest, percentage(rest, calls)})
 	}
 	return versions
 }

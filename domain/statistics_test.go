@@ -596,3 +596,36 @@ func TestWhatIsDueIsNotCounted(t *testing.T) {
 		equal(t, "trend", p, want)
 	}
 }
+
+// Versions and error types come up by the hundred each day: lists that come in no
+// pages name some and sum up the rest.
+func TestListsOfInventedValuesAreBounded(t *testing.T) {
+	var events []domain.Event
+	for day := range 3 {
+		for n := range 100 {
+			e := domain.Event{
+				Version: fmt.Sprintf("%d.%03d", day, n), Tool: "get_alerts", Status: domain.StatusError, Level: domain.LevelMinimal,
+				ErrorType: fmt.Sprintf("invented_%d_%03d", day, n), Hour: at(t, statisticsNow).Truncate(time.Hour).AddDate(0, 0, -day),
+			}
+			events = append(events, e)
+			e.ErrorType = "everywhere"
+			events = append(events, e)
+		}
+	}
+	scope := scopeOf(t, "30d")
+	r := reading(t, scope, events)
+	tool := r.Tool("get_alerts")
+	if n := len(tool.Versions); n != domain.MaxListed+1 || tool.Versions[n-1].Version != domain.OtherName || tool.Versions[n-1].Calls != 400 {
+		t.Errorf("%d versions, the last is %+v", n, tool.Versions[n-1])
+	}
+	if n := len(tool.ErrorTypes); n != domain.MaxListed || tool.ErrorTypes[0].Type != "everywhere" {
+		t.Errorf("%d error types, the first is %+v", n, tool.ErrorTypes[0])
+	}
+	affected := tool.ErrorTypes[0].AffectedVersions
+	if n := len(affected); n != domain.MaxListed+1 || affected[n-1] != domain.OtherName || affected[0] != "0.000" {
+		t.Errorf("%d affected versions: %q", n, affected)
+	}
+	if n := len(r.ErrorReport().Types); n != 301 {
+		t.Errorf("%d error types in the report, which comes in pages", n)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -479,5 +480,37 @@ func TestStatusTellsWhatIsKnown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The largest answers: the longest window, many groups of every kind.
+func TestAnswersOfStatisticsAreBounded(t *testing.T) {
+	s := newService(setup{})
+	countries := []string{"DE", "FR", "US", "GB", "IT", "ES", "PL", "NL", "SE", "NO", "IN", "CN", "BR", "JP", "ZA", "AU"}
+	tools := domain.DefaultCatalogue().Tools()
+	for day := range 5 {
+		var events []domain.Event
+		for n := range 900 {
+			events = append(events, domain.Event{
+				Version: fmt.Sprintf("%d.%d", day, n%180), Tool: tools[n%len(tools)], Status: domain.StatusError,
+				ErrorType: fmt.Sprintf("%s_%d_%d", strings.Repeat("e", 90), day, n%450),
+				Hour:      domain.Hourly.Floor(now).AddDate(0, 0, -day), Level: domain.LevelStandard, Country: countries[n%len(countries)],
+				ResponseTimeMS: domain.Some(int32(n * 100)), Service: "noaa", //nolint:gosec // small
+			})
+		}
+		if _, err := s.store.Store(t.Context(), []domain.Batch{contract.NewBatch(day, events...)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{
+		"/v1/stats/all?period=366d", "/v1/stats/all?period=168h", "/v1/stats/overview?period=366d", "/v1/stats/performance?period=366d",
+		"/v1/stats/tools?period=366d&limit=100", "/v1/stats/errors?period=90d&limit=100", "/v1/stats/tool/get_forecast?period=90d",
+	} {
+		answer := s.do(t, http.MethodGet, path, "")
+		checkStatus(t, answer, http.StatusOK)
+		t.Logf("%s: %d KB", path, answer.Body.Len()>>10)
+		if answer.Body.Len() > 512<<10 {
+			t.Errorf("%s is answered with %d bytes", path, answer.Body.Len())
+		}
 	}
 }

@@ -33,7 +33,8 @@ func closeDB(tb testing.TB, db *sqlite.DB) {
 func TestQueue(t *testing.T) {
 	contract.Queue(t, func(t *testing.T, b contract.QueueBounds) contract.QueueHarness {
 		clock := memory.NewClock(contract.Now)
-		bounds := sqlite.QueueConfig{MaxEvents: b.Events, MaxBytes: b.Bytes, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes,
+		bounds := sqlite.QueueConfig{
+			MaxEvents: b.Events, MaxBytes: b.Bytes, MaxReceipts: b.Receipts, MaxReceiptBytes: b.ReceiptBytes,
 			MaxDeadLetters: b.DeadLetters, MaxDeadLetterBytes: b.DeadLetterBytes,
 		}
 		config := sqlite.Config{Dir: t.TempDir(), Clock: clock}

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,7 +44,7 @@ func testBytes(t *testing.T, open OpenQueue) {
 		if n%2 == 0 {
 			err = q.Enqueue(t.Context(), b)
 		} else {
-			_, err = q.EnqueueOnce(t.Context(), keyed(fmt.Sprint(n)), b, receiptOf(n))
+			_, err = q.EnqueueOnce(t.Context(), keyed(strconv.Itoa(n)), b, receiptOf(n))
 		}
 		if err == nil {
 			held = append(held, b)

@@ -688,7 +688,7 @@ export interface components {
         ErrorDetail: {
             /** @description Share of all failed calls. */
             share_of_errors: components["schemas"]["Percent"];
-            /** @description Hidden versions stand there together, as `other`. */
+            /** @description At most 100 by name. Hidden versions, and those beyond, stand there together, as `other`. */
             affected_versions: string[];
             /** @description The first hour within the window. */
             first_seen: components["schemas"]["Instant"];
@@ -852,7 +852,7 @@ export interface components {
             percentiles: components["schemas"]["Percentiles"];
             /** @description Every hour or day of the window, by `resolution`, ascending. */
             daily_data: components["schemas"]["CallPoint"][];
-            /** @description The most called first, `other` last. */
+            /** @description The 100 most called first, `other` last, which holds the rest. */
             versions: components["schemas"]["VersionShare"][];
             /** @description The most called first, `other` last. */
             countries: components["schemas"]["Country"][];
@@ -862,7 +862,7 @@ export interface components {
             services: components["schemas"]["ServiceShare"][];
             /** @description Calls that named no service. */
             calls_without_service: components["schemas"]["Count"];
-            /** @description The most frequent first. */
+            /** @description The 100 most frequent, the most frequent first; `/v1/stats/errors?tool=` has all, in pages. */
             errors: components["schemas"]["ErrorDetail"][];
         } & (components["schemas"]["MixedWindow"] & components["schemas"]["ToolSummary"]);
         /** @description The calls of one hour or day, and how many of them failed. */
