@@ -14,15 +14,27 @@ import (
 // takes until another worker has what a dead one held.
 const StallAfter = 30 * time.Second
 
+// BacklogConfig tunes a [Backlog]. Zero values mean the defaults.
+type BacklogConfig struct {
+	// StallAfter is for how long nothing may be settled. Default [StallAfter].
+	StallAfter time.Duration
+}
+
 // Backlog is the health check of what waits in the queue: whether any worker
 // takes it out, and whether there is room for more. A backlog that shrinks,
 // however slowly, is healthy.
-type Backlog struct{ queue ports.QueueMeter }
+type Backlog struct {
+	queue  ports.QueueMeter
+	config BacklogConfig
+}
 
 var _ ports.HealthCheck = (*Backlog)(nil)
 
 // NewBacklog returns the check of q.
-func NewBacklog(q ports.QueueMeter) *Backlog { return &Backlog{q} }
+func NewBacklog(q ports.QueueMeter, config BacklogConfig) *Backlog {
+	setDefault(&config.StallAfter, StallAfter)
+	return &Backlog{q, config}
+}
 
 // Name is "backlog".
 func (*Backlog) Name() string { return "backlog" }
@@ -31,7 +43,7 @@ func (*Backlog) Name() string { return "backlog" }
 // left is as good as none.
 const fullPart = 100
 
-// Check fails when nothing was settled for [StallAfter] although batches wait,
+// Check fails when nothing was settled for too long although batches wait,
 // when the queue is full, and when a worker has closed the intake.
 func (b *Backlog) Check(ctx context.Context) error {
 	depth, err := b.queue.Depth(ctx)
@@ -40,7 +52,7 @@ func (b *Backlog) Check(ctx context.Context) error {
 		return err
 	case depth.Suspended:
 		return domain.NewError(domain.CodeDiskFull, nil, "a worker finds no room on the disk of the store")
-	case depth.Waiting > StallAfter:
+	case depth.Waiting > b.config.StallAfter:
 		return domain.NewError(domain.CodeUnavailable,
 			fmt.Errorf("%d events wait and none was stored for %v: see whether a worker runs and what it logs",
 				depth.Events, depth.Waiting.Truncate(time.Second)),

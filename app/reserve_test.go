@@ -142,7 +142,7 @@ func TestWorkerThatFindsNoRoomClosesTheQueue(t *testing.T) {
 				PollInterval: time.Millisecond, BackoffMin: time.Millisecond, BackoffMax: time.Millisecond,
 				Guard: app.NewGuard(queue, reserve, slog.New(slog.NewTextHandler(log, nil))),
 			})
-			backlog := app.NewBacklog(queue)
+			backlog := app.NewBacklog(queue, app.BacklogConfig{})
 			suspended := func() bool { return depth(t, queue).Suspended }
 			accepted := domain.Batch{ID: "accepted", ReceivedAt: pipelineNow, Events: []domain.Event{{Tool: "t", Hour: pipelineNow}}}
 			if err := queue.Enqueue(t.Context(), accepted); err != nil {
@@ -170,7 +170,7 @@ func TestWorkerThatFindsNoRoomClosesTheQueue(t *testing.T) {
 func TestBacklogThatStandsStill(t *testing.T) {
 	clock := memory.NewClock(pipelineNow)
 	queue := memory.NewQueue(memory.QueueConfig{MaxEvents: 1000, Clock: clock})
-	backlog := app.NewBacklog(queue)
+	backlog := app.NewBacklog(queue, app.BacklogConfig{})
 	if backlog.Name() != "backlog" {
 		t.Errorf("the check is called %q", backlog.Name())
 	}

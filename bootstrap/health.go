@@ -22,7 +22,7 @@ func check[T ports.HealthCheck]() any {
 // healthModule provides the checks of what no single adapter knows.
 func healthModule() fx.Option {
 	return fx.Module("pipeline",
-		fx.Provide(newReserve, app.NewBacklog, app.NewGuardedQueue, check[*app.Reserve](), check[*app.Backlog]()),
+		fx.Provide(newReserve, newBacklog, app.NewGuardedQueue, check[*app.Reserve](), check[*app.Backlog]()),
 	)
 }
 
@@ -31,6 +31,10 @@ func reserveModule() fx.Option {
 	return fx.Module("reserve", fx.Invoke(func(lc fx.Lifecycle, r *app.Reserve) {
 		lc.Append(fx.StartHook(func(ctx context.Context) error { return checkSize(ctx, r) }))
 	}))
+}
+
+func newBacklog(q ports.QueueMeter, o Options) *app.Backlog {
+	return app.NewBacklog(q, app.BacklogConfig{StallAfter: o.StallAfter})
 }
 
 // reserving is what a reserve is made of.

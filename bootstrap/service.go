@@ -52,6 +52,9 @@ type Options struct {
 	// it listens nowhere, nil.
 	Ready func(net.Addr)
 
+	// StallAfter is for how long events may wait while none is stored until that
+	// counts as bad health. Default [app.StallAfter].
+	StallAfter time.Duration
 	// Volumes are measured in place of those that the storage names.
 	Volumes []ports.Volume
 
