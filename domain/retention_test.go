@@ -12,12 +12,12 @@ import (
 func TestBatchIDsAreKeptForThirtyDaysAtLeast(t *testing.T) {
 	now := at(t, statisticsNow)
 	const day = 24 * time.Hour
-	for events, want := range map[time.Duration]time.Duration{
-		day: 30 * day, 29 * day: 30 * day, 30 * day: 30 * day, 31 * day: 31 * day, 90 * day: 90 * day,
+	for _, test := range []struct{ events, want time.Duration }{
+		{day, 30 * day}, {29 * day, 30 * day}, {30 * day, 30 * day}, {31 * day, 31 * day}, {90 * day, 90 * day},
 	} {
-		cutoffs := domain.Retention{Events: events, Hourly: day, Daily: day, Errors: day}.Cutoffs(now)
-		if got := now.Sub(cutoffs.Batches); got != want {
-			t.Errorf("events kept for %v: ids of batches are kept for %v, want %v", events, got, want)
+		cutoffs := domain.Retention{Events: test.events, Hourly: day, Daily: day, Errors: day}.Cutoffs(now)
+		if got := now.Sub(cutoffs.Batches); got != test.want {
+			t.Errorf("events kept for %v: ids of batches are kept for %v, want %v", test.events, got, test.want)
 		}
 	}
 }
