@@ -14,8 +14,8 @@ const (
 	// maxJump is how much further cutoffs may move than time has passed.
 	maxJump = 24 * time.Hour
 	// secondLook is how long the clock must have run steadily until a jump is
-	// believed that no store's clock confirms. A time server has corrected a
-	// wrong clock by then.
+	// believed. A time server has corrected a wrong clock by then. A store's
+	// clock that agrees is no substitute: the store may be on the same machine.
 	secondLook = time.Hour
 	// manyRows is how many rows make a deletion that is announced.
 	manyRows = 10_000
@@ -62,9 +62,9 @@ type Expiry struct {
 // Expire deletes what is due. It withholds that while the clock differs from a
 // store's by more than is tolerated. It also does so when the cutoffs have
 // moved more than a day further than time has passed since they were obeyed
-// last, be it by another process, until a store's clock confirms the time or,
-// where there is none, the clock has run steadily for an hour; meanwhile the
-// health check of the clock fails. Calls must not overlap.
+// last, be it by another process, until the clock has run steadily for an hour;
+// meanwhile the health check of the clock fails, unless a store's clock agrees.
+// Calls must not overlap.
 func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 	u.clock.Compare(ctx)
 	if err := u.clock.checkStores(); err != nil {
@@ -82,7 +82,7 @@ func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 	}
 	if last.IsZero() && due.Total() == 0 {
 		u.trust() // a store without data
-	} else if err := u.believe(now, last); err != nil {
+	} else if err := u.believe(ctx, now, last); err != nil {
 		return Expiry{Withheld: err}, nil
 	}
 	u.announce(ctx, cutoffs, now.wall, last, due)
@@ -96,20 +96,25 @@ func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 
 // believe returns why the time is not believed, given when data was expired
 // last.
-func (u *Maintain) believe(now instant, last time.Time) error {
+func (u *Maintain) believe(ctx context.Context, now instant, last time.Time) error {
 	limit := last.Add(maxJump)
 	if u.obeyed != nil && last.Sub(u.obeyed.wall).Abs() < time.Millisecond { // stores round
 		limit = limit.Add(now.elapsed - u.obeyed.elapsed)
 	}
-	if !now.wall.After(limit) || u.clock.confirmed() {
+	if !now.wall.After(limit) {
 		u.trust()
 		return nil
 	}
+	confirmed := u.clock.confirmed()
 	if u.jump == nil || !u.clock.steady(*u.jump, now) {
 		u.jump = &now
-		u.log.Error("the clock is far ahead of when data was expired last, so nothing is deleted: "+
+		level := slog.LevelError
+		if confirmed {
+			level = slog.LevelWarn
+		}
+		u.log.Log(ctx, level, "the clock is far ahead of when data was expired last, so nothing is deleted: "+
 			"if it is right, deleting goes on in an hour, else set it right",
-			"last_expiry", last, "now", now.wall, "ahead_seconds", now.wall.Sub(last).Seconds())
+			"last_expiry", last, "now", now.wall, "ahead_seconds", now.wall.Sub(last).Seconds(), "store_agrees", confirmed)
 	}
 	if now.elapsed-u.jump.elapsed >= secondLook {
 		u.log.Warn("the clock has run steadily for an hour and is believed: deleting goes on", "last_expiry", last, "now", now.wall)
@@ -118,7 +123,11 @@ func (u *Maintain) believe(now instant, last time.Time) error {
 	}
 	err := domain.NewError(domain.CodeUnavailable, nil, fmt.Sprintf("the clock is %s ahead of when data was expired last: "+
 		"set it right; if it is right, this ends by itself an hour after the start", roughly(now.wall.Sub(last))))
-	u.clock.Suspect(err)
+	if confirmed {
+		u.clock.Suspect(nil)
+	} else {
+		u.clock.Suspect(err)
+	}
 	return err
 }
 

@@ -74,8 +74,8 @@ func (u *Rebuild) Range(ctx context.Context, r RebuildRange, done func(RebuiltDa
 }
 
 // cutoffs says what is due, and thus left out of what is computed anew. A clock
-// that is far ahead would leave out what is still kept: unless a store's clock
-// confirms the time, no more is due than what was when data was expired last.
+// that is far ahead would leave out what is still kept: then no more is due than
+// what was when data was expired last.
 func (u *Rebuild) cutoffs(ctx context.Context) (domain.Cutoffs, error) {
 	u.clock.Compare(ctx)
 	if err := u.clock.checkStores(); err != nil {
@@ -86,7 +86,7 @@ func (u *Rebuild) cutoffs(ctx context.Context) (domain.Cutoffs, error) {
 	if err != nil {
 		return domain.Cutoffs{}, fmt.Errorf("read when data was expired last: %w", err)
 	}
-	if !last.IsZero() && now.After(last.Add(maxJump)) && !u.clock.confirmed() {
+	if !last.IsZero() && now.After(last.Add(maxJump)) {
 		now = last
 	}
 	return u.retention.Cutoffs(now), nil
