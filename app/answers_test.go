@@ -640,3 +640,34 @@ func TestNoAnswerComesFromTheFuture(t *testing.T) {
 }
 
 var _ ports.StatisticsCache = (*watchedCache)(nil)
+
+// A cache that other processes share does not know that this one's clock was
+// set back.
+func TestASharedCacheGivesNoAnswerFromTheFuture(t *testing.T) {
+	clock := memory.NewClock(pipelineNow)
+	cache := memory.NewCache(memory.CacheConfig{Clock: memory.NewClock(pipelineNow)})
+	u := app.NewAnswers(cache, clock, slog.New(slog.DiscardHandler), usual)
+	defer func() {
+		if err := u.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for ahead, want := range map[time.Duration]string{900 * time.Millisecond: "1", 2 * time.Second: "2"} {
+		c, question := new(counter), ahead.String()
+		get := func() string {
+			answer, err := u.Get(t.Context(), question, c.compute)
+			if err != nil || answer.Age < 0 {
+				t.Errorf("%+v, %v", answer, err)
+			}
+			return string(answer.Body)
+		}
+		clock.Step(ahead)
+		if got := get(); got != "1" {
+			t.Fatalf("answer is %s", got)
+		}
+		clock.Step(-ahead)
+		if got := get(); got != want {
+			t.Errorf("set back by %v: answer is %s, want %s", ahead, got, want)
+		}
+	}
+}
