@@ -3,7 +3,6 @@ package domain
 import (
 	"bytes"
 	"math"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -202,11 +201,11 @@ func acceptResponseTime(raw []byte, e *Event) bool {
 	if raw == nil {
 		return true
 	}
-	ms, ok := parseNumber(raw)
-	if !ok || ms < 0 {
+	ms, ok := readDecimal(raw)
+	if !ok || ms.isNegative() {
 		return false
 	}
-	e.ResponseTimeMS = Some(int32(math.Round(min(ms, MaxResponseTimeMS))))
+	e.ResponseTimeMS = Some(int32(ms.rounded(MaxResponseTimeMS))) //nolint:gosec // at most that
 	return true
 }
 
@@ -373,40 +372,17 @@ func isHexadecimal(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// parseNumber reads a JSON number.
-func parseNumber(raw []byte) (float64, bool) {
-	if !isNumber(raw) {
-		return 0, false
-	}
-	if len(raw) < 10 { // the usual case, which needs no allocation
-		if n, err := strconv.ParseInt(string(raw), 10, 32); err == nil {
-			return float64(n), true
-		}
-	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	return f, err == nil
-}
-
 // parseInteger reads a JSON number that is whole, however it is written (12,
-// 12.0 and 1.2e1 are the same number); one beyond 64 bits gives the nearest
-// that fits.
+// 12.0 and 1.2e1 are the same number); one beyond 18 digits gives one that is
+// beyond every limit, with its sign.
 func parseInteger(raw []byte) (int64, bool) {
-	if !isNumber(raw) {
+	d, ok := readDecimal(raw)
+	if !ok || !d.isWhole() {
 		return 0, false
 	}
-	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-		return n, true
+	n := d.truncated(math.MaxInt64)
+	if d.negative {
+		n = -n
 	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || f != math.Trunc(f) {
-		return 0, false
-	}
-	switch {
-	case f >= math.MaxInt64:
-		return math.MaxInt64, true
-	case f <= math.MinInt64:
-		return math.MinInt64, true
-	default:
-		return int64(f), true
-	}
+	return n, true
 }

@@ -573,6 +573,6 @@ func overflows(number []byte) bool {
 	if len(number) < len("1e309") || len(number) < 300 && bytes.IndexByte(number, 'e') < 0 && bytes.IndexByte(number, 'E') < 0 {
 		return false
 	}
-	_, err := strconv.ParseFloat(string(number), 64)
-	return err != nil
+	d, _ := readDecimal(number)
+	return d.overflows()
 }

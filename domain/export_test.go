@@ -81,3 +81,16 @@ func PolicyWords() []string {
 
 // Likenesses maps characters to the sign that they are taken for.
 func Likenesses() map[rune]byte { return likenesses }
+
+// Decimal is what was read of a JSON number; its sizes go to 10¹².
+type Decimal struct {
+	Negative, Whole, Overflows bool
+	Truncated, Rounded         int64
+}
+
+// ReadDecimal reads a JSON number.
+func ReadDecimal(text string) Decimal {
+	const most = 1_000_000_000_000
+	d, _ := readDecimal([]byte(text))
+	return Decimal{d.isNegative(), d.isWhole(), d.overflows(), d.truncated(most), d.rounded(most)}
+}

