@@ -2,6 +2,7 @@ package domain
 
 import (
 	"bytes"
+	"hash/maphash"
 	"math"
 	"time"
 	"unicode/utf8"
@@ -18,10 +19,30 @@ type judge struct {
 	oldest, furthest int64 // Unix seconds
 	scratch, object  []byte
 	found            faults
+	texts            [64]judgedText
 
 	// The events of a batch mostly repeat each other.
 	version, errorType, session memo[string]
 	hour                        memo[time.Time]
+}
+
+// judgedText is a text of which is known whether it looks personal. Bodies repeat
+// few texts, or one that is dear to judge.
+type judgedText struct {
+	raw      []byte // its JSON, nil for none
+	personal bool
+}
+
+var textSeed = maphash.MakeSeed()
+
+// looksPersonal judges the text that raw stands for.
+func (j *judge) looksPersonal(raw, text []byte) bool {
+	known := &j.texts[maphash.Bytes(textSeed, raw)%uint64(len(j.texts))]
+	if known.raw == nil || !bytes.Equal(known.raw, raw) {
+		_, personal := personalValue(text)
+		*known = judgedText{raw, personal}
+	}
+	return known.personal
 }
 
 // memo is the last good value and the JSON it came from.
@@ -179,7 +200,7 @@ func (j *judge) acceptErrorType(raw []byte, e *Event) bool {
 	if len(text) == 0 {
 		return !required
 	}
-	if _, personal := personalValue(text); personal {
+	if j.looksPersonal(raw, text) {
 		return false
 	}
 	j.errorType = memo[string]{raw, string(text)}
@@ -322,7 +343,7 @@ func (j *judge) appendText(to, raw []byte) ([]byte, bool) {
 	if !ok || len(text) > MaxParameterLength && utf8.RuneCount(text) > MaxParameterLength {
 		return to, false
 	}
-	if _, personal := personalValue(text); personal {
+	if j.looksPersonal(raw, text) {
 		return to, false
 	}
 	quoted, err := jsontext.AppendQuote(to, text)
