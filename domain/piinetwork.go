@@ -41,7 +41,7 @@ func (s *scan) holdsIPv4(version bool) bool {
 
 // chainHoldsIPv4 looks at each row of octets in a chain, from number i to j.
 func (s *scan) chainHoldsIPv4(i, j int, separator byte, version bool) bool {
-	if separator != '.' && s.at(s.numbers[i].start-1) == '.' {
+	if start := s.numbers[i].start; separator != '.' && s.at(start-1) == '.' && isDigit(s.at(start-2)) {
 		i++ // a fraction, or the end of a version
 	}
 	if separator != '.' && s.endsWord(i) {
@@ -125,7 +125,9 @@ func (s *scan) isJoinedIPv4(row octets, port bool) bool {
 		return true
 	}
 	switch {
-	case four[0].value == 10 && port:
+	case row.behind && isDate(s.numbers[row.first-1].value, four[0].value, four[1].value):
+		return false
+	case four[0].value == 10 && port && row.before:
 		return true
 	case s.longOctets(row.first) == 0:
 		return false
@@ -365,12 +367,21 @@ func (h *hexadecimals) holdsJoined() bool {
 			h.groups[j].join == h.groups[i+1].join {
 			j++
 		}
-		if j-i >= 2 && h.areIPv6(h.groups[i:j]) {
+		if j-i >= 2 && !h.areOfUUID(i, j) && h.areIPv6(h.groups[i:j]) {
 			return true
 		}
 		i = max(j-1, i+1)
 	}
 	return false
+}
+
+// areOfUUID reports whether groups i to j-1 are the three in a UUID's middle.
+func (h *hexadecimals) areOfUUID(i, j int) bool {
+	if j-i != 3 || i == 0 || j == len(h.groups) || h.groups[i].join == 0 || h.groups[j].join == 0 {
+		return false
+	}
+	before, behind := h.groups[i-1], h.groups[j]
+	return before.end-before.start == 8 && behind.end-behind.start == 12
 }
 
 // areIPv6 judges hexadecimal groups with the same sign between, in one place

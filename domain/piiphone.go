@@ -127,14 +127,17 @@ func (s *scan) timesEnd(i int) bool {
 	return n.length() == 2 && n.value < 60 && s.at(n.start-1) == ':' && isDigit(s.at(n.start-2)) && s.at(n.end) != '('
 }
 
-// isPhone judges numbers i to j, which begin at start with their sign, as the
-// groups of a telephone number. The lengths are those of ITU-T E.164: at most
-// 15 digits.
+// isPhone reports whether numbers i to j, which begin at start with their sign,
+// are a telephone number and no part of a word or a UUID.
 func (s *scan) isPhone(i, j, start int) bool {
 	digits := s.digitsOf(i, j)
-	if digits < leastPhone || digits > mostPhone || !s.standsAsPhone(start, s.numbers[j].end) {
-		return false
-	}
+	return digits >= leastPhone && digits <= mostPhone && s.standsAsPhone(start, s.numbers[j].end) &&
+		s.areGroups(i, j, start, digits) && !s.isOfUUID(start, s.numbers[j].end)
+}
+
+// areGroups judges numbers i to j as the groups of a telephone number. The lengths are those of ITU-T E.164: at most
+// 15 digits.
+func (s *scan) areGroups(i, j, start, digits int) bool {
 	groups := s.numbers[i : j+1]
 	switch {
 	case s.text[start] == '+':
@@ -147,7 +150,7 @@ func (s *scan) isPhone(i, j, start int) bool {
 		groups = groups[1:]
 	}
 	if len(groups) == 1 {
-		return digits >= 10 && digits <= 15 && (trunk || !s.isInstant(groups[0]) && !s.endsUUID(groups[0]))
+		return digits >= 10 && digits <= 15 && (trunk || !s.isInstant(groups[0]))
 	}
 	bracket := s.text[start] == '('
 	dash := bytes.IndexAny(s.text[start:s.numbers[j].end], "-_") >= 0
@@ -200,14 +203,26 @@ func (s *scan) isInstant(n figure) bool {
 	}
 }
 
-// endsUUID reports whether a number is the last part of a UUID.
-func (s *scan) endsUUID(n figure) bool {
-	const form = "........-....-....-....-"
-	if n.length() != 12 || n.start < len(form) {
+// uuidForm has a dot for each hexadecimal digit of a UUID.
+const uuidForm = "........-....-....-....-............"
+
+// isOfUUID reports whether text[start:end] is parts of a UUID.
+func (s *scan) isOfUUID(start, end int) bool {
+	for i, c := range []byte(uuidForm) {
+		if base := start - i; (i == 0 || uuidForm[i-1] == '-') && c == '.' && base >= 0 && end <= base+len(uuidForm) && s.isUUID(base) {
+			return true
+		}
+	}
+	return false
+}
+
+// isUUID reports whether a UUID begins there.
+func (s *scan) isUUID(at int) bool {
+	if at+len(uuidForm) > len(s.text) || at > 0 && isAlphanumeric(s.text[at-1]) || isAlphanumeric(s.at(at+len(uuidForm))) {
 		return false
 	}
-	for i, c := range s.text[n.start-len(form) : n.start] {
-		if form[i] == '-' && c != '-' && c != '_' || form[i] == '.' && hexDigit(c) < 0 {
+	for i, c := range s.text[at : at+len(uuidForm)] {
+		if uuidForm[i] == '-' && c != '-' && c != '_' || uuidForm[i] == '.' && hexDigit(c) < 0 {
 			return false
 		}
 	}

@@ -349,7 +349,7 @@ func holdsHemispheres(text []byte) bool {
 		for at < len(text) && minuteMark(text[at:]) > 0 {
 			at += minuteMark(text[at:])
 		}
-		if at == len(text) || at+1 < len(text) && (isAlphanumeric(text[at+1]) || text[at+1] == '_') {
+		if at == len(text) || at+1 < len(text) && isAlphanumeric(text[at+1]) {
 			continue
 		}
 		if behind >= 0 && isEast(text[at]) && isLine(text[behind:number-1]) {

@@ -4,7 +4,7 @@
 
 import { holdsCoordinates, holdsDegrees, holdsPlusCode } from "./places.js";
 import { holdsTelephone } from "./telephone.js";
-import { count, isBlank, isDate, isHexadecimal, isJoin, isOneOf, isWord, Scan, words } from "./scan.js";
+import { bytes, count, isBlank, isDate, isHexadecimal, isJoin, isOneOf, isWord, Scan, words } from "./scan.js";
 import type { Figure } from "./scan.js";
 
 /** What a text can look like. */
@@ -130,7 +130,7 @@ function holdsIPv4(s: Scan, version: boolean): boolean {
 }
 
 function chainHoldsIPv4(s: Scan, i: number, j: number, join: string, version: boolean): boolean {
-  if (join !== "." && s.text[s.number(i).start - 1] === ".") i++; // a fraction, or the end of a version
+  if (join !== "." && /[0-9]\.$/.test(s.text.slice(Math.max(0, s.number(i).start - 2), s.number(i).start))) i++; // a fraction, or the end of a version
   if (join !== "." && endsWord(s, i)) i++; // such as that of ec2
   for (let first = i; first + 3 <= j; ) {
     if (!isOctet(s.number(first))) {
@@ -181,7 +181,8 @@ function isJoinedIPv4(s: Scan, row: Row, port: boolean): boolean {
   const start = s.number(row.first);
   if (!row.before && isWord(s.text[s.number(row.last).end])) return false;
   if (isOneOf(s.wordBefore(start.start, 2, "_-:.= "), ADDRESS_WORDS)) return true;
-  if (start.value === 10 && port) return true;
+  if (row.behind && isDate(s.number(row.first - 1).value, start.value, s.number(row.first + 1).value)) return false;
+  if (start.value === 10 && port && row.before) return true;
   return longOctets(s, row.first) > 0 && !isTime(s, row);
 }
 
@@ -330,10 +331,18 @@ function holdsJoined(groups: Group[]): boolean {
     if (groups[i]?.hexadecimal && join !== "" && join !== ":") {
       while (groups[j]?.hexadecimal && groups[j]?.join === join) j++;
     }
-    if (j - i >= 2 && areIPv6(groups.slice(i, j))) return true;
+    if (j - i >= 2 && !areOfUUID(groups, i, j) && areIPv6(groups.slice(i, j))) return true;
     i = Math.max(j - 1, i + 1);
   }
   return false;
+}
+
+/** Whether the groups are the three in a UUID's middle. */
+function areOfUUID(groups: Group[], i: number, j: number): boolean {
+  const [before, behind] = [groups[i - 1], groups[j]];
+  if (j - i !== 3 || !before || !behind) return false;
+  const joined = groups[i]?.join !== "" && behind.join !== "";
+  return joined && bytes(before.text) === 8 && bytes(behind.text) === 12;
 }
 
 function areIPv6(groups: Group[]): boolean {

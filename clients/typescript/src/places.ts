@@ -182,7 +182,7 @@ function pattern(source: string): RegExp {
 
 const MARKS = String.raw`[\s'′’"″”]`;
 const DEGREES = pattern(
-  String.raw`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º](?:[0-9.]|${MARKS})*[NSns]\b.*[0-9]\s*[°º](?:[0-9.]|${MARKS})*[EWew]\b`,
+  String.raw`[NS]\s*[0-9.]+\s*[°º].*[EW]\s*[0-9.]+\s*[°º]|[0-9]\s*[°º](?:[0-9.]|${MARKS})*[NSns](?![0-9A-Za-z]).*[0-9]\s*[°º](?:[0-9.]|${MARKS})*[EWew](?![0-9A-Za-z])`,
 );
 
 const STEP = String.raw`[\s:dDmM°º'′’-]+[0-9]`;

@@ -86,17 +86,22 @@ function isTimesEnd(s: Scan, i: number): boolean {
   return n.length === 2 && n.value < 60 && s.text[n.start - 1] === ":" && isDigit(s.text[n.start - 2]) && s.text[n.end] !== "(";
 }
 
-/** Judges numbers i to j, which begin at start with their sign, as the groups of a telephone number. */
+/** Whether numbers i to j, which begin at start with their sign, are a telephone number and no part of a word or a UUID. */
 function isTelephone(s: Scan, i: number, j: number, start: number): boolean {
   const n = digitsOf(s, i, j);
-  if (n < 7 || n > 18 || !standsAlone(s, start, s.number(j).end)) return false;
+  const end = s.number(j).end;
+  return n >= 7 && n <= 18 && standsAlone(s, start, end) && areGroups(s, i, j, start, n) && !isOfUUID(s, start, end);
+}
+
+/** Judges numbers i to j as the groups of a telephone number. */
+function areGroups(s: Scan, i: number, j: number, start: number, n: number): boolean {
   let groups = s.numbers.slice(i, j + 1);
   if (s.text[start] === "+") return n <= 15;
   if (isDialled(groups, n)) return true;
   const trunk = groups.length > 1 && isTrunk(groups[0]);
   if (trunk) groups = groups.slice(1);
   const [first] = groups as [Figure];
-  if (groups.length === 1) return n >= 10 && n <= 15 && (trunk || (!isInstant(s, first) && !endsUUID(s, first)));
+  if (groups.length === 1) return n >= 10 && n <= 15 && (trunk || !isInstant(s, first));
   const bracket = s.text[start] === "(";
   const dash = /[-_]/.test(s.text.slice(start, s.number(j).end));
   return isLocal(groups, bracket, trunk || bracket || dash, s.text[first.end] === ".");
@@ -125,8 +130,11 @@ function isInstant(s: Scan, n: Figure): boolean {
   return isDate(part(0, 4), part(4, 6), part(6, 8)) && part(8, 10) < 24 && part(10, 12) < 60 && part(12, 14) <= 60;
 }
 
-function endsUUID(s: Scan, n: Figure): boolean {
-  return n.length === 12 && /[0-9A-Fa-f]{8}(?:[-_][0-9A-Fa-f]{4}){3}[-_]$/.test(s.text.slice(Math.max(0, n.start - 24), n.start));
+const UUID = /(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:[-_][0-9A-Fa-f]{4}){3}[-_][0-9A-Fa-f]{12}(?![0-9A-Za-z])/g;
+
+/** Whether that part of the text is parts of a UUID. */
+function isOfUUID(s: Scan, start: number, end: number): boolean {
+  return [...s.text.matchAll(UUID)].some(({ index }) => [0, 9, 14, 19, 24].includes(start - index) && end <= index + 36);
 }
 
 /** Whether the groups begin with what is dialled before an area or a country. */
