@@ -146,6 +146,8 @@ func TestProblems(t *testing.T) {
 		"SLOW_QUERY_MS=0":              {"SLOW_QUERY_MS", "from 1 to"},
 		"API_BODY_LIMIT_KB=0":          {"API_BODY_LIMIT_KB", "from 1 to"},
 		"MAX_CONNECTIONS=0":            {"MAX_CONNECTIONS", "from 1 to"},
+		"DISK_RESERVE_MB=-1":           {"DISK_RESERVE_MB", "is -1: give a whole number from 0 to 1048576"},
+		"DISK_RESERVE_MB=1048577":      {"DISK_RESERVE_MB", "from 0 to"},
 		"MEMORY_LIMIT_MB=127":          {"MEMORY_LIMIT_MB", "from 128 to"},
 		"MAX_BATCH_SIZE=0":             {"MAX_BATCH_SIZE", "from 1 to"},
 		"MAX_QUEUE_SIZE=0":             {"MAX_QUEUE_SIZE", "from 1 to"},

@@ -57,7 +57,7 @@ func newReserve(r reserving) *app.Reserve {
 // checkSize refuses a reserve that no free space can satisfy.
 func checkSize(ctx context.Context, r *app.Reserve) error {
 	if err := r.CheckSize(ctx); err != nil {
-		return &ConfigError{Problems: []Problem{{"DISK_RESERVE_MB", domain.MessageOf(err)}}}
+		return domain.NewError(domain.CodeOf(err), nil, "DISK_RESERVE_MB "+domain.MessageOf(err))
 	}
 	return nil
 }
