@@ -454,12 +454,14 @@ func TestStatusTellsWhatIsKnown(t *testing.T) {
 		"the queue": {
 			setup{meter: brokenMeter{away}, checks: []ports.HealthCheck{check{"queue", away}, check{"store", nil}}},
 			[]string{`"events_processed":0`, `"last_event_received":""`, `"folded":`, `"queue":{"status":"unhealthy"}`, `"name":"queue","status":"unhealthy"`, `"error":"away"`},
-			[]string{`"dead_letters"`, `"max_events"`}, "unhealthy", "unhealthy",
+			[]string{`"dead_letters"`, `"max_events"`},
+			"unhealthy", "unhealthy",
 		},
 		"the store": {
 			setup{reader: brokenReader{away}, maxQueue: 7},
 			[]string{`"dead_letters":0`, `"batches":0`, `"max_events":7`, `"oldest_received":""`, `"waiting_seconds":0`},
-			[]string{`"events_processed"`, `"folded"`, `"last_event_received"`}, "healthy", "unhealthy",
+			[]string{`"events_processed"`, `"folded"`, `"last_event_received"`},
+			"healthy", "unhealthy",
 		},
 		"nothing": {
 			setup{}, []string{`"events_processed":0`, `"dead_letters":0`, `"timestamp":"2026-11-23T10:30:00Z"`}, nil, "healthy", "healthy",

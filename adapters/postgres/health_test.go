@@ -32,7 +32,7 @@ func waysNotToStore() []spoiled {
 	for _, table := range append(postgres.WrittenTables(), "heartbeat") {
 		ways = append(ways, spoiled{
 			"without " + table, fmt.Sprintf(`ALTER TABLE %s RENAME TO elsewhere`, table),
-			fmt.Sprintf(`ALTER TABLE elsewhere RENAME TO %s`, table), "another schema",
+			`ALTER TABLE elsewhere RENAME TO ` + table, "another schema",
 		})
 		for _, right := range []string{"INSERT", "UPDATE", "DELETE", "SELECT"} {
 			if table == "heartbeat" && right != "UPDATE" {

@@ -35,8 +35,10 @@ type refusal struct{ code, message, advice string }
 var refusals = []refusal{
 	{"NOAUTH", "the queue refuses the connection", "Redis wants a password: set it in REDIS_URL or REDIS_PASSWORD"},
 	{"WRONGPASS", "the queue refuses the connection", "Redis does not take the user or password: correct REDIS_URL or REDIS_PASSWORD"},
-	{"NOPERM", "the queue's user lacks a right that the service needs",
-		"the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY"},
+	{
+		"NOPERM", "the queue's user lacks a right that the service needs",
+		"the Redis user may not do this: grant it all commands on the keys and channels that begin with QUEUE_KEY",
+	},
 	{"NOCOMMAND", "the queue lacks a command that the service needs", "Redis does not know a command: it is too old, or rename-command hides it"},
 	{"READONLY", "the queue is read-only", "this Redis is a replica that cannot be written: let REDIS_URL name the primary"},
 	{"DBINDEX", "the queue refuses the connection", "Redis has no database of this number: correct it in REDIS_URL or REDIS_DB"},

@@ -122,6 +122,7 @@ func out(t *testing.T, q *redis.Queue) error {
 
 // TestProbeOfServersThatCannotTakeABatch changes a server under a pool.
 func TestProbeOfServersThatCannotTakeABatch(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		directives []string
 		spoil      func(t *testing.T, s *servers.RedisServer, c console)
