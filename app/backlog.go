@@ -57,8 +57,12 @@ func (b *Backlog) Check(ctx context.Context) error {
 			fmt.Errorf("%d events wait and none was stored for %v: see whether a worker runs and what it logs",
 				depth.Events, depth.Waiting.Truncate(time.Second)),
 			"events wait and no worker stores them")
-	case depth.MaxEvents > 0 && depth.MaxEvents-depth.Events <= depth.MaxEvents/fullPart:
+	case isFull(depth.Events, depth.MaxEvents), isFull(depth.Bytes, depth.MaxBytes):
 		return domain.NewError(domain.CodeQueueFull, nil, "the queue is full")
 	}
 	return nil
 }
+
+// isFull reports whether there is as good as no room left; a bound of 0 is
+// unknown.
+func isFull(held, most int) bool { return most > 0 && most-held <= most/fullPart }

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -164,6 +165,18 @@ func TestWorkerThatFindsNoRoomClosesTheQueue(t *testing.T) {
 				t.Errorf("the log is\n%s", text)
 			}
 		})
+	}
+}
+
+// A queue that is full of few large batches is full, too.
+func TestBacklogThatIsFullInBytes(t *testing.T) {
+	queue := memory.NewQueue(memory.QueueConfig{MaxBytes: 2 * domain.BatchOverhead})
+	backlog := app.NewBacklog(queue)
+	for i, want := range []domain.Code{"", "", domain.CodeQueueFull} {
+		checkOutcome(t, fmt.Sprintf("the check with %d batches", i), backlog.Check(t.Context()), want)
+		if err := queue.Enqueue(t.Context(), domain.Batch{ID: domain.BatchID(rune('a' + i))}); domain.CodeOf(err) != want {
+			t.Errorf("batch %d: %v", i, err)
+		}
 	}
 }
 

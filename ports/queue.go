@@ -80,8 +80,8 @@ type QueueDepth struct {
 	// OldestAge is how long the oldest batch has been in the queue, by one clock
 	// of the queue's own; never negative.
 	OldestAge time.Duration
-	// MaxEvents is the bound on Events.
-	MaxEvents int
+	// MaxEvents and MaxBytes are the bounds on Events and Bytes.
+	MaxEvents, MaxBytes int
 	// Waiting is for how long there have been batches and none was acknowledged
 	// or buried, by one clock of the queue's own: a backlog that shrinks has
 	// waited for as long as the last batch took. Zero when the queue is empty.

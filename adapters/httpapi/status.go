@@ -193,6 +193,8 @@ type queueJSON struct {
 	Batches   *int   `json:"batches,omitempty"`
 	Events    *int   `json:"events,omitempty"`
 	MaxEvents *int   `json:"max_events,omitempty"`
+	Bytes     *int   `json:"bytes,omitempty"`
+	MaxBytes  *int   `json:"max_bytes,omitempty"`
 	// Oldest is empty when the queue is.
 	Oldest *string `json:"oldest_received,omitempty"`
 	// WaitingSeconds is for how long batches have waited and none was stored.
@@ -208,6 +210,7 @@ func (s *statusJSON) addQueue(measured app.Measured[ports.QueueDepth]) {
 	depth := measured.Value
 	oldest, waiting := instantOrNone(depth.Oldest), seconds(depth.Waiting)
 	s.Queue.Batches, s.Queue.Events, s.Queue.MaxEvents = &depth.Batches, &depth.Events, &depth.MaxEvents
+	s.Queue.Bytes, s.Queue.MaxBytes = &depth.Bytes, &depth.MaxBytes
 	s.Queue.Oldest, s.Queue.WaitingSeconds = &oldest, &waiting
 	s.DeadLetters = &depth.DeadLetters
 }

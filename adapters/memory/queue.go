@@ -282,7 +282,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	defer q.mu.Unlock()
 	depth := ports.QueueDepth{DeadLetters: len(q.buried), Receipts: q.receipts.order.Len(), ReceiptBytes: q.receipts.bytes}
 	depth.Batches, depth.Events, depth.Bytes = q.size()
-	depth.MaxEvents, depth.Suspended = q.config.MaxEvents, q.config.Clock.Elapsed() < q.resumed
+	depth.MaxEvents, depth.MaxBytes, depth.Suspended = q.config.MaxEvents, q.config.MaxBytes, q.config.Clock.Elapsed() < q.resumed
 	if len(q.entries) > 0 {
 		depth.Oldest = q.entries[0].batch.ReceivedAt
 		depth.OldestAge = max(0, q.config.Clock.Now().Sub(depth.Oldest))

@@ -152,7 +152,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 		&depth.Receipts, &depth.ReceiptBytes, &depth.Bytes, &waiting, &depth.Suspended, &age); err != nil {
 		return ports.QueueDepth{}, fmt.Errorf("queue.depth: %w", err)
 	}
-	depth.MaxEvents, depth.Waiting = q.config.MaxEvents, time.Duration(waiting)*time.Millisecond
+	depth.MaxEvents, depth.MaxBytes, depth.Waiting = q.config.MaxEvents, q.config.MaxBytes, time.Duration(waiting)*time.Millisecond
 	depth.OldestAge = time.Duration(age) * time.Millisecond
 	if at, err := parseTime(oldest); err == nil {
 		depth.Oldest = at

@@ -296,7 +296,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	defer q.mu.Unlock()
 	clock := q.db.config.Clock
 	depth := ports.QueueDepth{
-		MaxEvents: q.config.MaxEvents, Suspended: clock.Elapsed() < q.resumed,
+		MaxEvents: q.config.MaxEvents, MaxBytes: q.config.MaxBytes, Suspended: clock.Elapsed() < q.resumed,
 		Batches: row.Batches, Events: row.Events, Bytes: row.Bytes, DeadLetters: row.DeadLetters,
 		Receipts: row.Receipts, ReceiptBytes: row.ReceiptBytes,
 	}

@@ -667,13 +667,13 @@ func checkReceipt(t *testing.T, want domain.Receipt) func(domain.Receipt, error)
 func checkDepth(t *testing.T, q ports.QueueMeter, want ports.QueueDepth) {
 	t.Helper()
 	got, err := q.Depth(t.Context())
-	if got.MaxEvents == 0 {
-		t.Error("the depth has no bound beside it")
+	if got.MaxEvents == 0 || got.MaxBytes == 0 {
+		t.Error("the depth has no bounds beside it")
 	}
 	if got.OldestAge < 0 || got.OldestAge < got.Waiting || got.Batches == 0 && got.OldestAge != 0 {
 		t.Errorf("the oldest of %d batches is %v old", got.Batches, got.OldestAge)
 	}
-	got.MaxEvents, got.Waiting, got.OldestAge = 0, 0, 0 // for testWaiting and testOldestAge
+	got.MaxEvents, got.MaxBytes, got.Waiting, got.OldestAge = 0, 0, 0, 0 // for testWaiting and testOldestAge
 	if (got.Bytes > got.Batches*domain.BatchOverhead) != (got.Batches > 0) {
 		t.Errorf("%d batches take %d bytes", got.Batches, got.Bytes)
 	}

@@ -1057,6 +1057,10 @@ export interface components {
             events?: components["schemas"]["Count"];
             /** @description With so many events the queue is full. */
             max_events?: components["schemas"]["Count"];
+            /** @description What the batches take. */
+            bytes?: components["schemas"]["Count"];
+            /** @description With so many bytes the queue is full, too. */
+            max_bytes?: components["schemas"]["Count"];
             oldest_received?: components["schemas"]["InstantOrNone"];
             /** @description For how long batches have waited and none was stored. */
             waiting_seconds?: components["schemas"]["Count"];
