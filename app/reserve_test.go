@@ -171,7 +171,7 @@ func TestWorkerThatFindsNoRoomClosesTheQueue(t *testing.T) {
 // A queue that is full of few large batches is full, too.
 func TestBacklogThatIsFullInBytes(t *testing.T) {
 	queue := memory.NewQueue(memory.QueueConfig{MaxBytes: 2 * domain.BatchOverhead})
-	backlog := app.NewBacklog(queue)
+	backlog := app.NewBacklog(queue, app.BacklogConfig{})
 	for i, want := range []domain.Code{"", "", domain.CodeQueueFull} {
 		checkOutcome(t, fmt.Sprintf("the check with %d batches", i), backlog.Check(t.Context()), want)
 		if err := queue.Enqueue(t.Context(), domain.Batch{ID: domain.BatchID(rune('a' + i))}); domain.CodeOf(err) != want {
