@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -138,6 +140,18 @@ type reader struct {
 	draft   draft
 	// scratch and folded hold the last name, unquoted and folded.
 	scratch, folded []byte
+	// names holds the hashes of the names in the objects that are open, the
+	// innermost last.
+	names []uint64
+	// objects holds where these objects, and the lists among them, began.
+	objects []opened
+}
+
+// opened is an object or a list: where it starts in the body, and how many names
+// were known then.
+type opened struct {
+	start int64
+	names int
 }
 
 // lenientText leaves half a surrogate pair in an escape to the rules: it is one
@@ -175,7 +189,6 @@ func (r *reader) batch(maxEvents int, event func(index int, d *draft)) (int, err
 	if err := r.open(); err != nil {
 		return 0, err
 	}
-	start := r.decoder.InputOffset() - 1
 	var s surroundings
 	s.draft.reset()
 	for r.decoder.PeekKind() != '}' {
@@ -183,7 +196,7 @@ func (r *reader) batch(maxEvents int, event func(index int, d *draft)) (int, err
 			return 0, err
 		}
 	}
-	if err := r.end(start, !s.others); err != nil {
+	if err := r.end(); err != nil {
 		return 0, err
 	}
 	return s.events, s.judge()
@@ -214,9 +227,9 @@ func (r *reader) notBatch() error {
 // surroundings are what a body holds beside its events.
 type surroundings struct {
 	events int
-	// found says that there were events, others that there was anything else.
-	found, others bool
-	draft         draft
+	// found says that there were events.
+	found bool
+	draft draft
 }
 
 func (r *reader) bodyMember(s *surroundings, maxEvents int, event func(index int, d *draft)) error {
@@ -229,7 +242,6 @@ func (r *reader) bodyMember(s *surroundings, maxEvents int, event func(index int
 		s.events, err = r.events(maxEvents, event)
 		return err
 	}
-	s.others = true
 	r.noteName(&s.draft, name, fieldCount)
 	return r.scan(&s.draft, fieldCount)
 }
@@ -266,26 +278,17 @@ func (r *reader) events(maxEvents int, event func(index int, d *draft)) (int, er
 		event(count, &r.draft)
 		count++
 	}
-	_, err := r.decoder.ReadToken()
-	return count, r.syntax(err)
+	return count, r.close()
 }
 
 func (r *reader) event(d *draft) error {
 	if r.decoder.PeekKind() != '{' {
 		d.notObject = true
-		if r.decoder.PeekKind() != '[' {
-			return r.scan(d, fieldCount)
-		}
-		start := r.ahead().start
-		if err := r.scan(d, fieldCount); err != nil {
-			return err
-		}
-		return r.distinct(int64(start))
+		return r.scan(d, fieldCount)
 	}
 	if err := r.open(); err != nil {
 		return err
 	}
-	start := r.decoder.InputOffset() - 1
 	var seen [fieldCount + 1]bool
 	for r.decoder.PeekKind() != '}' {
 		quoted, err := r.decoder.ReadValue()
@@ -301,24 +304,7 @@ func (r *reader) event(d *draft) error {
 			return err
 		}
 	}
-	if _, err := r.decoder.ReadToken(); err != nil {
-		return r.syntax(err)
-	}
-	if seen[fieldCount] {
-		return r.distinct(start)
-	}
-	return nil
-}
-
-// distinct makes sure that no name stands twice in any object of what was read
-// since start. The decoder could do so for every object, at an eighth of the
-// time of the whole judgement; so known names are counted instead, and only
-// where others stand is read again.
-func (r *reader) distinct(start int64) error {
-	if !jsontext.Value(r.body[start:r.decoder.InputOffset()]).IsValid(lenientText) {
-		return r.duplicate()
-	}
-	return nil
+	return r.close()
 }
 
 func (r *reader) duplicate() error {
@@ -334,6 +320,7 @@ func (r *reader) fieldNamed(d *draft, quoted []byte) field {
 	if f, known := fieldOf([]byte(`"` + string(name) + `"`)); known {
 		return f // spelt with escapes
 	}
+	r.remember(name)
 	r.noteName(d, name, fieldCount)
 	return fieldCount
 }
@@ -349,10 +336,7 @@ func (r *reader) field(d *draft, f field) error {
 		if f == fieldParameters && kind == '{' {
 			return r.parameters(d)
 		}
-		if err := r.scan(d, f); err != nil {
-			return err
-		}
-		return r.distinct(int64(d.values[f].start))
+		return r.scan(d, f)
 	default:
 		value, err := r.scalar(d)
 		if kind != 'n' {
@@ -366,41 +350,23 @@ func (r *reader) parameters(d *draft) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	start, plain := r.decoder.InputOffset()-1, true
 	for r.decoder.PeekKind() != '}' {
 		p, kept, err := r.parameter(d)
 		if err != nil {
 			return err
 		}
-		// Few names without escapes are compared here, others read again.
-		plain = plain && kept && len(d.parameters) < MaxParameters && !d.hasParameter(p.name)
 		if kept {
 			d.parameters = append(d.parameters, p)
 		}
 	}
-	if _, err := r.decoder.ReadToken(); err != nil {
-		return r.syntax(err)
+	if err := r.close(); err != nil {
+		return err
 	}
 	d.parametersBytes = len("{}") + max(0, len(d.parameters)-1)
 	for _, p := range d.parameters {
 		d.parametersBytes += p.name.length() + len(":") + p.value.length()
 	}
-	if plain {
-		return nil
-	}
-	return r.distinct(start)
-}
-
-// hasParameter reports whether the name stands among the parameters already, or
-// may do so in another spelling.
-func (d *draft) hasParameter(name span) bool {
-	text := d.text(name)
-	for _, other := range d.parameters {
-		if bytes.Equal(d.text(other.name), text) {
-			return true
-		}
-	}
-	return bytes.IndexByte(text, '\\') >= 0
+	return nil
 }
 
 // parameter reads one member; one that is null is not kept.
@@ -410,14 +376,13 @@ func (r *reader) parameter(d *draft) (p parameter, kept bool, err error) {
 		return p, false, r.syntax(err)
 	}
 	p.name = r.last(name)
-	r.noteName(d, r.unquote(name), fieldParameters)
+	text := r.unquote(name)
+	r.remember(text)
+	r.noteName(d, text, fieldParameters)
 	switch kind := r.decoder.PeekKind(); kind {
 	case '{', '[':
 		p.value = r.ahead()
-		if err := r.scan(d, fieldParameters); err != nil {
-			return p, false, err
-		}
-		return p, true, r.distinct(int64(p.value.start))
+		return p, true, r.scan(d, fieldParameters)
 	default:
 		p.value, err = r.scalar(d)
 		return p, kind != 'n', err
@@ -433,8 +398,7 @@ func (r *reader) scan(d *draft, in field) error {
 		case '{', '[':
 			err = r.open()
 		case '}', ']':
-			_, err = r.decoder.ReadToken()
-			err = r.syntax(err)
+			err = r.close()
 		default:
 			err = r.scanScalar(d, in)
 		}
@@ -478,7 +442,49 @@ func (r *reader) open() error {
 	if r.decoder.StackDepth() > maxDepth {
 		return refusal(ViolationJSON, "", fmt.Sprintf("the body nests deeper than %d levels", maxDepth))
 	}
+	r.objects = append(r.objects, opened{r.decoder.InputOffset() - 1, len(r.names)})
 	return nil
+}
+
+// close reads the end of what open began, and makes sure that no name stands
+// twice in it. The decoder could do so for every object, at an eighth of the time
+// of the whole judgement; so hashes are compared, and only what has two that are
+// equal is read again.
+func (r *reader) close() error {
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return r.syntax(err)
+	}
+	last := len(r.objects) - 1
+	object := r.objects[last]
+	repeats := hasTwice(r.names[object.names:])
+	r.objects, r.names = r.objects[:last], r.names[:object.names]
+	if repeats && !jsontext.Value(r.body[object.start:r.decoder.InputOffset()]).IsValid(lenientText) {
+		return r.duplicate()
+	}
+	return nil
+}
+
+// hasTwice reports whether two hashes are equal; it sorts them when they are
+// many.
+func hasTwice(hashes []uint64) bool {
+	const few = 24
+	if len(hashes) > few {
+		slices.Sort(hashes)
+		return len(slices.Compact(hashes)) < len(hashes)
+	}
+	for i, hash := range hashes {
+		if slices.Contains(hashes[:i], hash) {
+			return true
+		}
+	}
+	return false
+}
+
+var nameSeed = maphash.MakeSeed()
+
+// remember adds a name to those of the innermost object.
+func (r *reader) remember(name []byte) {
+	r.names = append(r.names, maphash.Bytes(nameSeed, name))
 }
 
 // name reads a member's name, unquoted.
@@ -487,7 +493,9 @@ func (r *reader) name() ([]byte, error) {
 	if err != nil {
 		return nil, r.syntax(err)
 	}
-	return r.unquote(value), nil
+	name := r.unquote(value)
+	r.remember(name)
+	return name, nil
 }
 
 func (r *reader) scalar(d *draft) (span, error) {
@@ -526,16 +534,10 @@ func (r *reader) unquote(quoted []byte) []byte {
 	return r.scratch
 }
 
-// end reads the end of the body and makes sure that nothing follows, and that
-// no name stands twice around the events unless these are alone.
-func (r *reader) end(start int64, alone bool) error {
-	if _, err := r.decoder.ReadToken(); err != nil {
-		return r.syntax(err)
-	}
-	if !alone {
-		if err := r.distinct(start); err != nil {
-			return err
-		}
+// end reads the end of the body and makes sure that nothing follows.
+func (r *reader) end() error {
+	if err := r.close(); err != nil {
+		return err
 	}
 	if _, err := r.decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return refusal(ViolationJSON, "", "the body goes on after the end of its JSON value")
