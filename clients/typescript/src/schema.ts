@@ -294,7 +294,7 @@ export interface paths {
         };
         /**
          * The way to this page
-         * @description Leads a browser, by its `Accept`, to `/api-docs`. There is nothing here for programs.
+         * @description Leads a browser, whose `Accept` names `text/html`, to `/api-docs`. There is nothing here for programs.
          */
         get: operations["getRoot"];
         put?: never;
@@ -2301,11 +2301,6 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description Browsers ask for `text/html`.
-                 * @example text/html
-                 */
-                Accept?: string;
                 /**
                  * @description An id to log the request under, as a UUID or 32 hexadecimal digits. Any other is replaced, as text may be somebody's name.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
