@@ -127,6 +127,34 @@ func (c *canaries) kinds(sentAs string) []string {
 	return []string{c.email(sentAs), c.forged(sentAs), c.ipv6(sentAs), c.position(sentAs), c.phone(sentAs)}
 }
 
+// cleaned are canaries in the forms that programs make of personal data when
+// they clean it for a name or an error type: with other separators, ports and
+// words around. They are recognised, and have the characters of a version and
+// an error type.
+func (c *canaries) cleaned(sentAs string) (texts []string) {
+	underscores := strings.NewReplacer(".", "_", ":", "_", "@", "_", ", ", "_")
+	for _, address := range []string{c.forged(sentAs + ", cleaned"), c.ipv6(sentAs + ", cleaned")} {
+		texts = append(texts, "ECONNREFUSED_"+underscores.Replace(address)+"_8080", strings.NewReplacer(".", "-", ":", "-").Replace(address))
+	}
+	add := func(draw func(*rand.Rand) (text, core string)) {
+		texts = append(texts, c.add(sentAs+", cleaned", draw))
+	}
+	add(func(r *rand.Rand) (string, string) {
+		core := draw(r, "23456789", 9)
+		return "points_48_" + core + "_16_37208", core
+	})
+	add(func(r *rand.Rand) (string, string) { core := draw(r, letters, 12); return core + "_gmail_com", core })
+	add(func(r *rand.Rand) (string, string) {
+		core := draw(r, letters, 12)
+		return "a." + core + "@localhost", core
+	})
+	add(func(r *rand.Rand) (string, string) {
+		core := "555_" + draw(r, "23456789", 3) + "_" + draw(r, "23456789", 4)
+		return "call_" + core, core
+	})
+	return texts
+}
+
 const letters = "bcdfghjkmnpqrstvwxz"
 
 func draw(r *rand.Rand, alphabet string, length int) string {
@@ -139,7 +167,8 @@ func draw(r *rand.Rand, alphabet string, length int) string {
 
 // spellings are the other ways to write an address: both orders of an IPv4
 // address's numbers with whatever is between them, and the long form, the network
-// (its /48, with which its /64 begins) and the second half of an IPv6 one.
+// (its /48, with which its /64 begins) and the second half of an IPv6 one, which
+// may have other separators as well.
 func (c *canary) spellings() []string {
 	switch {
 	case c.address.Is4():
@@ -152,7 +181,11 @@ func (c *canary) spellings() []string {
 		return append(all, join(octets[:], "."))
 	case c.address.Is6():
 		long := c.address.StringExpanded()
-		return []string{long[:len("2001:0db8:0000:")], c.text[:len("2001:db8:0000:")], long[len("2001:0db8:0000:0000:"):]}
+		all := []string{long[:len("2001:0db8:0000:")], c.text[:len("2001:db8:0000:")], long[len("2001:0db8:0000:0000:"):]}
+		for _, separator := range []string{"_", "-", "."} {
+			all = append(all, strings.ReplaceAll(c.text, ":", separator), strings.ReplaceAll(long, ":", separator))
+		}
+		return all
 	default:
 		return nil
 	}

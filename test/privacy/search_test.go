@@ -243,8 +243,11 @@ func (s *search) note(place string, n needle, wrapped string, data []byte, at in
 	if n.whole && (at > 0 && isAlphanumeric(data[at-1]) || end < len(data) && isAlphanumeric(data[end])) {
 		return
 	}
-	if n.short > 0 && bytes.HasPrefix(data[at:], n.bytes) {
-		n.weak = false
+	if n.short > 0 {
+		n.weak = !bytes.HasPrefix(data[at:], n.bytes)
+		if n.weak {
+			end = at + n.short // what is behind a hash that was cut is no part of it
+		}
 	}
 	n.form += wrapped
 	if n.weak && wrapped != "" && (at > 0 && data[at-1] != '\n' || end < len(data) && data[end] != '\n') {

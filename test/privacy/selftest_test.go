@@ -267,6 +267,21 @@ func noise(r *rand.Rand) []byte {
 	return all
 }
 
+// TestCutHashesAreFoundAlone finds the first six bytes of the hashes of two
+// canaries, each alone in its wrapping, whatever stands behind it.
+func TestCutHashesAreFoundAlone(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	first, second := c.word("word"), c.word("word")
+	s := newSearch(c.all())
+	for _, word := range []string{first, second} {
+		s.in("file", fmt.Appendf(nil, " %.6x ", sha256.Sum256([]byte(word))))
+	}
+	if got := s.findings(); len(got) < 2 {
+		t.Errorf("%d of two hashes are found: %v", len(got), got)
+	}
+}
+
 // TestFourBytesMayBeChance finds one address in four bytes and takes it for
 // chance, but not two of them.
 func TestFourBytesMayBeChance(t *testing.T) {

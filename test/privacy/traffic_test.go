@@ -226,7 +226,7 @@ func (c *clients) fields() (all []message) {
 		default:
 			values = append(values, c.word(field))
 		}
-		for _, value := range values {
+		for _, value := range slices.Concat(values, c.cleaned(field)) {
 			events = append(events, with(c.event(), field, value))
 		}
 		for _, value := range append(c.kinds(field+", in a list"), c.word(field+", in a list")) {
@@ -243,7 +243,7 @@ func (c *clients) fields() (all []message) {
 // parameters have canaries that are recognised in their names and values.
 func (c *clients) parameters() []message {
 	var events []any
-	for _, value := range c.kinds("parameter") {
+	for _, value := range slices.Concat(c.kinds("parameter"), c.cleaned("parameter")) {
 		for name, text := range map[string]any{
 			"note": value, "notes": "see " + value + " there", "encoded": eachByte(value, "%%%02X"), "list": []any{value}, value: 1,
 		} {
@@ -262,6 +262,8 @@ func (c *clients) names() (all []message) {
 			beside = append(beside, with(c.event(), name, c.word("member "+name)))
 			nested := map[string]any{"a": []any{map[string]any{strings.ToUpper(name): c.word("nested parameter " + name)}}}
 			within = append(within, with(c.event(), "parameters", nested))
+			relative := map[string]any{name + "_2": c.word("parameter numbered " + name)}
+			within = append(within, with(c.event(), "parameters", relative))
 		}
 		all = append(all, c.events(beside), c.events(within))
 	}
@@ -348,7 +350,7 @@ func (c *clients) filters() (all []message) {
 			"period", "start", "end", "resolution", "tool", "version", "country", "service", "sort", "order", "limit", "cursor", "user", "email", "",
 		} {
 			values := append(c.kinds("query "+name), c.forged("query "+name))
-			if name != "version" && name != "service" {
+			if name != "version" && name != "service" && name != "tool" {
 				values = append(values, c.word("query "+name))
 			} else if i < 3 { // lists tell in Link what they were asked for
 				values = append(values, c.filter("query "+name))
