@@ -116,6 +116,7 @@ type Guard struct {
 	reserve   *Reserve
 	log       *slog.Logger
 	suspended bool
+	unheard   bool // other processes could not be told
 }
 
 // NewGuard returns the guard of one worker.
@@ -146,10 +147,11 @@ func (g *Guard) watch(ctx context.Context, outcome error) {
 	}
 }
 
-// tell logs that other processes could not be told. They are again at the next
-// step, and forget by themselves.
+// tell logs, once, that other processes could not be told. That is tried again
+// with the next step.
 func (g *Guard) tell(err error) {
-	if err != nil {
-		g.log.Warn("other processes do not know of the disk", "code", domain.CodeOf(err), "error", err)
+	if err != nil && !g.unheard {
+		g.log.Warn("other processes cannot be told about the disk", "code", domain.CodeOf(err), "error", err)
 	}
+	g.unheard = err != nil
 }
