@@ -34,6 +34,7 @@ func TestExitCodes(t *testing.T) {
 		{2, "serve", "PORT=x"},
 		{2, "serve now", ""},
 		{2, "api", ""},
+		{2, "api", "DATABASE_URL=postgres://u@h/d?sslmode=maybe"},
 		{2, "api --port=1", ""},
 		{2, "worker", ""},
 		{2, "worker --port=1", ""},
