@@ -24,9 +24,12 @@ func SQLite(db *sql.DB) (*goose.Provider, error) {
 }
 
 // PostgreSQL returns the steps of a PostgreSQL database, to be run on db. Of
-// any number of processes that run them at once one does, and the others wait.
+// any number of processes that run them at once one does, and the others wait:
+// each step begins by taking a lock, which its transaction holds. The lock of a
+// session would be lost or stay behind in a pooler such as PgBouncer, which
+// gives each transaction another session.
 func PostgreSQL(db *sql.DB) (*goose.Provider, error) {
-	return provider(goose.DialectPostgres, db, "postgres", goose.WithLocker(new(transactionLock)))
+	return provider(goose.DialectPostgres, db, "postgres")
 }
 
 func provider(dialect goose.Dialect, db *sql.DB, dir string, options ...goose.ProviderOption) (*goose.Provider, error) {
@@ -50,10 +53,19 @@ func Up(ctx context.Context, p *goose.Provider) error {
 	if err := RefuseNewer(ctx, p); err != nil {
 		return err
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrations: %w", err)
+	for {
+		before, err := p.GetDBVersion(ctx)
+		if err == nil {
+			_, err = p.Up(ctx)
+		}
+		if err == nil {
+			return nil
+		}
+		// A step fails that another process has taken meanwhile.
+		if now, failure := p.GetDBVersion(ctx); failure != nil || now <= before {
+			return fmt.Errorf("migrations: %w", err)
+		}
 	}
-	return nil
 }
 
 // Down takes the last step back, and with it what is stored in what the step

@@ -22,7 +22,7 @@ var poolModes = []string{"transaction", "session"}
 func TestStoreBehindPgBouncer(t *testing.T) {
 	server := servers.SharedPostgres(t)
 	// Every test has a database of its own, which is a pool of its own.
-	pooler := servers.PgBouncer(t, server, "transaction", "server_idle_timeout = 2")
+	pooler := servers.PgBouncer(t, server, "transaction", "server_idle_timeout = 2", "query_wait_timeout = 2")
 	contract.Store(t, func(t *testing.T) contract.StoreHarness {
 		database := server.NewDatabase(t)
 		config := postgres.Config{URL: pooler.URL(t, database), JournalEntries: 100}

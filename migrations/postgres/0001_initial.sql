@@ -11,6 +11,9 @@
 
 -- +goose Up
 
+-- One process at a time changes the schema.
+SELECT pg_advisory_xact_lock(7732816001);
+
 -- The library must have been loaded with the server: to create the extension
 -- without that ends the connection. A role that may not create it goes without.
 -- +goose StatementBegin
@@ -193,6 +196,9 @@ CREATE TABLE heartbeat (at timestamptz NOT NULL);
 INSERT INTO heartbeat VALUES ('epoch');
 
 -- +goose Down
+
+-- One process at a time changes the schema.
+SELECT pg_advisory_xact_lock(7732816001);
 
 DROP TABLE heartbeat;
 DROP TABLE last_expiry;

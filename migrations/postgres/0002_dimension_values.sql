@@ -3,6 +3,9 @@
 
 -- +goose Up
 
+-- One process at a time changes the schema.
+SELECT pg_advisory_xact_lock(7732816001);
+
 -- The values that are told apart on a day. Late ones were noted when it was
 -- over, and are not reserved on the days that follow.
 CREATE TABLE dimension_values (
@@ -37,6 +40,9 @@ SELECT bucket, 'error_type', error_type, false FROM error_summary
 WHERE resolution = 'day' AND grain = 0 AND bucket >= now() - interval '3 days' AND error_type NOT IN ('other', 'unspecified');
 
 -- +goose Down
+
+-- One process at a time changes the schema.
+SELECT pg_advisory_xact_lock(7732816001);
 
 ALTER TABLE aggregation_journal
     DROP COLUMN folded_versions,
