@@ -627,9 +627,11 @@ func TestADamagedAnswerIsComputedAnew(t *testing.T) {
 // clock was set back, or another process's is ahead. What the clocks of healthy
 // machines differ by makes no difference.
 func TestNoAnswerComesFromTheFuture(t *testing.T) {
-	for ahead, want := range map[time.Duration]string{
-		900 * time.Millisecond: "1", 2 * time.Second: "2", 30 * time.Second: "2", 2 * time.Hour: "2", 3 * 365 * 24 * time.Hour: "2",
-	} {
+	for _, ahead := range []time.Duration{900 * time.Millisecond, 2 * time.Second, 30 * time.Second, 2 * time.Hour, 3 * 365 * 24 * time.Hour} {
+		want := "2"
+		if ahead < time.Second {
+			want = "1"
+		}
 		s, c := newAnswersSite(), new(counter)
 		u := s.open(t, usual)
 		s.clock.Step(ahead)
@@ -652,7 +654,11 @@ func TestASharedCacheGivesNoAnswerFromTheFuture(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for ahead, want := range map[time.Duration]string{900 * time.Millisecond: "1", 2 * time.Second: "2"} {
+	for _, ahead := range []time.Duration{900 * time.Millisecond, 2 * time.Second} {
+		want := "2"
+		if ahead < time.Second {
+			want = "1"
+		}
 		c, question := new(counter), ahead.String()
 		get := func() string {
 			answer, err := u.Get(t.Context(), question, c.compute)

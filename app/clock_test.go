@@ -218,8 +218,8 @@ func TestASkewAboutAMinuteIsLoggedOnce(t *testing.T) {
 	own, server := memory.NewClock(pipelineNow), memory.NewClock(pipelineNow)
 	log := new(logs.Buffer)
 	c := app.NewClock(own, []ports.StoreClock{memory.NewServerClock("PostgreSQL", server)}, log.Logger(), app.ClockConfig{})
-	for _, skew := range []time.Duration{70, 50, 65, 40, 61, 35, 20, 10, 59} {
-		own.Set(server.Now().Add(skew * time.Second))
+	for _, seconds := range []int{70, 50, 65, 40, 61, 35, 20, 10, 59} {
+		own.Set(server.Now().Add(time.Duration(seconds) * time.Second))
 		c.Compare(t.Context())
 	}
 	if text := log.String(); strings.Count(text, "level=") != 2 || strings.Count(text, "agrees with the store's again") != 1 {

@@ -67,8 +67,8 @@ type Expiry struct {
 // Calls must not overlap.
 func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 	u.clock.Compare(ctx)
-	if err := u.clock.checkStores(); err != nil {
-		return Expiry{Withheld: err}, nil
+	if objection := u.clock.checkStores(); objection != nil {
+		return Expiry{Withheld: objection}, nil //nolint:nilerr // it says why nothing is due
 	}
 	now := instant{u.clock.Now(), u.clock.Elapsed()}
 	last, err := u.store.LastExpiry(ctx)
@@ -82,8 +82,8 @@ func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 	}
 	if last.IsZero() && due.Total() == 0 {
 		u.trust() // a store without data
-	} else if err := u.believe(ctx, now, last); err != nil {
-		return Expiry{Withheld: err}, nil
+	} else if doubt := u.believe(ctx, now, last); doubt != nil {
+		return Expiry{Withheld: doubt}, nil //nolint:nilerr // it says why nothing is due
 	}
 	u.announce(ctx, cutoffs, now.wall, last, due)
 	if err := u.store.NoteExpiry(ctx, now.wall); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func install(t *testing.T, server bool) *installation {
 		for e := range events {
 			events[e].Hour = domain.Hourly.Floor(pipelineNow.AddDate(0, 0, -age))
 		}
-		batch := domain.Batch{ID: domain.BatchID(fmt.Sprint(n)), ReceivedAt: pipelineNow.AddDate(0, 0, -age), Events: events}
+		batch := domain.Batch{ID: domain.BatchID(strconv.Itoa(n)), ReceivedAt: pipelineNow.AddDate(0, 0, -age), Events: events}
 		if _, err := i.store.Store(t.Context(), []domain.Batch{batch}); err != nil {
 			t.Fatal(err)
 		}

@@ -340,6 +340,26 @@ func TestASecondWorkerWithAWrongClockDeletesNothing(t *testing.T) {
 	}
 }
 
+// An API alone, beside a worker whose clock is right.
+func TestAnAPIWithAWrongClock(t *testing.T) {
+	for _, d := range []time.Duration{-800 * day, 2 * day, -50 * time.Second} {
+		t.Run(d.String(), func(t *testing.T) {
+			p := newProduction(t)
+			before := rows(t, p.store)
+			worker := start(t, bootstrap.RoleWorker, ahead(0), p.environ...)
+			api := start(t, bootstrap.RoleAPI, ahead(d), append(p.environ, "CACHE_TTL_SECONDS=0")...)
+			believed := d.Abs() <= 5*time.Minute
+			api.mustPost(t)
+			await(t, "the event is stored", func() bool { return rows(t, p.store).Events == before.Events+1 })
+			api.checkHealth(t, believed)
+			worker.checkHealth(t, true)
+			if status, _ := api.get(t, "/v1/stats/health"); (status == http.StatusOK) != believed {
+				t.Errorf("the public is answered %d", status)
+			}
+		})
+	}
+}
+
 func TestEventsAreJudgedByTheStoresClock(t *testing.T) {
 	for _, d := range []time.Duration{-2 * day, 10 * day, -3 * year} {
 		t.Run(d.String(), func(t *testing.T) {
