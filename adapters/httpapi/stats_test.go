@@ -497,7 +497,7 @@ func TestAnswersOfStatisticsAreBounded(t *testing.T) {
 				Version: fmt.Sprintf("%d.%d", day, n%180), Tool: tools[n%len(tools)], Status: domain.StatusError,
 				ErrorType: fmt.Sprintf("%s_%d_%d", strings.Repeat("e", 90), day, n%450),
 				Hour:      domain.Hourly.Floor(now).AddDate(0, 0, -day), Level: domain.LevelStandard, Country: countries[n%len(countries)],
-				ResponseTimeMS: domain.Some(int32(n * 100)), Service: "noaa", //nolint:gosec // small
+				ResponseTimeMS: domain.Some(int32(n * 100)), Service: "noaa",
 			})
 		}
 		if _, err := s.store.Store(t.Context(), []domain.Batch{contract.NewBatch(day, events...)}); err != nil {
