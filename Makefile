@@ -36,6 +36,7 @@ COVER_WHOLE ?= 85
 FUZZ ?= FuzzBatch
 FUZZTIME ?= 60s
 BENCH ?= .
+SEARCH ?= 60s
 BATCHES ?= 20000
 KILLS ?= 50
 FAULTS ?= 100
@@ -85,6 +86,10 @@ mutate: ## break domain, app and the limiter in one place at a time; list what n
 	.tools/mutation ./app || [ $$? = 1 ]
 	.tools/mutation -files '^limiter' ./adapters/memory || [ $$? = 1 ]
 	.tools/mutation -files '^limiter' ./adapters/redis || [ $$? = 1 ]
+
+.PHONY: dearest
+dearest: ## search for the body that takes the most CPU time, for SEARCH (60s); SEED repeats a search
+	go test -count=1 -v -timeout=30m -run='^TestDearestBody$$' ./domain -args -search=$(SEARCH) $(if $(SEED),-search-seed=$(SEED))
 
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH (all)

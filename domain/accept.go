@@ -19,6 +19,7 @@ type judge struct {
 	oldest, furthest int64 // Unix seconds
 	scratch, object  []byte
 	found            faults
+	scanned          int // bytes of texts that are too long to be stored
 	texts            [64]judgedText
 
 	// The events of a batch mostly repeat each other.

@@ -15,6 +15,7 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 	_, _ = newReader(body).batch(v.config.MaxBatchSize, func(index int, d *draft) {
 		var e Event
 		accepted := judge.accept(d, &e)
+		judge.scanned = 0 // only what a batch has much of differs
 		listed, omitted := judge.report(index, d, MaxEventViolations)
 		if accepted != (len(listed) == 0) || omitted < 0 || omitted > 0 && len(listed) < MaxEventViolations {
 			found = fmt.Sprintf("event %d: accepted by hand: %t, reported: %v and %d more", index, accepted, listed, omitted)
@@ -35,6 +36,7 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 // described lists all that the rules in ozzo say of an event, without knowing
 // where the rules by hand found a fault.
 func (j *judge) described(index int, d *draft) []Violation {
+	j.scanned = 0
 	r := &report{judge: j, index: index, draft: d}
 	name, _ := r.value(d.value(fieldLevel)).(string)
 	level, _ := ParseLevel(name)

@@ -83,7 +83,7 @@ func (r *report) validate(f field, value any, rules ...validation.Rule) {
 func (r *report) rules(f field) []validation.Rule {
 	switch f {
 	case fieldVersion:
-		return []validation.Rule{required(), isText(), impersonal(PersonalVersion),
+		return []validation.Rule{required(), isText(), r.impersonal(PersonalVersion),
 			length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -")}
 	case fieldTool:
 		tools := oneOf(r.config.Catalogue.HasTool, "be a tool of the catalogue; GET /v1/catalogue lists them")
@@ -95,7 +95,7 @@ func (r *report) rules(f field) []validation.Rule {
 	case fieldLevel:
 		return []validation.Rule{required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed")}
 	case fieldErrorType:
-		return []validation.Rule{validation.When(r.failed(), required()), isText(), impersonal(PersonalValue),
+		return []validation.Rule{validation.When(r.failed(), required()), isText(), r.impersonal(PersonalValue),
 			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -")}
 	case fieldResponseTime:
 		return []validation.Rule{isNumeric(), notNegative()}
@@ -140,10 +140,10 @@ func (r *report) describeParameters(p place) {
 			atMost(MaxParametersBytes, ViolationLength, "must have at most %d bytes of JSON"))
 	case partName:
 		name := r.value(d.text(d.parameters[p.parameter].name))
-		r.validate(fieldParameters, name, isText(), impersonal(PersonalValue), length(MaxParameterLength))
+		r.validate(fieldParameters, name, isText(), r.impersonal(PersonalValue), length(MaxParameterLength))
 	case partValue:
 		value := r.value(d.text(d.parameters[p.parameter].value))
-		r.validate(fieldParameters, value, isParameter(), impersonal(PersonalValue), length(MaxParameterLength))
+		r.validate(fieldParameters, value, isParameter(), r.impersonal(PersonalValue), length(MaxParameterLength))
 	}
 }
 
@@ -270,15 +270,24 @@ func isParameter() validation.Rule {
 	})
 }
 
-// longestScanned is how many bytes of a text are scanned for personal data.
-// All texts that may be stored are shorter; of others only the reason to give
-// is at stake, and that is worth no more time.
-const longestScanned = 1 << 10
+// Of a text that is longer than any that may be stored, only the reason to give
+// is at stake: so many of its bytes are scanned for personal data, and so many
+// of all such texts of a batch.
+const (
+	longestStored  = 4 * MaxParameterLength // in bytes
+	longestScanned = 1 << 10
+	mostScanned    = 8 << 10
+)
 
 // impersonal, length and match look at strings and let everything else pass.
-func impersonal(look func(string) (Personal, bool)) validation.Rule {
+func (j *judge) impersonal(look func(string) (Personal, bool)) validation.Rule {
 	return onText(func(text string) error {
-		text = text[:min(len(text), longestScanned)]
+		if len(text) > longestStored {
+			text = text[:min(len(text), longestScanned)]
+			if j.scanned += len(text); j.scanned > mostScanned {
+				return nil
+			}
+		}
 		if looksLike, personal := look(text); personal {
 			return broken(ViolationPII, fmt.Sprintf("looks like %s: remove it", looksLike))
 		}

@@ -550,6 +550,24 @@ func TestViolationsBeyondTheLimitsAreCountedAndNotListed(t *testing.T) {
 	}
 }
 
+// Of texts that are too long anyway, only so many are scanned for a better reason.
+func TestLongTextsAreScannedWithinBounds(t *testing.T) {
+	long := with(t, "error_type", str("192.0.2.1_"+strings.Repeat("x", 1014)))
+	judgement, err := domain.NewValidator(domain.ValidatorConfig{}).Batch([]byte(batchOf(slices.Repeat([]string{long}, 10)...)), capturedAt)
+	if err != nil || len(judgement.Violations) != 10 {
+		t.Fatalf("%+v, %v", judgement, err)
+	}
+	for i, v := range judgement.Violations {
+		want := domain.ViolationPII
+		if i >= 8 {
+			want = domain.ViolationLength
+		}
+		if v.Code != want {
+			t.Errorf("event %d is refused for %s, want %s", i, v.Code, want)
+		}
+	}
+}
+
 // The limit of a batch does not hold for verdicts that are given one by one.
 func TestEachGivesEveryEventItsVerdict(t *testing.T) {
 	body := []byte(strings.ReplaceAll(batchOf(append(slices.Repeat([]string{`{}`}, 99), detailed)...), "},{", "} ,\n{"))
