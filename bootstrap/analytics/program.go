@@ -237,7 +237,7 @@ func (p program) serve(ctx context.Context, role bootstrap.Role) int {
 		p.warn()
 		return exitUsage
 	}
-	log := bootstrap.NewLogger(writer, config)
+	log := bootstrap.NewLogger(writer, config) //nolint:contextcheck // lost lines are reported whatever has ended
 	for _, doubt := range bootstrap.Doubts(p.environ, p.dotenv) {
 		log.Warn("a variable probably does not do what it was meant to do", "variable", doubt.Variable, "problem", doubt.Message)
 	}
