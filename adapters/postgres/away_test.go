@@ -23,6 +23,7 @@ func awaitLine(t *testing.T, log *logs.Buffer, line string) {
 // TestOutageIsLoggedOnceEachWay has many calls fail while the server is away, and
 // none ask when it is back.
 func TestOutageIsLoggedOnceEachWay(t *testing.T) {
+	t.Parallel()
 	const away, back = `level=WARN msg="PostgreSQL is away"`, `level=INFO msg="PostgreSQL is back" outage_ms=`
 	for name, c := range map[string]struct{ lose, regain func(*servers.PostgresServer) }{
 		"killed": {(*servers.PostgresServer).Kill, func(s *servers.PostgresServer) { s.Start(t) }},

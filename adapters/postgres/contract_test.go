@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
@@ -39,6 +40,24 @@ func closeDB(tb testing.TB, db *postgres.DB) {
 	}
 }
 
+// newMigrated returns a database of the shared server with the schema in it. To
+// copy that is faster than to make it.
+func newMigrated(t *testing.T) string {
+	t.Helper()
+	server := servers.SharedPostgres(t)
+	migrated.Do(func() {
+		url := server.NewDatabase(t)
+		closeDB(t, open(t, postgres.Config{URL: url}))
+		migrated.name = databaseName(t, url)
+	})
+	return server.NewDatabaseFrom(t, migrated.name)
+}
+
+var migrated struct {
+	sync.Once
+	name string
+}
+
 // openStore opens a store whose journal is merged now and then.
 func openStore(t *testing.T) contract.StoreHarness {
 	t.Helper()
@@ -48,7 +67,7 @@ func openStore(t *testing.T) contract.StoreHarness {
 func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
 	t.Helper()
 	server := servers.SharedPostgres(t)
-	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 100, Limits: limits}
+	config := postgres.Config{URL: newMigrated(t), JournalEntries: 100, Limits: limits}
 	db := open(t, config)
 	return contract.StoreHarness{
 		Store: postgres.NewStore(db),

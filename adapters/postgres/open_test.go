@@ -74,6 +74,7 @@ func withUser(t *testing.T, address string, user *url.Userinfo) string {
 }
 
 func TestOpenSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	server := servers.SharedPostgres(t)
 	address := server.NewDatabase(t)
 	newer := server.NewDatabase(t)

@@ -60,6 +60,7 @@ func checkCounted(t *testing.T, db *postgres.DB, batches []domain.Batch) {
 // TestEventsCountOnceHoweverOftenTheServerDies kills the server at random
 // moments of four workers who share their batches.
 func TestEventsCountOnceHoweverOftenTheServerDies(t *testing.T) {
+	t.Parallel()
 	server := servers.Postgres(t)
 	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 300, Clock: contractClock()}
 	batches := contract.Batches(1, 20, contract.EventsOver(1, 6_000, 40))
@@ -131,6 +132,7 @@ func TestStoppedServerIsUnavailable(t *testing.T) {
 // TestSilentServerHoldsNobodyUp stops the server's processes where they are:
 // nothing is refused and nothing is answered.
 func TestSilentServerHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	server := servers.Postgres(t, "fsync=off")
 	db := open(t, postgres.Config{URL: server.NewDatabase(t)})
 	store := postgres.NewStore(db)

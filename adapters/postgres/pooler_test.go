@@ -20,11 +20,12 @@ var poolModes = []string{"transaction", "session"}
 // TestStoreBehindPgBouncer runs the contract where no two transactions need have
 // the same session.
 func TestStoreBehindPgBouncer(t *testing.T) {
+	t.Parallel()
 	server := servers.SharedPostgres(t)
 	// Every test has a database of its own, which is a pool of its own.
 	pooler := servers.PgBouncer(t, server, "transaction", "server_idle_timeout = 2", "query_wait_timeout = 2")
 	contract.Store(t, func(t *testing.T) contract.StoreHarness {
-		database := server.NewDatabase(t)
+		database := newMigrated(t)
 		config := postgres.Config{URL: pooler.URL(t, database), JournalEntries: 100}
 		db := open(t, config)
 		return contract.StoreHarness{
@@ -43,6 +44,7 @@ func TestStoreBehindPgBouncer(t *testing.T) {
 // TestFourWritersBehindPgBouncer has four processes start at once on an empty
 // database, store what they share, and merge, expire and rebuild beside that.
 func TestFourWritersBehindPgBouncer(t *testing.T) {
+	t.Parallel()
 	for _, mode := range poolModes {
 		t.Run(mode, func(t *testing.T) {
 			server := servers.SharedPostgres(t)

@@ -137,8 +137,15 @@ var databases atomic.Int64
 // NewDatabase makes an empty database and returns its URL.
 func (s *PostgresServer) NewDatabase(tb testing.TB) string {
 	tb.Helper()
+	return s.NewDatabaseFrom(tb, "template1")
+}
+
+// NewDatabaseFrom is [PostgresServer.NewDatabase] for a copy of a database that
+// has no connections.
+func (s *PostgresServer) NewDatabaseFrom(tb testing.TB, template string) string {
+	tb.Helper()
 	name := "test_" + strconv.FormatInt(databases.Add(1), 10)
-	s.Exec(tb, s.URL("postgres"), "CREATE DATABASE "+name)
+	s.Exec(tb, s.URL("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
 	return s.URL(name)
 }
 
