@@ -17,6 +17,11 @@ const (
 	// believed. A time server has corrected a wrong clock by then. A store's
 	// clock that agrees is no substitute: the store may be on the same machine.
 	secondLook = time.Hour
+	// longAbsence is how long a server may have been off until the clock's
+	// health check fails for it, where no store's clock confirms the time. After
+	// less it deletes nothing for an hour and is healthy: it serves and counts,
+	// and a supervisor that restarts what is unhealthy would begin the hour anew.
+	longAbsence = 30 * 24 * time.Hour
 	// manyRows is how many rows make a deletion that is announced.
 	manyRows = 10_000
 )
@@ -62,8 +67,9 @@ type Expiry struct {
 // Expire deletes what is due. It withholds that while the clock differs from a
 // store's by more than is tolerated. It also does so when the cutoffs have
 // moved more than a day further than time has passed since they were obeyed
-// last, be it by another process, until the clock has run steadily for an hour;
-// meanwhile the health check of the clock fails, unless a store's clock agrees.
+// last, be it by another process, until the clock has run steadily for an hour.
+// Meanwhile the health check of the clock fails, unless a store's clock agrees
+// or the process may just have been off for up to 30 days.
 // Calls must not overlap.
 func (u *Maintain) Expire(ctx context.Context) (Expiry, error) {
 	u.clock.Compare(ctx)
@@ -123,7 +129,8 @@ func (u *Maintain) believe(ctx context.Context, now instant, last time.Time) err
 	}
 	err := domain.NewError(domain.CodeUnavailable, nil, fmt.Sprintf("the clock is %s ahead of when data was expired last: "+
 		"set it right; if it is right, this ends by itself an hour after the start", roughly(now.wall.Sub(last))))
-	if confirmed {
+	absence := u.obeyed == nil && now.wall.Sub(last) <= longAbsence
+	if confirmed || absence {
 		u.clock.Suspect(nil)
 	} else {
 		u.clock.Suspect(err)

@@ -94,13 +94,13 @@ func (p *process) expire(t *testing.T) app.Expiry {
 }
 
 // checkWithheld demands that nothing is deleted, and that everybody knows why.
-func (p *process) checkWithheld(t *testing.T, what string) {
+func (p *process) checkWithheld(t *testing.T, what string, healthy bool) {
 	t.Helper()
 	expiry := p.expire(t)
 	if expiry.Withheld == nil || expiry.Deleted != (ports.Expired{}) {
 		t.Errorf("%s: %+v, want it withheld", what, expiry)
 	}
-	checkClockHealth(t, p.clock, false)
+	checkClockHealth(t, p.clock, healthy)
 }
 
 func (p *process) checkDeletes(t *testing.T, what string, atLeast int64) {
@@ -145,7 +145,8 @@ func TestAWrongClockDeletesNothing(t *testing.T) {
 				for range 4 {
 					p := i.start()
 					if wrong {
-						p.checkWithheld(t, name)
+						// It may just have been off.
+						p.checkWithheld(t, name, !server && d > 0 && d <= 30*24*time.Hour)
 					} else {
 						p.checkDeletes(t, name, 0)
 					}
@@ -184,7 +185,7 @@ func TestAClockThatIsSteppedDeletesNothing(t *testing.T) {
 			before := i.rows(t)
 			i.own.Step(d)
 			for range 59 {
-				p.checkWithheld(t, name)
+				p.checkWithheld(t, name, false)
 				i.pass(time.Minute)
 			}
 			if got := i.rows(t); got != before {
@@ -224,10 +225,10 @@ func TestAJumpingClockIsNotBelieved(t *testing.T) {
 	i := install(t, false)
 	p := i.start()
 	for range 10 {
-		i.own.Step(30 * 24 * time.Hour)
-		p.checkWithheld(t, "another jump")
+		i.own.Step(31 * 24 * time.Hour)
+		p.checkWithheld(t, "another jump", false)
 		i.pass(50 * time.Minute)
-		p.checkWithheld(t, "fifty minutes later")
+		p.checkWithheld(t, "fifty minutes later", false)
 	}
 }
 
@@ -277,7 +278,7 @@ func TestAnEmptyStoreIsExpiredAtAnyTime(t *testing.T) {
 	i.store = memory.NewStore()
 	i.start().checkDeletes(t, "empty", 0)
 	i.own.Step(3 * year)
-	i.start().checkWithheld(t, "three years later")
+	i.start().checkWithheld(t, "three years later", false)
 }
 
 // brokenMaintainer fails in one of its calls.
