@@ -177,7 +177,7 @@ type figure struct {
 
 const maxNumber = 1 << 30
 
-func (n figure) length() int { return n.end - n.start }
+func (n *figure) length() int { return n.end - n.start }
 
 // scan is a text with its numbers, in order.
 type scan struct {

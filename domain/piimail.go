@@ -51,7 +51,7 @@ func isMailHost(text []byte) bool {
 			if dotted && letters == label && letters >= 2 {
 				return true
 			}
-		case r == '_' || r == '-' || r < utf8.RuneSelf && isDigit(byte(r)) || r >= utf8.RuneSelf && unicode.IsNumber(r):
+		case r == '_' || r == '-' || r >= '0' && r <= '9' || r >= utf8.RuneSelf && unicode.IsNumber(r):
 			label++
 		default:
 			return isCleanedHost(text[:i]) || r == ':' && isCleanedHost(text)
@@ -62,7 +62,7 @@ func isMailHost(text []byte) bool {
 }
 
 func isLetterOf(r rune) bool {
-	return r < utf8.RuneSelf && isLetter(byte(r)) || r >= utf8.RuneSelf && unicode.IsLetter(r)
+	return r|0x20 >= 'a' && r|0x20 <= 'z' || r >= utf8.RuneSelf && unicode.IsLetter(r)
 }
 
 // isCleanedHost reports whether text begins with localhost, or with a word, one

@@ -146,7 +146,7 @@ func growTree(roles map[string]role, plain ...string) wordTree {
 		tree[node].role = r
 		for i, name := range personalNames {
 			if strings.ReplaceAll(name, "_", "") == word {
-				tree[node].listed = uint16(i + 1) //nolint:gosec // a few hundred
+				tree[node].listed = uint16(i + 1)
 			}
 		}
 	}

@@ -3,11 +3,11 @@ package domain
 import "strings"
 
 // isOctet reports whether a number may be one of the four of an IPv4 address.
-func (n figure) isOctet() bool { return n.length() <= 3 && n.value <= 255 }
+func (n *figure) isOctet() bool { return n.length() <= 3 && n.value <= 255 }
 
 // isPort reports whether a number behind four octets is that of a port and can
 // be no octet, or is one of the ports that services have most.
-func (n figure) isPort() bool {
+func (n *figure) isPort() bool {
 	if n.length() > 5 || n.value > 65535 {
 		return false
 	}
@@ -67,7 +67,7 @@ func (s *scan) chainHoldsIPv4(i, j int, separator byte, version bool) bool {
 // endsWord reports whether number i ends a word, and is neither as long as
 // numbers are in addresses alone nor behind a word that announces an address.
 func (s *scan) endsWord(i int) bool {
-	n := s.numbers[i]
+	n := &s.numbers[i]
 	return n.start > 0 && isWord(s.text[n.start-1]) && n.length() < 3 &&
 		!isOneOf(s.wordBefore(n.start, 0, ""), addressWords)
 }
@@ -241,17 +241,20 @@ func readGroups(to []group, text []byte) []group {
 
 func readGroup(text []byte, start int) group {
 	g := group{start: start, end: start, hexadecimal: true}
-	for ; g.end < len(text) && isWord(text[g.end]); g.end++ {
-		switch c := text[g.end]; {
-		case isDigit(c):
+	for ; g.end < len(text); g.end++ {
+		switch kind := byteKinds[text[g.end]]; {
+		case kind == kindDigit:
 			g.digits = true
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
+		case kind == kindHexadecimal:
 			g.letters = true
-		default:
+		case isWord(text[g.end]):
 			g.hexadecimal = false
+		default:
+			g.hexadecimal = g.hexadecimal && g.end-start <= 4
+			return g
 		}
 	}
-	g.hexadecimal = g.hexadecimal && g.end-g.start <= 4
+	g.hexadecimal = g.hexadecimal && g.end-start <= 4
 	return g
 }
 
@@ -280,7 +283,8 @@ func leading(text []byte) (colons int) {
 // among them, and no seventh.
 func (h *hexadecimals) holdsHardware() bool {
 	pairs, letters := 0, false
-	for i, g := range h.groups {
+	for i := range h.groups {
+		g := &h.groups[i]
 		if !g.hexadecimal || g.end-g.start != 2 {
 			pairs, letters = 0, false
 			continue
@@ -309,9 +313,10 @@ func (h *hexadecimals) pairFollows(i int) bool {
 // around two colons: three, or two with a digit among them, or ::1.
 func (h *hexadecimals) holdsColons() bool {
 	var row, before row
-	for i, g := range h.groups {
+	for i := range h.groups {
+		g := &h.groups[i]
 		before = row
-		row = row.with(&g, i > 0 && g.join == ':' && !g.double)
+		row = row.with(g, i > 0 && g.join == ':' && !g.double)
 		if row.length >= 8 || g.before >= 2 && h.isCompressed(before, i) || g.behind >= 2 && row.isTold() && !h.isJoined(i+1) {
 			return true
 		}

@@ -123,7 +123,7 @@ func (s *scan) runHoldsPhone(i, j int) bool {
 // timesEnd reports whether number i is the end of a time, minutes or seconds.
 // Taken for the 00 before a country, it would make telephone numbers of dates.
 func (s *scan) timesEnd(i int) bool {
-	n := s.numbers[i]
+	n := &s.numbers[i]
 	return n.length() == 2 && n.value < 60 && s.at(n.start-1) == ':' && isDigit(s.at(n.start-2)) && s.at(n.end) != '('
 }
 
@@ -150,15 +150,15 @@ func (s *scan) areGroups(i, j, start, digits int) bool {
 		groups = groups[1:]
 	}
 	if len(groups) == 1 {
-		return digits >= 10 && digits <= 15 && (trunk || !s.isInstant(groups[0]))
+		return digits >= 10 && digits <= 15 && (trunk || !s.isInstant(&groups[0]))
 	}
 	bracket := s.text[start] == '('
-	dash := bytes.IndexAny(s.text[start:s.numbers[j].end], "-_") >= 0
+	dash := bytes.ContainsAny(s.text[start:s.numbers[j].end], "-_")
 	return isLocal(groups, bracket, trunk || bracket || dash, s.at(groups[0].end) == '.')
 }
 
 func (s *scan) digitsOf(i, j int) int {
-	last := s.numbers[j]
+	last := &s.numbers[j]
 	return last.digits + last.length() - s.numbers[i].digits
 }
 
@@ -190,7 +190,7 @@ func (s *scan) isCalled(start int) bool {
 // isInstant reports whether digits on end are a time: seconds or milliseconds
 // since 1970 that begin with 1, as no telephone number of ten or thirteen
 // digits does, or a date with hours, minutes and perhaps seconds.
-func (s *scan) isInstant(n figure) bool {
+func (s *scan) isInstant(n *figure) bool {
 	digits := s.text[n.start:n.end]
 	two := func(i int) int { return int(digits[i]-'0')*10 + int(digits[i+1]-'0') }
 	switch len(digits) {
@@ -256,7 +256,7 @@ func isDialled(groups []figure, digits int) bool {
 // in a way of their own; some only count where brackets or dashes make clear
 // that these are no numbers in a list.
 func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
-	first := firstDigit(groups[0])
+	first := firstDigit(&groups[0])
 	switch {
 	case isGrouped(groups, 3, 3, 4), isGrouped(groups, 3, 7):
 		return true
@@ -265,7 +265,7 @@ func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
 	case isGrouped(groups, 3, 4, 4):
 		return groups[0].value >= 130 && groups[0].value <= 199
 	case isGrouped(groups, 2, 5, 4):
-		return bracket || firstDigit(groups[1]) == 9
+		return bracket || firstDigit(&groups[1]) == 9
 	case isGrouped(groups, 2, 4, 4):
 		return bracket
 	case isGrouped(groups, 5, 5):
@@ -277,7 +277,7 @@ func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
 	}
 }
 
-func firstDigit(n figure) int {
+func firstDigit(n *figure) int {
 	if n.zeros > 0 {
 		return 0
 	}
@@ -303,7 +303,8 @@ func isGrouped(groups []figure, lengths ...int) bool {
 // holdsAnnounced looks for a number of seven digits or more behind a word for
 // telephones.
 func (s *scan) holdsAnnounced() bool {
-	for i, n := range s.numbers {
+	for i := range s.numbers {
+		n := &s.numbers[i]
 		if !n.letters || !isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
 			continue
 		}

@@ -3,7 +3,6 @@ package domain
 import (
 	"bytes"
 	"slices"
-	"unicode/utf8"
 )
 
 // fraction is a number with a fractional part, or a whole one.
@@ -19,23 +18,25 @@ type fraction struct {
 
 // fraction reads numbers i and i+1 as one.
 func (s *scan) fraction(i int) fraction {
-	whole, part := s.numbers[i], s.numbers[i+1]
-	f := fraction{start: max(whole.start, whole.end-3), end: part.end, decimals: part.length(), zero: isZero(s.text[part.start:part.end])}
+	whole, part := &s.numbers[i], &s.numbers[i+1]
+	f := fraction{start: max(whole.start, whole.end-3), end: part.end, decimals: part.length(), zero: part.zeros == part.length()}
 	f.readWhole(s, whole)
 	return f
 }
 
-func (f *fraction) readWhole(s *scan, whole figure) {
-	for _, c := range s.text[max(whole.start, whole.end-3):whole.end] {
-		f.whole = f.whole*10 + int(c-'0')
+func (f *fraction) readWhole(s *scan, whole *figure) {
+	f.whole = whole.value
+	if whole.length() > 3 {
+		f.whole = 0
+		for _, c := range s.text[whole.end-3 : whole.end] {
+			f.whole = f.whole*10 + int(c-'0')
+		}
 	}
-	if whole.length() <= 3 && isSign(s.at(f.start-1)) {
+	if whole.length() <= 3 && f.start > 0 && isSign(s.at(f.start-1)) {
 		f.start--
 		f.signed = true
 	}
 }
-
-func isZero(digits []byte) bool { return len(bytes.TrimLeft(digits, "0")) == 0 }
 
 func isSign(b byte) bool { return b == '-' || b == '+' }
 
@@ -59,19 +60,21 @@ func (s *scan) isPoint(i int, sign byte) bool { return i < len(s.numbers) && s.n
 
 // holdsFractions looks at each two decimal fractions that follow each other.
 func (s *scan) holdsFractions() bool {
-	var before fraction
+	before := -1
 	for i := 0; i+1 < len(s.numbers); i++ {
 		if !s.isPoint(i, '.') {
 			continue
 		}
-		f := s.fraction(i)
-		chained := i > 0 && s.numbers[i-1].gap == '.' // begins with a dot what stands between
-		i++
-		more := s.isPoint(i, '.') // a number with more than one dot is no fraction
-		if before.end > 0 && !chained && !more && inRange(&before, &f) && s.areApart(&before, &f) {
-			return true
+		// What begins with a dot parts no fractions, and a number with more
+		// than one dot is none.
+		if before >= 0 && s.numbers[i-1].gap != '.' && !s.isPoint(i+1, '.') {
+			a, b := s.fraction(before), s.fraction(i)
+			if inRange(&a, &b) && s.areApart(&a, &b) {
+				return true
+			}
 		}
-		before = f
+		before = i
+		i++
 	}
 	return false
 }
@@ -218,7 +221,7 @@ func (s *scan) startsNumber(i, start int) bool {
 
 // isWhole reports whether number i may be a whole number of degrees.
 func (s *scan) isWhole(i int) bool {
-	n := s.numbers[i]
+	n := &s.numbers[i]
 	return n.length() <= 3 && s.at(n.end) != '.' && s.at(n.start-1) != '.'
 }
 
@@ -226,7 +229,7 @@ func (s *scan) isWhole(i int) bool {
 // either the end or the start is given.
 func (s *scan) pairs(f *fraction, i, end, start int) bool {
 	whole := fraction{start: s.numbers[i].start, end: s.numbers[i].end, zero: true}
-	whole.readWhole(s, s.numbers[i])
+	whole.readWhole(s, &s.numbers[i])
 	if end < 0 {
 		if !s.startsNumber(i, whole.start) {
 			return false
@@ -283,8 +286,8 @@ func (s *scan) holdsCleaned() bool {
 		if sign != s.numbers[i+2].gap || !isJoin(sign) || s.numbers[i].length() > 3 || s.numbers[i+2].length() > 3 {
 			continue
 		}
-		if s.numbers[i+1].length() < 2 && !s.numbers[i+2].letters {
-			continue // one decimal counts with words alone
+		if !s.mayBeCleaned(i, sign) {
+			continue
 		}
 		a, b := s.fraction(i), s.fraction(i+2)
 		if inRange(&a, &b) && s.areCleaned(&a, &b, i, sign) {
@@ -294,11 +297,26 @@ func (s *scan) holdsCleaned() bool {
 	return false
 }
 
+// mayBeCleaned decides cheaply whether areCleaned is worth a look.
+func (s *scan) mayBeCleaned(i int, sign byte) bool {
+	decimals := min(s.numbers[i+1].length(), s.numbers[i+3].length())
+	switch between := s.numbers[i+1].gap; {
+	case sign == '.':
+		return between == '.' && decimals >= 4
+	case s.numbers[i+2].letters:
+		return true
+	case between == 0 || s.numbers[i].letters: // a sign, or a word before
+		return decimals >= 2
+	default:
+		return decimals >= 4
+	}
+}
+
 // areCleaned judges what stands around two fractions whose point is another
 // sign, as numbers in lists have it as well.
 func (s *scan) areCleaned(a, b *fraction, i int, sign byte) bool {
 	between, decimals := s.text[s.numbers[i+1].end:s.numbers[i+2].start], min(a.decimals, b.decimals)
-	if isYear(s.numbers[i+1]) && isYear(s.numbers[i+3]) || s.isPoint(i+3, sign) && sign == '.' {
+	if isYear(&s.numbers[i+1]) && isYear(&s.numbers[i+3]) || s.isPoint(i+3, sign) && sign == '.' {
 		return false
 	}
 	if s.isLabelled(a.start, between) {
@@ -319,7 +337,7 @@ func (s *scan) areCleaned(a, b *fraction, i int, sign byte) bool {
 	}
 }
 
-func isYear(n figure) bool { return n.length() == 4 && n.value >= 1900 && n.value <= 2099 }
+func isYear(n *figure) bool { return n.length() == 4 && n.value >= 1900 && n.value <= 2099 }
 
 // holdsHemispheres looks for two numbers of degrees with letters for the
 // hemispheres before both of them, or behind both, on one line.
@@ -521,7 +539,7 @@ func (s *scan) endsEast(at int) bool {
 // isPilots reports whether number i and the next are degrees, minutes and
 // perhaps seconds on end, each with its hemisphere behind.
 func (s *scan) isPilots(i int) bool {
-	n := s.numbers[i]
+	n := &s.numbers[i]
 	if n.length() != 4 && n.length() != 6 || isLetter(s.at(n.start-1)) {
 		return false
 	}
@@ -560,15 +578,22 @@ func holdsPlusCode(text []byte) bool {
 		for end < len(text) && end < i+4 && isPlusCodeDigit(text[end]) {
 			end++
 		}
-		isCode := !slices.ContainsFunc(text[start:i], func(c byte) bool { return !isPlusCodeDigit(c) })
+		if !isPlusCodeDigit(text[i-1]) || end-i < 3 || slices.ContainsFunc(text[start:i], func(c byte) bool { return !isPlusCodeDigit(c) }) {
+			continue
+		}
 		alone := (start == 0 || !isAlphanumeric(text[start-1])) && (end == len(text) || !isAlphanumeric(text[end]))
-		if isCode && alone && end-i > 2 && bytes.ContainsAny(text[start:i], plusCodeDigits[8:]) {
+		if alone && bytes.ContainsAny(text[start:i], plusCodeDigits[8:]) {
 			return true
 		}
 	}
 	return false
 }
 
-func isPlusCodeDigit(c byte) bool {
-	return c < utf8.RuneSelf && bytes.IndexByte([]byte(plusCodeDigits), c) >= 0
-}
+var plusCodeTable = func() (isDigit [256]bool) {
+	for _, c := range []byte(plusCodeDigits) {
+		isDigit[c] = true
+	}
+	return isDigit
+}()
+
+func isPlusCodeDigit(c byte) bool { return plusCodeTable[c] }

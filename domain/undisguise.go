@@ -65,7 +65,7 @@ func unwrapCharacter(r rune) rune {
 	if r >= ' ' && r < 0x7f {
 		return r
 	}
-	switch look := lookOf(r); look {
+	switch lookOf(r) {
 	case lookWide:
 		return r - fullWidth
 	case lookDash:
@@ -74,9 +74,9 @@ func unwrapCharacter(r rune) rune {
 		return ' '
 	case lookFormat:
 		return -1
-	default:
-		return r
+	case lookItself, lookSign, lookDigit, lookNothing:
 	}
+	return r
 }
 
 // unveil decodes escapes of JavaScript and HTML, makes plain digits and signs of
@@ -163,7 +163,7 @@ func appendEntity(to, text []byte) (appended []byte, length int) {
 	if len(digits) == 0 || len(digits) > most {
 		return to, 0
 	}
-	return utf8.AppendRune(to, rune(r)), end + 1 //nolint:gosec // seven digits
+	return utf8.AppendRune(to, rune(r)), end + 1
 }
 
 var entities = map[string]string{
@@ -206,9 +206,9 @@ func plainCharacter(r rune) rune {
 		return ' '
 	case lookNothing:
 		return -1
-	default:
-		return r
+	case lookItself, lookDash, lookFormat:
 	}
+	return r
 }
 
 // look is what a character outside printable ASCII may be taken for.
@@ -253,14 +253,18 @@ var looks = func() (ranges []lookRange) {
 		look  look
 		table *unicode.RangeTable
 	}{
-		{lookDash, unicode.Pd}, {lookSpace, unicode.White_Space}, {lookFormat, unicode.Cf}, {lookDigit, unicode.Nd},
-		{lookNothing, unicode.Cc}, {lookNothing, unicode.Mn},
+		{lookDash, unicode.Pd},
+		{lookSpace, unicode.White_Space},
+		{lookFormat, unicode.Cf},
+		{lookDigit, unicode.Nd},
+		{lookNothing, unicode.Cc},
+		{lookNothing, unicode.Mn},
 	} {
 		for _, r := range t.table.R16 {
 			add(t.look, rune(r.Lo), rune(r.Hi), rune(r.Stride))
 		}
 		for _, r := range t.table.R32 {
-			add(t.look, rune(r.Lo), rune(r.Hi), rune(r.Stride)) //nolint:gosec // code points
+			add(t.look, rune(r.Lo), rune(r.Hi), rune(r.Stride))
 		}
 	}
 	for _, r := range slices.Sorted(maps.Keys(all)) {
@@ -275,6 +279,14 @@ var looks = func() (ranges []lookRange) {
 
 // lookOf finds what a character is taken for.
 func lookOf(r rune) look {
+	if i := lookIndex(r); i >= 0 {
+		return looks[i].look
+	}
+	return lookItself
+}
+
+// lookIndex finds the range of a character in looks; negative for none.
+func lookIndex(r rune) int {
 	low, high := 0, len(looks)
 	for low < high {
 		middle := (low + high) / 2
@@ -284,10 +296,10 @@ func lookOf(r rune) look {
 		case r > looks[middle].last:
 			low = middle + 1
 		default:
-			return looks[middle].look
+			return middle
 		}
 	}
-	return lookItself
+	return -1
 }
 
 // hasDisguise reports whether any character outside ASCII may be taken for
@@ -310,11 +322,10 @@ func hasDisguise(text []byte) bool {
 // digitOf returns the plain digit that a decimal digit of any script stands
 // for. Scripts have theirs in order, from 0 to 9.
 func digitOf(r rune) rune {
-	zero := r
-	for unicode.Is(unicode.Nd, zero-1) {
-		zero--
+	if isFullWidth(r) {
+		return r - fullWidth
 	}
-	return '0' + (r-zero)%10
+	return '0' + (r-looks[lookIndex(r)].first)%10
 }
 
 // openBrackets makes signs of signs and their words in brackets.

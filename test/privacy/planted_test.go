@@ -89,8 +89,14 @@ func (p *plants) check(t *testing.T, sent []canary, everywhere func(*search)) {
 			t.Errorf("nothing was planted in %s", place)
 		}
 	}
+	// Whether a database is asked may depend on what is cached, so one of those
+	// that are sent in the same way is enough.
+	asked := make(map[string]bool)
 	for _, c := range sent {
-		if s.searched[c.allowedIn] > 0 && !found[c.text+c.allowedIn] {
+		asked[c.sentAs] = asked[c.sentAs] || found[c.text+c.allowedIn]
+	}
+	for _, c := range sent {
+		if s.searched[c.allowedIn] > 0 && !asked[c.sentAs] {
 			t.Errorf("%q, sent as %s, is not found in %s, so it need not be allowed there", c.text, c.sentAs, c.allowedIn)
 		}
 	}
