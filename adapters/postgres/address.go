@@ -183,7 +183,8 @@ func cutHosts(text string) (hosts, ports string, err error) {
 	var hostList, portList []string
 	hasPort := false
 	for item := range strings.SplitSeq(text, ",") {
-		host, port, found := item, "", false
+		var host, port string
+		var found bool
 		if rest, bracketed := strings.CutPrefix(item, "["); bracketed {
 			var after string
 			if host, after, found = strings.Cut(rest, "]"); !found {

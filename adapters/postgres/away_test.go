@@ -30,6 +30,7 @@ func TestOutageIsLoggedOnceEachWay(t *testing.T) {
 		"silent": {(*servers.PostgresServer).Pause, (*servers.PostgresServer).Resume},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := servers.Postgres(t, "fsync=off")
 			log := new(logs.Buffer)
 			db := open(t, postgres.Config{URL: server.NewDatabase(t), Log: log.Logger()})

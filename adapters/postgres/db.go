@@ -239,7 +239,7 @@ func (db *DB) repeat(ctx context.Context, name string, transaction func() error)
 			return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%s: %w", name, err), "the database is closed")
 		}
 		if err == nil || attempt == attempts || ctx.Err() != nil || !isPassing(err) {
-			db.learn(err)
+			db.learn(ctx, err)
 			return db.config.translate(ctx, name, err)
 		}
 		wait := time.Duration(attempt) * (5*time.Millisecond + rand.N(20*time.Millisecond)) //nolint:gosec // no secret

@@ -54,7 +54,7 @@ func (db *DB) Check(ctx context.Context) error {
 	if isDisconnection(err) && ctx.Err() == nil { // the server may have been restarted since the last call
 		err = db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
 	}
-	db.learn(err)
+	db.learn(ctx, err)
 	err = db.config.translate(ctx, "health.check", err)
 	if ctx.Err() != nil {
 		return err // says nothing about the database

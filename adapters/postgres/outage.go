@@ -39,7 +39,7 @@ func isOutage(err error) bool {
 // learn takes the outcome of a call. It logs once that the server is away, and
 // once that it is back: calls then succeed again, or a probe does where there
 // are no calls.
-func (db *DB) learn(err error) {
+func (db *DB) learn(ctx context.Context, err error) {
 	o := &db.outage
 	switch {
 	case err == nil:
@@ -52,7 +52,7 @@ func (db *DB) learn(err error) {
 		}
 		o.begun = time.Now()
 		db.config.Log.Warn("PostgreSQL is away", "error", err)
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 		o.stop = stop
 		o.probes.Go(func() { db.probe(ctx) })
 	}

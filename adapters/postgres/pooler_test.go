@@ -47,6 +47,7 @@ func TestFourWritersBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	for _, mode := range poolModes {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			server := servers.SharedPostgres(t)
 			pooler := servers.PgBouncer(t, server, mode)
 			// In session mode every connection keeps one of the pool's 20.

@@ -122,7 +122,7 @@ func (a *address) setDatabase(text string) error {
 	if err != nil {
 		return errors.New("names a database that is no number: " + errForm.Error())
 	}
-	a.database = int(n) //nolint:gosec // has 31 bits
+	a.database = int(n)
 	return nil
 }
 
