@@ -190,7 +190,7 @@ func (r bodyRecipe) String() string {
 // ordinaryBody is like bodies of real clients, of the full length: its events
 // use every field, and have more parameters than real ones.
 func ordinaryBody() []byte {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // nothing secret
+	random := rand.New(rand.NewPCG(1, 2))
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
 	var events []string
 	for range 100 {
@@ -231,7 +231,7 @@ func knownDear() []bodyRecipe {
 		full("lat 1", " lon 2"), full("é"), full("\u0301"), full("漢"), full("😀"), full("\u200b"), full("\u3164"),
 		full("１[N;", "1(&٣", "f_"),
 	}
-	for _, r := range recipes[:len(recipes):len(recipes)] {
+	for _, r := range slices.Clip(recipes) {
 		r.varied = true
 		recipes = append(recipes, r)
 	}
@@ -349,9 +349,9 @@ type triedRecipe struct {
 // searchDearest changes the dearest recipes, over and over.
 func searchDearest(t *testing.T, watch *stopwatch, tried []triedRecipe) []triedRecipe {
 	t.Helper()
-	seed := cmp.Or(*searchSeed, uint64(time.Now().UnixNano())) //nolint:gosec // any number will do
+	seed := cmp.Or(*searchSeed, uint64(time.Now().UnixNano()))
 	t.Logf("searching for %v from -search-seed=%d", *searchFor, seed)
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // nothing secret
+	random := rand.New(rand.NewPCG(seed, seed))
 	const population = 40
 	count := 0
 	for end := time.Now().Add(*searchFor); time.Now().Before(end); count++ {

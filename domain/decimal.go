@@ -35,7 +35,9 @@ func readDecimal(raw []byte) (d decimal, ok bool) {
 	for d.first < d.digits() && d.digit(d.first) == '0' {
 		d.first++
 	}
-	for d.last = d.digits() - 1; d.last > d.first && d.digit(d.last) == '0'; d.last-- {
+	d.last = max(d.digits()-1, d.first)
+	for d.last > d.first && d.digit(d.last) == '0' {
+		d.last--
 	}
 	return d, true
 }

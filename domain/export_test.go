@@ -40,7 +40,7 @@ func (j *judge) described(index int, d *draft) []Violation {
 	r := &report{judge: j, index: index, draft: d}
 	name, _ := r.value(d.value(fieldLevel)).(string)
 	level, _ := ParseLevel(name)
-	for f := fieldVersion; f < fieldCount; f++ {
+	for f := range fieldCount {
 		switch {
 		case f > fieldErrorType && !level.includes(LevelStandard), f > fieldCountry && !level.includes(LevelDetailed):
 		case f != fieldParameters:

@@ -83,8 +83,10 @@ func (r *report) validate(f field, value any, rules ...validation.Rule) {
 func (r *report) rules(f field) []validation.Rule {
 	switch f {
 	case fieldVersion:
-		return []validation.Rule{required(), isText(), r.impersonal(PersonalVersion),
-			length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -")}
+		return []validation.Rule{
+			required(), isText(), r.impersonal(PersonalVersion),
+			length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -"),
+		}
 	case fieldTool:
 		tools := oneOf(r.config.Catalogue.HasTool, "be a tool of the catalogue; GET /v1/catalogue lists them")
 		return []validation.Rule{required(), isText(), validation.When(!r.config.CountUnknownTools, tools)}
@@ -95,13 +97,17 @@ func (r *report) rules(f field) []validation.Rule {
 	case fieldLevel:
 		return []validation.Rule{required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed")}
 	case fieldErrorType:
-		return []validation.Rule{validation.When(r.failed(), required()), isText(), r.impersonal(PersonalValue),
-			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -")}
+		return []validation.Rule{
+			validation.When(r.failed(), required()), isText(), r.impersonal(PersonalValue),
+			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -"),
+		}
 	case fieldResponseTime:
 		return []validation.Rule{isNumeric(), notNegative()}
 	case fieldService:
-		return []validation.Rule{isText(),
-			oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them")}
+		return []validation.Rule{
+			isText(),
+			oneOf(r.config.Catalogue.HasService, "be a service of the catalogue; GET /v1/catalogue lists them"),
+		}
 	case fieldCacheHit:
 		return []validation.Rule{isBoolean()}
 	case fieldRetryCount:

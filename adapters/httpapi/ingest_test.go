@@ -142,6 +142,7 @@ func TestBodyLimitWithoutLength(t *testing.T) {
 // A client that reads nothing before it has written everything learns why, and
 // one that waits for leave to send is not given it.
 func TestTooLargeBodiesAreDrained(t *testing.T) {
+	t.Parallel()
 	const size = 12 << 20 // more than the buffers between two sockets hold
 	const chunk = 64 << 10
 	chunked := strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", chunk, strings.Repeat(" ", chunk)), size/chunk) + "0\r\n\r\n"
