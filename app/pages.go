@@ -118,7 +118,7 @@ type cut[Item any] struct {
 
 func (p paged[T, Item]) cut(stats *Statistics, q PageQuery) (cut[Item], error) {
 	var c cut[Item]
-	want, err := stats.parse(q.StatisticsQuery)
+	want, err := stats.parse(q.WithDefault(DefaultDetailPeriod))
 	if err != nil {
 		return c, err
 	}

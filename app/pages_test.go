@@ -100,7 +100,7 @@ func TestPagesOfAShortList(t *testing.T) {
 	}
 	empty := newFleet()
 	page, err := empty.pages().Errors(t.Context(), app.PageQuery{Limit: "1"})
-	if err != nil || len(page.Report.Types) != 0 || page.Next != "" || len(page.Report.Trend) != 25 {
+	if err != nil || len(page.Report.Types) != 0 || page.Next != "" || len(page.Report.Trend) != 31 {
 		t.Errorf("nothing: %+v, %v", page, err)
 	}
 }
@@ -270,7 +270,7 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 	f := newFleet()
 	f.add(t, slices.Concat(toolsOf(9), failed(9, "e"), toolsOf(3))...)
 	query := app.PageQuery{Limit: "1", Sort: "calls", Order: "desc"}
-	query.Period, query.Filter.Version = "24h", "1.0"
+	query.Period, query.Filter.Version = "30d", "1.0"
 	first, err := f.pages().Tools(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
@@ -295,8 +295,8 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 	for name, other := range map[string]app.PageQuery{
 		"sort":           change(func(q *app.PageQuery) { q.Sort = "p50" }),
 		"order":          change(func(q *app.PageQuery) { q.Order = "asc" }),
-		"period":         change(func(q *app.PageQuery) { q.Period = "25h" }),
-		"the same hours": change(func(q *app.PageQuery) { q.Period = "1d" }),
+		"period":         change(func(q *app.PageQuery) { q.Period = "31d" }),
+		"the same hours": change(func(q *app.PageQuery) { q.Period = "720h" }),
 		"bounds":         change(func(q *app.PageQuery) { q.Period, q.Start = "", "2026-11-23" }),
 		"version":        change(func(q *app.PageQuery) { q.Filter.Version = "1.1" }),
 		"version moved":  change(func(q *app.PageQuery) { q.Filter.Version, q.Filter.Service = "", "1-0" }),

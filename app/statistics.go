@@ -8,10 +8,11 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// The periods that are answered when neither a period nor bounds are asked for.
+// The periods that are answered when neither a period nor bounds are asked for:
+// by Overview and All, and by every other statistic.
 const (
-	DefaultPeriod            = "24h"
-	DefaultPerformancePeriod = "30d"
+	DefaultPeriod       = "24h"
+	DefaultDetailPeriod = "30d"
 )
 
 // StatisticsConfig says what may be told. Zero values mean the defaults.
@@ -39,7 +40,7 @@ func (c StatisticsConfig) withDefaults() StatisticsConfig {
 // StatisticsQuery says what to count.
 type StatisticsQuery struct {
 	// Period is a length of time ending now, such as 24h or 30d. Default
-	// [DefaultPeriod], for Performance [DefaultPerformancePeriod].
+	// [DefaultPeriod] for Overview and All, else [DefaultDetailPeriod].
 	Period string
 	// Start and End are bounds in place of a period: dates or RFC 3339
 	// instants. Without an End, now is meant.
@@ -93,7 +94,7 @@ func (u *Statistics) All(ctx context.Context, q StatisticsQuery) (domain.All, er
 
 // Tools compares the tools.
 func (u *Statistics) Tools(ctx context.Context, q StatisticsQuery) (domain.Tools, error) {
-	r, err := u.read(ctx, q, parts{by: []domain.Dimension{domain.DimensionTool}})
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), parts{by: []domain.Dimension{domain.DimensionTool}})
 	if err != nil {
 		return domain.Tools{}, err
 	}
@@ -121,7 +122,7 @@ func (u *Statistics) Tool(ctx context.Context, name string, q StatisticsQuery) (
 	}
 	need := withErrors(domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
 	need.tool = name
-	r, err := u.read(ctx, q, need)
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), need)
 	if err != nil {
 		return domain.ToolDetail{}, err
 	}
@@ -150,7 +151,7 @@ func (u *Statistics) hasTool(ctx context.Context, name string) (bool, error) {
 func (u *Statistics) Errors(ctx context.Context, q StatisticsQuery) (domain.ErrorReport, error) {
 	need := withErrors(domain.DimensionVersion)
 	need.onlyErrors = true
-	r, err := u.read(ctx, q, need)
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), need)
 	if err != nil {
 		return domain.ErrorReport{}, err
 	}
@@ -159,7 +160,7 @@ func (u *Statistics) Errors(ctx context.Context, q StatisticsQuery) (domain.Erro
 
 // Performance tells how fast and how reliable the service is.
 func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain.Performance, error) {
-	r, err := u.read(ctx, q.WithDefault(DefaultPerformancePeriod), parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}})
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}})
 	if err != nil {
 		return domain.Performance{}, err
 	}

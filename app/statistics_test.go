@@ -70,9 +70,9 @@ func TestStatisticsPeriods(t *testing.T) {
 	}
 	for name, ask := range coverages {
 		t.Run(name, func(t *testing.T) {
-			standard := "24h"
-			if name == "performance" {
-				standard = "30d"
+			standard := "30d"
+			if name == "overview" || name == "all" {
+				standard = "24h"
 			}
 			for asked, want := range map[string]string{"": standard, "1h": "1h", "7d": "7d", "365d": "365d"} {
 				coverage, err := ask(app.StatisticsQuery{Period: asked})
@@ -274,7 +274,7 @@ func TestToolNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if detail.Name != tt.tool || detail.Calls != tt.calls || len(detail.Series) != 25 {
+			if detail.Name != tt.tool || detail.Calls != tt.calls || len(detail.Series) != 31 {
 				t.Errorf("%s with %d calls in %d buckets, want %d", detail.Name, detail.Calls, len(detail.Series), tt.calls)
 			}
 		})

@@ -31,14 +31,14 @@ func (h *statsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerF
 		return wrap(h.answer(statistic{known: statsParameters(), defaultPeriod: defaultPeriod, tell: tell}))
 	}
 	list := func(sorting func(sort, order string) (string, error), tell teller) gin.HandlerFunc {
-		return wrap(h.answer(statistic{known: listParameters(), defaultPeriod: app.DefaultPeriod, tell: tell, sorting: sorting}))
+		return wrap(h.answer(statistic{known: listParameters(), defaultPeriod: app.DefaultDetailPeriod, tell: tell, sorting: sorting}))
 	}
 	r.GET("/v1/stats/overview", about(app.DefaultPeriod, telling(h.stats.Overview, newOverviewJSON)))
 	r.GET("/v1/stats/all", about(app.DefaultPeriod, telling(h.stats.All, newAllJSON)))
 	r.GET("/v1/stats/tools", list(sortingBy(domain.ToolColumns()), tellingPage(h.pages.Tools, newToolsJSON)))
 	r.GET("/v1/stats/tool/:name", wrap(h.tool))
 	r.GET("/v1/stats/errors", list(sortingBy(domain.ErrorColumns()), tellingPage(h.pages.Errors, newErrorReportJSON)))
-	r.GET("/v1/stats/performance", about(app.DefaultPerformancePeriod, telling(h.stats.Performance, newPerformanceJSON)))
+	r.GET("/v1/stats/performance", about(app.DefaultDetailPeriod, telling(h.stats.Performance, newPerformanceJSON)))
 	r.GET("/v1/stats/health", wrap(h.health))
 }
 
@@ -86,7 +86,7 @@ func (h *statsHandler) tool(c *gin.Context) error {
 		return h.stats.Tool(ctx, name, q)
 	}
 	return h.answer(statistic{
-		known: toolParameters(), defaultPeriod: app.DefaultPeriod, tell: telling(ask, newToolDetailJSON),
+		known: toolParameters(), defaultPeriod: app.DefaultDetailPeriod, tell: telling(ask, newToolDetailJSON),
 	})(c)
 }
 

@@ -341,6 +341,21 @@ func TestStatsOfALongWindowSayFromWhenTheyCount(t *testing.T) {
 	}
 }
 
+func TestStatsDefaultPeriods(t *testing.T) {
+	s := newStatsService(t, 0)
+	for path, want := range map[string]string{
+		"overview": "24h", "all": "24h",
+		"tools": "30d", "tool/get_alerts": "30d", "errors": "30d", "performance": "30d",
+	} {
+		recorder := httptest.NewRecorder()
+		s.handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/v1/stats/"+path, nil))
+		var answer struct{ Period string }
+		if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil || answer.Period != want {
+			t.Errorf("%s counts %q, want %q: %v", path, answer.Period, want, err)
+		}
+	}
+}
+
 func TestStatsFilters(t *testing.T) {
 	s := newStatsService(t, 0, sampleCalls()...)
 	for query, want := range map[string]string{

@@ -1267,7 +1267,7 @@ export interface components {
          *     `start` or `end`. Default 30d.
          * @example 30d
          */
-        PeriodOfPerformance: components["schemas"]["PeriodText"];
+        DetailPeriod: components["schemas"]["PeriodText"];
         /**
          * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
          *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
@@ -1779,9 +1779,10 @@ export interface operations {
             query?: {
                 /**
                  * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
-                 *     `start` or `end`. Default 24h.
+                 *     `start` or `end`. Default 30d.
+                 * @example 30d
                  */
-                period?: components["parameters"]["Period"];
+                period?: components["parameters"]["DetailPeriod"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
@@ -1887,9 +1888,10 @@ export interface operations {
             query?: {
                 /**
                  * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
-                 *     `start` or `end`. Default 24h.
+                 *     `start` or `end`. Default 30d.
+                 * @example 30d
                  */
-                period?: components["parameters"]["Period"];
+                period?: components["parameters"]["DetailPeriod"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
@@ -1973,9 +1975,10 @@ export interface operations {
             query?: {
                 /**
                  * @description Length of the window that ends now: `1h` to `720h`, or `1d` to `366d`. Not together with
-                 *     `start` or `end`. Default 24h.
+                 *     `start` or `end`. Default 30d.
+                 * @example 30d
                  */
-                period?: components["parameters"]["Period"];
+                period?: components["parameters"]["DetailPeriod"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
@@ -2084,7 +2087,7 @@ export interface operations {
                  *     `start` or `end`. Default 30d.
                  * @example 30d
                  */
-                period?: components["parameters"]["PeriodOfPerformance"];
+                period?: components["parameters"]["DetailPeriod"];
                 /**
                  * @description Where the window begins (included): an instant of RFC 3339, or a date, which means its
                  *     midnight in UTC. Moved back to the beginning of its hour or day. It must not lie after the current hour; from it
