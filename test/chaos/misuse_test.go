@@ -38,7 +38,7 @@ func TestServersThatCannotBeUsed(t *testing.T) {
 		},
 		{
 			"Redis without password", database, "redis://" + locked.Address(),
-			[]string{"NOAUTH", "set it in REDIS_URL or REDIS_PASSWORD"},
+			[]string{"NOAUTH", "set it in REDIS_URL"},
 		},
 		{
 			"Redis replica", database, replica.URL(),
