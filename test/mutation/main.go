@@ -3,7 +3,7 @@
 // statement, and runs tests that should notice. A mutant that every test passes
 // is printed: the rule there is untested, or the mutant means the same.
 //
-//	go run ./test/mutation [-files REGEXP] [-by PACKAGE,…] PACKAGE
+//	go run ./test/mutation [-files REGEXP] [-skip REGEXP] [-by PACKAGE,…] PACKAGE
 //
 // All mutants are compiled into one test binary per package of tests, and an
 // environment variable selects one, so that a mutant costs a run and no build.
@@ -32,12 +32,13 @@ import (
 
 func main() {
 	files := flag.String("files", ".", "regular expression for the names of files to mutate")
+	skip := flag.String("skip", "", "regular expression for tests that do not run, such as slow ones")
 	by := flag.String("by", "", "packages, separated by commas, whose tests run too")
 	workers := flag.Int("workers", runtime.NumCPU(), "mutants tried at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	survivors, err := run(ctx, flag.Arg(0), *files, *by, *workers)
+	survivors, err := run(ctx, flag.Arg(0), *files, *skip, *by, *workers)
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "mutation:", err)
@@ -47,7 +48,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, target, files, by string, workers int) (int, error) {
+func run(ctx context.Context, target, files, skip, by string, workers int) (int, error) {
 	if target == "" {
 		return 0, errors.New("name a package, such as ./domain")
 	}
@@ -62,7 +63,7 @@ func run(ctx context.Context, target, files, by string, workers int) (int, error
 	}
 	suites := []*suite{}
 	for _, name := range append([]string{target}, strings.FieldsFunc(by, func(r rune) bool { return r == ',' })...) {
-		s, err := build(ctx, name, overlay, scratch)
+		s, err := build(ctx, name, overlay, scratch, skip)
 		if err != nil {
 			return 0, err
 		}
@@ -128,7 +129,7 @@ type suite struct {
 }
 
 // build compiles the tests and runs them once without a mutant.
-func build(ctx context.Context, name, overlay, scratch string) (*suite, error) {
+func build(ctx context.Context, name, overlay, scratch, skip string) (*suite, error) {
 	dir, err := filepath.Abs(name)
 	if err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func build(ctx context.Context, name, overlay, scratch string) (*suite, error) {
 	if out, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the tests of %s: %w\n%s", name, err, out)
 	}
-	s.flags = []string{"-test.failfast"}
+	s.flags = []string{"-test.failfast", "-test.skip=" + skip}
 	// Rapid would leave a file for every mutant that it notices.
 	if help, _ := exec.CommandContext(ctx, s.binary, "-help").CombinedOutput(); bytes.Contains(help, []byte("rapid.nofailfile")) {
 		s.flags = append(s.flags, "-rapid.nofailfile")

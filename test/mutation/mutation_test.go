@@ -46,7 +46,7 @@ func TestRules(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	survivors, err := run(t.Context(), ".", ".", "", 1)
+	survivors, err := run(t.Context(), ".", ".", "", "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
