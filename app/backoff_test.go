@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +44,34 @@ func TestBackoffDoublesUpToItsBoundAndResets(t *testing.T) {
 			if wait := tries[i+1] - tries[i]; wait < most/2 || wait > most {
 				t.Errorf("wait %d took %v, want from %v to %v", i+1, wait, most/2, most)
 			}
+		}
+	})
+}
+
+// The worker's health fails with the third failure in a row, and recovers with
+// the next success.
+func TestAWorkerThatFailsThriceIsUnhealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const success, last = 5, 7
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		queue := enqueued(t, 1)
+		var worker *app.Process
+		var health []bool // before each call
+		store := &flakyStore{inner: memory.NewStore(), fail: func(call int, _ []domain.Batch) error {
+			health = append(health, worker.Check(ctx) == nil)
+			switch call {
+			case success:
+				return queue.Enqueue(ctx, domain.Batch{ID: "next", Events: make([]domain.Event, 1)})
+			case last:
+				stop()
+			}
+			return domain.NewError(domain.CodeUnavailable, nil, "away")
+		}}
+		worker = newProcess(queue, store, app.ProcessConfig{BackoffMin: time.Second, BackoffMax: time.Minute})
+		worker.Run(ctx, t.Context())
+		if want := []bool{true, true, true, false, false, true, true}; !slices.Equal(health, want) {
+			t.Errorf("healthy before each call: %v, want %v", health, want)
 		}
 	})
 }

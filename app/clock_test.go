@@ -13,6 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 )
 
@@ -22,7 +23,7 @@ const year = 365 * 24 * time.Hour
 func offsets() []time.Duration {
 	var both []time.Duration
 	for _, d := range []time.Duration{
-		5 * time.Second, 50 * time.Second, 2 * time.Minute, 6 * time.Minute, 2 * time.Hour, 48 * time.Hour, 800 * 24 * time.Hour, 3 * year,
+		5 * time.Second, 50 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 6 * time.Minute, 2 * time.Hour, 48 * time.Hour, 800 * 24 * time.Hour, 3 * year,
 	} {
 		both = append(both, d, -d)
 	}
@@ -76,6 +77,51 @@ func TestAClockIsComparedWithItsStores(t *testing.T) {
 		if again := strings.Count(log.String(), "agrees with the store's again"); again != min(len(level), 1) {
 			t.Errorf("%v ahead: logged\n%s", d, log)
 		}
+	}
+}
+
+// The sentence names the direction, and a length in the unit that suits it.
+func TestTheCheckSaysHowFarTheClockIsOff(t *testing.T) {
+	for offset, want := range map[time.Duration]string{
+		90 * time.Second: "90 seconds", 119 * time.Second: "119 seconds", 2 * time.Minute: "2 minutes",
+		119 * time.Minute: "119 minutes", 2 * time.Hour: "2 hours", 47 * time.Hour: "47 hours", 48 * time.Hour: "2 days",
+	} {
+		for sign, direction := range map[time.Duration]string{1: "ahead of", -1: "behind"} {
+			own := memory.NewClock(pipelineNow.Add(sign * offset))
+			c := app.NewClock(own, []ports.StoreClock{memory.NewServerClock("PostgreSQL", memory.NewClock(pipelineNow))},
+				slog.New(slog.DiscardHandler), app.ClockConfig{Tolerance: time.Minute})
+			c.Compare(t.Context())
+			want := "the clock is " + want + " " + direction + " PostgreSQL's: set the wrong one of the two right"
+			if got := domain.MessageOf(c.Check(t.Context())); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+	}
+	queue, store := memory.NewQueue(memory.QueueConfig{}), memory.NewStore()
+	batch := domain.Batch{ID: "b", ReceivedAt: pipelineNow, Events: contract.Events(1, 1)}
+	if err := queue.Enqueue(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	c := app.NewClock(memory.NewClock(pipelineNow.Add(-time.Hour)), []ports.StoreClock{memory.NewNewestStored(queue, store)},
+		slog.New(slog.DiscardHandler), app.ClockConfig{})
+	c.Compare(t.Context())
+	if got := domain.MessageOf(c.Check(t.Context())); !strings.HasPrefix(got, "the clock is 60 minutes behind the newest batch in ") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTheStateSaysWhenAStoreWasAsked(t *testing.T) {
+	own := memory.NewClock(pipelineNow)
+	stores := []ports.StoreClock{memory.NewServerClock("PostgreSQL", memory.NewClock(pipelineNow))}
+	c := app.NewClock(own, stores, slog.New(slog.DiscardHandler), app.ClockConfig{})
+	own.Advance(time.Minute)
+	if s := c.State(t.Context()).Skews[0]; s.Known || s.Age != 0 {
+		t.Errorf("before the first comparison: %+v", s)
+	}
+	c.Compare(t.Context())
+	own.Advance(7 * time.Second)
+	if s := c.State(t.Context()).Skews[0]; !s.Known || s.Age != 7*time.Second {
+		t.Errorf("seven seconds later: %+v", s)
 	}
 }
 

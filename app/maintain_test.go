@@ -232,6 +232,97 @@ func TestAJumpingClockIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A clock that was set right is watched anew, also when it jumps to the same
+// wrong time again.
+func TestTheSameJumpIsWaitedForAgain(t *testing.T) {
+	i := install(t, false)
+	p := i.start()
+	for range 3 {
+		p.checkDeletes(t, "right", 0)
+		i.own.Step(3 * year)
+		p.checkWithheld(t, "three years ahead", false)
+		i.own.Step(-3 * year)
+		for range 3 {
+			p.checkDeletes(t, "set right", 0)
+			i.pass(time.Hour)
+		}
+	}
+}
+
+// What another process has expired since counts, and not when this one did.
+func TestTheLatestExpiryOfAnyProcessCounts(t *testing.T) {
+	i := install(t, false)
+	idle, busy := i.start(), i.start()
+	idle.checkDeletes(t, "at first", 0)
+	for range 100 {
+		i.pass(time.Hour)
+		busy.checkDeletes(t, "hourly", 0)
+	}
+	i.own.Step(48 * time.Hour)
+	idle.checkWithheld(t, "two days ahead", false)
+}
+
+func TestAnAbsenceOfThirtyDaysIsHealthy(t *testing.T) {
+	for absence, healthy := range map[time.Duration]bool{30 * 24 * time.Hour: true, 30*24*time.Hour + time.Minute: false} {
+		i := install(t, false)
+		i.start().checkDeletes(t, "before", 0)
+		i.pass(absence)
+		i.start().checkWithheld(t, absence.String(), healthy)
+	}
+}
+
+// dueMaintainer has so much due.
+type dueMaintainer struct {
+	*memory.Store
+
+	due  ports.Expired
+	last time.Time
+}
+
+func (d dueMaintainer) LastExpiry(context.Context) (time.Time, error) { return d.last, nil }
+
+func (d dueMaintainer) Due(context.Context, domain.Cutoffs) (ports.Expired, error) {
+	return d.due, nil
+}
+
+func TestLargeDeletionsAreAnnounced(t *testing.T) {
+	tests := map[string]struct {
+		due    int64
+		behind time.Duration
+		want   string
+	}{
+		"little":                {9_999, time.Hour, ""},
+		"much":                  {10_000, time.Hour, "level=INFO"},
+		"little after a day":    {1, 24 * time.Hour, ""},
+		"little after a jump":   {1, 25 * time.Hour, "level=WARN"},
+		"much after a jump":     {10_000, 25 * time.Hour, "level=WARN"},
+		"nothing after a jump":  {0, 25 * time.Hour, ""},
+		"nothing without a one": {0, time.Hour, ""},
+	}
+	for name, tt := range tests {
+		own, log := memory.NewClock(pipelineNow), new(logs.Buffer)
+		store := dueMaintainer{memory.NewStore(), ports.Expired{Events: tt.due}, pipelineNow.Add(-tt.behind)}
+		m := app.NewMaintain(store, domain.DefaultRetention(), alone(own), log.Logger())
+		for range 2 { // a jump is believed at the second look
+			if _, err := m.Expire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if tt.behind > 24*time.Hour {
+				own.Advance(time.Hour)
+			}
+		}
+		line := ""
+		for text := range strings.Lines(log.String()) {
+			if strings.Contains(text, "deleting much expired data") {
+				line = text
+			}
+		}
+		if (line == "") != (tt.want == "") || !strings.Contains(line, tt.want) {
+			t.Errorf("%s: announced %q, want %q", name, line, tt.want)
+		}
+	}
+}
+
 func TestAServerThatWasDownForLongExpiresInTheEnd(t *testing.T) {
 	for _, server := range []bool{true, false} {
 		i := install(t, server)
@@ -248,6 +339,9 @@ func TestAServerThatWasDownForLongExpiresInTheEnd(t *testing.T) {
 		i.pass(time.Minute)
 		p.checkDeletes(t, "in the end", 20)
 		log := i.log.String()
+		if strings.Contains(log, "level=ERROR") == server {
+			t.Errorf("server %t: its clock agrees, and the log says\n%s", server, log)
+		}
 		for _, want := range []string{"deleting much expired data", "level=WARN", "events_before=2026-11-25T1", "tables.events=30", "tables.hourly_aggregations="} {
 			if !strings.Contains(log, want) {
 				t.Errorf("server %t: the log lacks %q:\n%s", server, want, log)

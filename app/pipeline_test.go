@@ -101,6 +101,21 @@ func TestIngestTellsAFullQueue(t *testing.T) {
 	}
 }
 
+func TestIngestHoldsEveryBatchWithoutAKey(t *testing.T) {
+	queue := memory.NewQueue(memory.QueueConfig{})
+	ingest := newIngest(queue)
+	for range 2 {
+		for _, tool := range []string{"get_alerts", "get_forecast"} {
+			if _, err := ingest.Submit(t.Context(), app.Submission{Body: bodyOf(tool)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if batches := received(t, queue); len(batches) != 4 {
+		t.Errorf("%d batches queued, want 4", len(batches))
+	}
+}
+
 func TestIngestAnswersARepeatTheSame(t *testing.T) {
 	queue := memory.NewQueue(memory.QueueConfig{})
 	ingest := newIngest(queue)
