@@ -21,6 +21,7 @@ type judge struct {
 	found            faults
 	scanned          int // bytes of texts that are too long to be stored
 	texts            [64]judgedText
+	scanner          scanner
 
 	// The events of a batch mostly repeat each other.
 	version, errorType, session memo[string]
@@ -40,7 +41,7 @@ var textSeed = maphash.MakeSeed()
 func (j *judge) looksPersonal(raw, text []byte) bool {
 	known := &j.texts[maphash.Bytes(textSeed, raw)%uint64(len(j.texts))]
 	if known.raw == nil || !bytes.Equal(known.raw, raw) {
-		_, personal := personalValue(text)
+		_, personal := j.scanner.scan(text, false)
 		*known = judgedText{raw, personal}
 	}
 	return known.personal
@@ -132,7 +133,7 @@ func (j *judge) acceptVersion(raw []byte, e *Event) bool {
 	if !ok || len(text) == 0 || len(text) > MaxVersionLength || !all(text, isVersionCharacter) {
 		return false
 	}
-	if _, personal := personalVersion(text); personal {
+	if _, personal := j.scanner.scan(text, true); personal {
 		return false
 	}
 	j.version = memo[string]{raw, string(text)}

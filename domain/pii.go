@@ -42,52 +42,63 @@ func PersonalVersion(version string) (looksLike Personal, personal bool) {
 	return personalVersion([]byte(version))
 }
 
-func personalValue(text []byte) (Personal, bool)   { return scanDisguised(text, false) }
-func personalVersion(text []byte) (Personal, bool) { return scanDisguised(text, true) }
+func personalValue(text []byte) (Personal, bool)   { return new(scanner).scan(text, false) }
+func personalVersion(text []byte) (Personal, bool) { return new(scanner).scan(text, true) }
+
+// scanner judges texts, one after the other. It keeps its memory for the next
+// one.
+type scanner struct {
+	numbers []figure
+	groups  []group
+	// plainer holds what a text becomes, spare what that is made from.
+	plainer, spare []byte
+}
 
 // maxDisguises is how many disguises of a kind may lie over each other.
 const maxDisguises = 3
 
-func scanDisguised(text []byte, version bool) (Personal, bool) {
+func (c *scanner) scan(text []byte, version bool) (Personal, bool) {
 	seen := countCharacters(text)
-	looksLike, personal := scanPlain(text, &seen, version)
-	for round := 0; round < maxDisguises && !personal && seen.mayBeDisguised(text); round++ {
-		for _, takeOff := range []func([]byte) ([]byte, bool){unwrap, unveil} {
-			plainer, changed := takeOff(text)
-			if !changed || personal {
+	looksLike, personal := c.scanPlain(text, &seen, version)
+	for round, changed := 0, true; round < maxDisguises && changed && !personal && seen.mayBeDisguised(text); round++ {
+		changed = false
+		for _, takeOff := range []func(*scanner, []byte, *characters) ([]byte, bool){(*scanner).unwrap, (*scanner).unveil} {
+			plainer, differs := takeOff(c, text, &seen)
+			if !differs || personal {
 				continue
 			}
+			changed = true
 			text, seen = plainer, countCharacters(plainer)
-			looksLike, personal = scanPlain(text, &seen, version)
+			looksLike, personal = c.scanPlain(text, &seen, version)
 		}
 	}
 	return looksLike, personal
 }
 
 // scanPlain takes every character for what it is.
-func scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
-	separators := seen.dots + seen.joins + seen.colons
-	if seen.at > 0 && holdsEmail(text) || separators >= 2 && seen.letters >= 5 && holdsMailbox(text) {
+func (c *scanner) scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
+	if seen.has(charAt) && holdsEmail(text) || seen.separators >= 2 && seen.letters >= 5 && holdsMailbox(text) {
 		return PersonalEmail, true
 	}
 	// A hardware address, and an IPv6 address without colons, have letters.
-	hexadecimal := seen.colons >= 2 || seen.hexadecimal > 0 && (separators >= 2 && seen.digits >= 2 || separators >= 5)
-	if seen.digits < 4 && !hexadecimal && seen.pluses == 0 {
+	hexadecimal := seen.colons >= 2 || seen.has(charHexadecimal) && (seen.separators >= 2 && seen.digits >= 2 || seen.separators >= 5)
+	hexadecimal = hexadecimal && mayBeHexadecimal(text)
+	if seen.digits < 4 && !hexadecimal && !seen.has(charPlus) {
 		return "", false // nothing below has fewer
 	}
-	var few [32]figure
 	s := scan{text: text, seen: seen}
 	if seen.digits >= 4 {
-		s.numbers = readNumbers(few[:0], text)
+		c.numbers = s.readNumbers(c.numbers[:0])
+		s.numbers = c.numbers
 	}
 	switch {
-	case seen.digits >= 4 && separators >= 3 && s.holdsIPv4(version):
+	case seen.digits >= 4 && seen.separators >= 3 && s.holdsIPv4(version):
 		return PersonalIP, true
-	case hexadecimal && holdsHexadecimal(text):
+	case hexadecimal && c.holdsHexadecimal(text):
 		return PersonalIP, true
 	case seen.digits >= 4 && s.holdsCoordinates():
 		return PersonalCoordinates, true
-	case seen.digits >= 8 && seen.hemispheres && s.holdsMinutes(), seen.pluses > 0 && holdsPlusCode(text):
+	case seen.digits >= 8 && seen.has(charNorth) && s.holdsMinutes(), seen.has(charPlus) && holdsPlusCode(text):
 		return PersonalCoordinates, true
 	case seen.digits >= 7 && s.holdsPhone():
 		return PersonalPhone, true
@@ -96,72 +107,132 @@ func scanPlain(text []byte, seen *characters, version bool) (Personal, bool) {
 	}
 }
 
-// characters decides cheaply which rules are worth a look.
+// characters says which characters a text has. It decides cheaply which rules
+// are worth a look.
 type characters struct {
-	at, digits, dots, colons, pluses, spaces int
-	// joins counts dashes and underscores; letters other characters of ASCII
-	// as well; hexadecimal the letters that are such digits.
-	joins, letters, hexadecimal int
-	// hemispheres says that there are letters for north or south; wide that
-	// there are characters outside ASCII, and disguises that some characters
-	// may stand for others.
-	hemispheres, wide, disguises bool
+	// separators counts dots, colons, dashes and underscores; letters what else
+	// of ASCII is not counted for itself.
+	digits, separators, colons, spaces, letters int
+	kinds                                       character
 }
 
-func countCharacters(text []byte) (c characters) {
-	var counts [kindCount]int
-	for _, b := range text {
-		counts[byteKinds[b]]++
-	}
-	return characters{
-		at: counts[kindAt], digits: counts[kindDigit], dots: counts[kindDot], colons: counts[kindColon], pluses: counts[kindPlus],
-		spaces: counts[kindSpace], joins: counts[kindJoin],
-		letters:     counts[kindOther] + counts[kindNorth] + counts[kindHexadecimal],
-		hexadecimal: counts[kindHexadecimal],
-		hemispheres: counts[kindNorth] > 0,
-		wide:        counts[kindWide] > 0,
-		disguises:   counts[kindDisguise] > 0 || counts[kindWide] > 0 && hasDisguise(text),
-	}
-}
+func (c *characters) has(kinds character) bool { return c.kinds&kinds != 0 }
 
-// The kinds of bytes that rules ask for.
+// character is a set of kinds of bytes that rules ask for.
+type character uint32
+
 const (
-	kindOther = iota
-	kindDigit
-	kindDot
-	kindAt
-	kindColon
-	kindPlus
-	kindSpace
-	kindJoin
-	kindNorth
-	kindHexadecimal
-	kindDisguise
-	kindWide
-	kindCount
+	charDigit character = 1 << iota
+	charDot
+	charAt
+	charColon
+	charPlus
+	charSpace
+	charDash
+	charUnderscore
+	charComma
+	charNorth // letters for north and south
+	charHexadecimal
+	charLetter
+	charWide // bytes of characters outside ASCII
+	// What begins or is a disguise: charLook a character that is taken for
+	// another.
+	charControl
+	charPercent
+	charEscape
+	charOpening
+	charLook
+	// What stands in telephone numbers beside digits, underscores and separators.
+	charBlank
+	charPhone
+
+	charJoin     = charDot | charColon | charDash | charUnderscore
+	charWord     = charDigit | charLetter | charWide
+	charDisguise = charControl | charPercent | charEscape | charOpening | charLook
 )
 
-var byteKinds = func() (kinds [256]uint8) {
-	for b := range kinds {
-		switch c := byte(b); {
-		case isDigit(c):
-			kinds[b] = kindDigit
-		case b >= utf8.RuneSelf:
-			kinds[b] = kindWide
-		case c < ' ' || c == 0x7f || bytes.IndexByte([]byte(`%&\[({<`), c) >= 0:
-			kinds[b] = kindDisguise
+// byteKind is what is known of a byte: its kinds, and what it adds to the counts
+// of characters, each in bits of its own.
+type byteKind struct {
+	counts uint64
+	kinds  character
+}
+
+// Where the counts stand, and how many bytes may be counted before one
+// overflows.
+const (
+	countBits = 12
+	countMost = 1<<countBits - 1
+)
+
+const (
+	countDigit = iota * countBits
+	countSeparator
+	countColon
+	countSpace
+	countLetter
+)
+
+func countCharacters(text []byte) (c characters) {
+	for rest := text; len(rest) > 0; {
+		part := rest[:min(len(rest), countMost)]
+		rest = rest[len(part):]
+		var counts uint64
+		for _, b := range part {
+			kind := &byteKinds[b]
+			counts += kind.counts
+			c.kinds |= kind.kinds
+		}
+		c.digits += int(counts >> countDigit & countMost)
+		c.separators += int(counts >> countSeparator & countMost)
+		c.colons += int(counts >> countColon & countMost)
+		c.spaces += int(counts >> countSpace & countMost)
+		c.letters += int(counts >> countLetter & countMost)
+	}
+	if c.has(charWide) && hasDisguise(text) {
+		c.kinds |= charLook
+	}
+	return c
+}
+
+var byteKinds = func() (kinds [256]byteKind) {
+	for c, kind := range map[string]character{
+		"0123456789": charDigit, ".": charDot, "@": charAt, ":": charColon, "+": charPlus, " ": charSpace, "-": charDash, "_": charUnderscore,
+		",": charComma, "NSns": charNorth, "abcdefABCDEF": charHexadecimal, "%": charPercent | charEscape, "&\\": charEscape, "[({<": charOpening,
+		" \t\n\f\r": charBlank, ".-/()": charPhone,
+	} {
+		for _, b := range []byte(c) {
+			kinds[b].kinds |= kind
 		}
 	}
-	for c, kind := range map[byte]uint8{
-		'.': kindDot, '@': kindAt, ':': kindColon, '+': kindPlus, ' ': kindSpace, '-': kindJoin, '_': kindJoin,
-		'N': kindNorth, 'S': kindNorth, 'n': kindNorth, 's': kindNorth,
-		'a': kindHexadecimal, 'b': kindHexadecimal, 'c': kindHexadecimal, 'd': kindHexadecimal, 'e': kindHexadecimal, 'f': kindHexadecimal,
-		'A': kindHexadecimal, 'B': kindHexadecimal, 'C': kindHexadecimal, 'D': kindHexadecimal, 'E': kindHexadecimal, 'F': kindHexadecimal,
-	} {
-		kinds[c] = kind
+	for b := range kinds {
+		k := &kinds[b]
+		switch {
+		case b >= utf8.RuneSelf:
+			k.kinds |= charWide
+		case b < ' ' || b == 0x7f:
+			k.kinds |= charControl
+		case isLetter(byte(b)):
+			k.kinds |= charLetter
+		}
+		switch {
+		case k.kinds&charDigit != 0:
+			k.counts = 1 << countDigit
+		case k.kinds&charColon != 0:
+			k.counts = 1<<countColon | 1<<countSeparator
+		case k.kinds&charJoin != 0:
+			k.counts = 1 << countSeparator
+		case k.kinds&charSpace != 0:
+			k.counts = 1 << countSpace
+		case k.kinds&(charAt|charPlus|charDisguise|charWide) == 0:
+			k.counts = 1 << countLetter
+		}
 	}
 	return kinds
 }()
+
+// isA reports whether a byte is of one of the kinds.
+func isA(b byte, kinds character) bool { return byteKinds[b].kinds&kinds != 0 }
 
 // figure is a run of digits in a text.
 type figure struct {
@@ -169,11 +240,16 @@ type figure struct {
 	// value is exact up to maxNumber; zeros counts those that it begins with, and
 	// digits all digits before the number.
 	value, zeros, digits int
+	// before has the kinds of what stands between it and the number before, or the
+	// start; other says that this has bytes that no telephone number has.
+	before character
+	other  bool
 	// gap is what stands between it and the next number, if that is one byte.
 	gap byte
-	// letters says that letters stand between it and the number before.
-	letters bool
 }
+
+// letters says that letters stand between it and the number before.
+func (n *figure) letters() bool { return n.before&charLetter != 0 }
 
 const maxNumber = 1 << 30
 
@@ -184,18 +260,29 @@ type scan struct {
 	text    []byte
 	seen    *characters
 	numbers []figure
+	// points and commas count the numbers that one of these joins to the next,
+	// long those of two digits or more. joined says that other joins, or dots,
+	// join two.
+	points, commas, long int
+	joined               bool
+	// gaps has the kinds of all that stands before numbers.
+	gaps character
 }
 
-// readNumbers appends the numbers of a text.
-func readNumbers(to []figure, text []byte) []figure {
-	digits, letters := 0, false
+// readNumbers appends the numbers of the text.
+func (s *scan) readNumbers(to []figure) []figure {
+	text, digits := s.text, 0
+	var before character
+	other := false
 	for i := 0; i < len(text); i++ {
-		if byteKinds[text[i]] != kindDigit {
-			letters = letters || isLetter(text[i])
+		kind := byteKinds[text[i]].kinds
+		if kind&charDigit == 0 {
+			before |= kind
+			other = other || kind&(charPhone|charBlank|charUnderscore) == 0
 			continue
 		}
-		n := figure{start: i, digits: digits, letters: letters}
-		for ; i < len(text) && byteKinds[text[i]] == kindDigit; i++ {
+		n := figure{start: i, digits: digits, before: before, other: other}
+		for ; i < len(text) && isDigit(text[i]); i++ {
 			if n.value < maxNumber {
 				n.value = n.value*10 + int(text[i]-'0')
 			}
@@ -205,13 +292,31 @@ func readNumbers(to []figure, text []byte) []figure {
 		}
 		n.end = i
 		digits += n.length()
+		if n.length() > 1 {
+			s.long++
+		}
 		if last := len(to) - 1; last >= 0 && n.start == to[last].end+1 {
 			to[last].gap = text[to[last].end]
+			s.noteGap(to[last].gap)
 		}
+		s.gaps |= before
 		to = append(to, n)
-		letters = i < len(text) && isLetter(text[i])
+		before, other = 0, false
+		i--
 	}
 	return to
+}
+
+func (s *scan) noteGap(gap byte) {
+	switch {
+	case gap == '.':
+		s.points++
+		s.joined = true
+	case gap == ',':
+		s.commas++
+	case isA(gap, charJoin):
+		s.joined = true
+	}
 }
 
 // gap is what stands between number i and the next one.
@@ -246,7 +351,7 @@ func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
-func isWord(b byte) bool { return isAlphanumeric(b) || b >= utf8.RuneSelf }
+func isWord(b byte) bool { return isA(b, charWord) }
 
 // wordSet is a list of words in lower case.
 type wordSet struct {

@@ -107,24 +107,30 @@ var services = newWordSet("smtp imap pop pop3 mail mx www api accounts login aut
 // mailboxes and a domain, with one of . _ - : between each, as in
 // ada_gmail_com.
 func holdsMailbox(text []byte) bool {
+	// The word before the one that begins at start, and the join between.
 	var before []byte
-	dotted := false
-	for word, rest := cutWord(text); ; word, rest = cutWord(rest[1:]) {
-		if len(rest) == 0 {
-			return false
+	var join byte
+	start := 0
+	for i, c := range text {
+		if isA(c, charWord) {
+			continue
 		}
-		if len(before) > 0 && isJoin(rest[0]) && isOneOf(word, providers) {
-			next, _ := cutWord(rest[1:])
-			isHost := dotted && isOneOf(word, exampleHost) || isOneOf(before, services)
+		word := text[start:i]
+		start = i + 1
+		if !isA(c, charJoin) {
+			before = nil
+			continue
+		}
+		if len(before) > 0 && isOneOf(word, providers) {
+			next, _ := cutWord(text[start:])
+			isHost := join == '.' && isOneOf(word, exampleHost) || isOneOf(before, services)
 			if !isHost && isOneOf(next, domains) {
 				return true
 			}
 		}
-		before = nil
-		if isJoin(rest[0]) {
-			before, dotted = word, rest[0] == '.'
-		}
+		before, join = word, c
 	}
+	return false
 }
 
-func isJoin(b byte) bool { return b == '.' || b == '_' || b == '-' || b == ':' }
+func isJoin(b byte) bool { return isA(b, charJoin) }

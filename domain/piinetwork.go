@@ -206,10 +206,102 @@ type hexadecimals struct {
 	groups []group
 }
 
+// mayBeHexadecimal decides in one pass whether holdsHexadecimal is worth a look:
+// when two colons stand together, when one sign joins six pairs or eight groups of
+// any length, and when enough groups follow one that may begin an address.
+func mayBeHexadecimal(text []byte) bool {
+	var r joinedGroups
+	for i := 0; i < len(text); {
+		start, isGroup := i, true
+		for ; i < len(text) && isA(text[i], charWord); i++ {
+			isGroup = isGroup && isA(text[i], charDigit|charHexadecimal)
+		}
+		if i > start && r.add(text[start:i], isGroup) {
+			return true
+		}
+		start = i
+		for ; i < len(text) && !isA(text[i], charWord); i++ {
+			if i > start && text[i] == ':' && text[i-1] == ':' {
+				return true
+			}
+		}
+		if r.join(text[start:i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// joinedGroups is a row of groups that one sign joins.
+type joinedGroups struct {
+	sign byte
+	// groups counts them, and pairs those at the end that are pairs.
+	groups, pairs int
+	// enough is how many groups make an address of one of them, 0 for none, and last
+	// how many do from the last one on.
+	enough, last int
+}
+
+// add adds a word, and reports whether the row is enough.
+func (r *joinedGroups) add(word []byte, isGroup bool) bool {
+	if !isGroup || len(word) > 4 {
+		*r = joinedGroups{}
+		return false
+	}
+	r.groups++
+	if r.pairs++; len(word) != 2 {
+		r.pairs = 0
+	}
+	if r.last = leastBegun(word); r.last > 0 && (r.enough == 0 || r.groups+r.last-1 < r.enough) {
+		r.enough = r.groups + r.last - 1
+	}
+	return r.pairs >= 6 || r.groups >= 8 || r.enough > 0 && r.groups >= r.enough
+}
+
+// join takes what stands behind a group, and reports whether that is enough.
+func (r *joinedGroups) join(gap []byte) bool {
+	sign, double := joinOf(gap)
+	switch {
+	case sign == 0:
+		*r = joinedGroups{}
+	case r.groups > 1 && sign != r.sign:
+		*r = joinedGroups{sign: sign, groups: 1, pairs: min(r.pairs, 1), enough: r.last, last: r.last}
+	}
+	r.sign = sign
+	if double {
+		r.pairs = 0
+	}
+	return double && r.enough > 0
+}
+
+// leastBegun is how many groups an address has at least that begins with one; 0
+// when none does.
+func leastBegun(group []byte) int {
+	if len(group) != 4 {
+		return 0
+	}
+	switch first := group[0] | 0x20; {
+	case string(group) == "2001":
+		return 3
+	case group[0] == '2', group[0] == '3':
+		return 5
+	case first != 'f':
+		return 0
+	}
+	switch group[1] | 0x20 {
+	case 'e':
+		return 3
+	case 'c', 'd':
+		return 5
+	default:
+		return 0
+	}
+}
+
 // holdsHexadecimal looks for IPv6 and hardware addresses.
-func holdsHexadecimal(text []byte) bool {
-	var few [34]group
-	h := hexadecimals{text, readGroups(few[:0], text)}
+func (c *scanner) holdsHexadecimal(text []byte) bool {
+	c.groups = readGroups(c.groups[:0], text)
+	h := hexadecimals{text, c.groups}
 	return h.holdsHardware() || h.holdsColons() || h.holdsJoined()
 }
 
@@ -242,12 +334,12 @@ func readGroups(to []group, text []byte) []group {
 func readGroup(text []byte, start int) group {
 	g := group{start: start, end: start, hexadecimal: true}
 	for ; g.end < len(text); g.end++ {
-		switch kind := byteKinds[text[g.end]]; {
-		case kind == kindDigit:
+		switch kinds := byteKinds[text[g.end]].kinds; {
+		case kinds&charDigit != 0:
 			g.digits = true
-		case kind == kindHexadecimal:
+		case kinds&charHexadecimal != 0:
 			g.letters = true
-		case isWord(text[g.end]):
+		case kinds&charWord != 0:
 			g.hexadecimal = false
 		default:
 			g.hexadecimal = g.hexadecimal && g.end-start <= 4

@@ -18,34 +18,27 @@ var calls = strings.Fields("tel phone mobile cell fax call sms whatsapp whatſap
 // a whole run, at each part of it between spaces, and from a part with + or (
 // on, up to any other. Underscores are taken for words' ends and for dashes.
 func (s *scan) holdsPhone() bool {
-	return s.holdsPhoneJoined(false) || s.seen.joins > 0 && bytes.IndexByte(s.text, '_') >= 0 && s.holdsPhoneJoined(true) ||
-		s.seen.letters > 0 && s.holdsAnnounced() || s.seen.colons >= 2 && s.holdsColonPhone()
+	return s.holdsPhoneJoined(false) || s.gaps&charUnderscore != 0 && s.holdsPhoneJoined(true) ||
+		s.gaps&charLetter != 0 && s.holdsAnnounced() || s.seen.colons >= 2 && s.holdsColonPhone()
 }
 
-// phoneGap reports whether a telephone number may have this between its
-// groups, and whether it is white space that parts them.
-func phoneGap(gap []byte, underscores bool) (inside, parts bool) {
-	for _, c := range gap {
-		switch {
-		case isBlank(c):
-			parts = true
-		case c == '.' || c == '-' || c == '/' || c == '(' || c == ')' || c == '_' && underscores:
-		default:
-			return false, false
-		}
+// goesOn reports whether a telephone number may go on with number i.
+func (s *scan) goesOn(i int, underscores bool) bool {
+	n := &s.numbers[i]
+	return !n.other && (underscores || n.before&charUnderscore == 0)
+}
+
+// endOfRun is the last number of the run that number i is in.
+func (s *scan) endOfRun(i int, underscores bool) int {
+	for i+1 < len(s.numbers) && s.goesOn(i+1, underscores) {
+		i++
 	}
-	return true, parts
+	return i
 }
 
 func (s *scan) holdsPhoneJoined(underscores bool) bool {
 	for i := 0; i < len(s.numbers); {
-		j := i
-		for j+1 < len(s.numbers) {
-			if inside, _ := phoneGap(s.gap(j), underscores); !inside {
-				break
-			}
-			j++
-		}
+		j := s.endOfRun(i, underscores)
 		if s.digitsOf(i, j) >= leastPhone && s.runHoldsPhone(i, j) {
 			return true
 		}
@@ -75,12 +68,7 @@ func (s *scan) openPhone(i int) (start int, sign byte) {
 
 // endOfPart finds the last number up to j before white space.
 func (s *scan) endOfPart(i, j int) int {
-	for i < j {
-		if s.numbers[i].gap == 0 || isBlank(s.numbers[i].gap) {
-			if _, parts := phoneGap(s.gap(i), true); parts {
-				break
-			}
-		}
+	for i < j && s.numbers[i+1].before&charBlank == 0 {
 		i++
 	}
 	return i
@@ -301,23 +289,16 @@ func isGrouped(groups []figure, lengths ...int) bool {
 }
 
 // holdsAnnounced looks for a number of seven digits or more behind a word for
-// telephones.
+// telephones. Letters stand only before the first number of a run.
 func (s *scan) holdsAnnounced() bool {
-	for i := range s.numbers {
-		n := &s.numbers[i]
-		if !n.letters || !isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
-			continue
-		}
-		j := i
-		for j+1 < len(s.numbers) {
-			if inside, _ := phoneGap(s.gap(j), true); !inside {
-				break
-			}
-			j++
-		}
-		if digits := s.digitsOf(i, j); digits >= 7 && digits <= 15 && !isWord(s.at(s.numbers[j].end)) && !s.isDay(i, j) {
+	for i := 0; i < len(s.numbers); {
+		n, j := &s.numbers[i], s.endOfRun(i, true)
+		digits := s.digitsOf(i, j)
+		if n.letters() && digits >= 7 && digits <= 15 && !isWord(s.at(s.numbers[j].end)) && !s.isDay(i, j) &&
+			isOneOf(s.wordBefore(n.start, 4, "_-:.= #(+"), announcers) {
 			return true
 		}
+		i = j + 1
 	}
 	return false
 }

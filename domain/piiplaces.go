@@ -49,10 +49,8 @@ func inRange(a, b *fraction) bool {
 }
 
 func (s *scan) holdsCoordinates() bool {
-	if s.seen.dots > 0 && (s.holdsFractions() || s.holdsWhole()) {
-		return true
-	}
-	return s.holdsCommas() || s.holdsCleaned() || s.seen.wide && holdsHemispheres(s.text)
+	return s.points > 1 && s.holdsFractions() || s.points > 0 && s.gaps&charComma != 0 && s.holdsWhole() ||
+		s.commas > 1 && s.long > 1 && s.holdsCommas() || s.joined && s.holdsCleaned() || s.seen.has(charWide) && holdsHemispheres(s.text)
 }
 
 // isPoint reports whether only sign stands between numbers i and i+1.
@@ -68,15 +66,34 @@ func (s *scan) holdsFractions() bool {
 		// What begins with a dot parts no fractions, and a number with more
 		// than one dot is none.
 		if before >= 0 && s.numbers[i-1].gap != '.' && !s.isPoint(i+1, '.') {
-			a, b := s.fraction(before), s.fraction(i)
-			if inRange(&a, &b) && s.areApart(&a, &b) {
-				return true
+			if s.mayBeApart(before, i) {
+				a, b := s.fraction(before), s.fraction(i)
+				if inRange(&a, &b) && s.areApart(&a, &b) {
+					return true
+				}
 			}
 		}
 		before = i
 		i++
 	}
 	return false
+}
+
+// mayBeApart decides cheaply whether areApart is worth a look, for the fractions
+// that begin with numbers i and j.
+func (s *scan) mayBeApart(i, j int) bool {
+	decimals := min(s.numbers[i+1].length(), s.numbers[j+1].length())
+	first, size := s.text[s.numbers[i+1].end], s.numbers[j].start-s.numbers[i+1].end
+	switch {
+	case decimals >= 3:
+		return true
+	case s.numbers[j].letters(): // hemispheres or labels
+		return size > 1
+	case decimals == 2 && size <= 2:
+		return true
+	default:
+		return first == ',' || first == ';' || first == 0xc2 || isBlank(first)
+	}
 }
 
 // areApart judges what stands between two fractions: the more decimals both
@@ -160,10 +177,14 @@ func degreeSign(text []byte) int {
 
 func isHemisphere(b byte) bool { return bytes.IndexByte([]byte("NSEWnsew"), b) >= 0 }
 
+// shortestLabel is the length of the shortest text with a label between two
+// numbers.
+const shortestLabel = len("&x=")
+
 // isLabelled reports whether the words before and between two numbers say that
 // they are coordinates: one for each, or one for both before the first.
 func (s *scan) isLabelled(start int, between []byte) bool {
-	const longest, shortest = 24, len("&x=")
+	const longest, shortest = 24, shortestLabel
 	if len(between) < shortest || len(between) > longest || hasDigit(between) {
 		return false
 	}
@@ -303,9 +324,9 @@ func (s *scan) mayBeCleaned(i int, sign byte) bool {
 	switch between := s.numbers[i+1].gap; {
 	case sign == '.':
 		return between == '.' && decimals >= 4
-	case s.numbers[i+2].letters:
-		return true
-	case between == 0 || s.numbers[i].letters: // a sign, or a word before
+	case s.numbers[i+2].letters(): // labels
+		return s.numbers[i+2].start-s.numbers[i+1].end >= shortestLabel
+	case between == 0 || s.numbers[i].letters(): // a sign, or a word before
 		return decimals >= 2
 	default:
 		return decimals >= 4

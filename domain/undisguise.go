@@ -11,35 +11,51 @@ import (
 // mayBeDisguised reports whether a text can hold anything that unwrap or
 // unveil change.
 func (c *characters) mayBeDisguised(text []byte) bool {
-	return c.disguises || c.spaces >= 2 && spellsDot(text)
+	return c.has(charDisguise) || c.spaces >= 2 && spellsDot(text)
+}
+
+// swap takes what was written to the spare memory for the text.
+func (c *scanner) swap(written []byte) []byte {
+	c.spare, c.plainer = c.plainer, written
+	return written
 }
 
 // A text is undisguised in two steps, which are taken in turn and judged after
 // each: what one step makes plain may look like nothing after the other. Each
-// reports whether it changed anything.
+// reports whether it changed anything. What it returns is valid until the next
+// step.
 //
 // unwrap decodes percent-encoding and full-width characters, makes plain
 // dashes and spaces of their likes, and drops what only formats.
-func unwrap(text []byte) (plainer []byte, changed bool) {
-	plainer = text
-	if bytes.IndexByte(text, '%') >= 0 {
-		plainer = decodePercent(text)
+func (c *scanner) unwrap(text []byte, seen *characters) (plainer []byte, changed bool) {
+	wide := seen.has(charLook | charControl)
+	if seen.has(charPercent) {
+		if decoded := appendPercentDecoded(c.spare[:0], text); len(decoded) < len(text) {
+			text, changed, wide = c.swap(decoded), true, true
+		} else {
+			c.spare = decoded
+		}
 	}
-	plainer = mapCharacters(plainer, unwrapCharacter)
-	return plainer, !bytes.Equal(plainer, text)
+	if wide {
+		if mapped, differs := appendMapped(c.spare[:0], text, &unwrapped); differs {
+			text, changed = c.swap(mapped), true
+		} else {
+			c.spare = mapped
+		}
+	}
+	return text, changed
 }
 
-func decodePercent(text []byte) []byte {
-	decoded := make([]byte, 0, len(text))
+func appendPercentDecoded(to, text []byte) []byte {
 	for i := 0; i < len(text); i++ {
 		if c := text[i]; c != '%' || i+2 >= len(text) || hexDigit(text[i+1]) < 0 || hexDigit(text[i+2]) < 0 {
-			decoded = append(decoded, c)
+			to = append(to, c)
 			continue
 		}
-		decoded = append(decoded, byte(hexDigit(text[i+1])<<4|hexDigit(text[i+2]))) //nolint:gosec // two digits are one byte
+		to = append(to, byte(hexDigit(text[i+1])<<4|hexDigit(text[i+2]))) //nolint:gosec // two digits are one byte
 		i += 2
 	}
-	return decoded
+	return to
 }
 
 func hexDigit(c byte) int {
@@ -53,49 +69,82 @@ func hexDigit(c byte) int {
 	}
 }
 
-// mapCharacters maps what is not printable ASCII; a negative rune drops it.
-func mapCharacters(text []byte, plain func(rune) rune) []byte {
-	if !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c >= 0x7f }) {
-		return text
+// appendMapped appends what the characters of a text become in a step. Bytes that
+// are no part of a character become replacement characters.
+func appendMapped(to, text []byte, step *[lookCount]func(rune) rune) (mapped []byte, changed bool) {
+	done := 0
+	for i := 0; i < len(text); {
+		if c := text[i]; c >= ' ' && c < 0x7f {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		become := step[lookOf(r)]
+		broken := r == utf8.RuneError && size == 1
+		if become == nil && !broken {
+			i += size
+			continue
+		}
+		to, changed = append(to, text[done:i]...), true
+		i += size
+		done = i
+		if become != nil {
+			r = become(r)
+		}
+		if r >= 0 {
+			to = utf8.AppendRune(to, r)
+		}
 	}
-	return bytes.Map(plain, text)
+	return append(to, text[done:]...), changed
 }
 
-func unwrapCharacter(r rune) rune {
-	if r >= ' ' && r < 0x7f {
-		return r
+// What characters become when a text is unwrapped and when it is unveiled, by
+// their look; nil where they stay. A negative rune drops them.
+var (
+	unwrapped = [lookCount]func(rune) rune{lookWide: narrow, lookWideDigit: narrow, lookDash: toDash, lookSpace: toSpace, lookFormat: drop}
+	unveiled  = [lookCount]func(rune) rune{
+		lookSign: plainOf, lookDigit: plainOf, lookWideDigit: narrow, lookSpace: toSpace, lookNothing: drop,
 	}
-	switch lookOf(r) {
-	case lookWide:
-		return r - fullWidth
-	case lookDash:
-		return '-'
-	case lookSpace:
-		return ' '
-	case lookFormat:
-		return -1
-	case lookItself, lookSign, lookDigit, lookNothing:
-	}
-	return r
-}
+)
+
+func narrow(r rune) rune { return r - fullWidth }
+func toDash(rune) rune   { return '-' }
+func toSpace(rune) rune  { return ' ' }
+func drop(rune) rune     { return -1 }
 
 // unveil decodes escapes of JavaScript and HTML, makes plain digits and signs of
 // their likes, drops what cannot be seen, and makes signs of the words for them.
-func unveil(text []byte) (plainer []byte, changed bool) {
-	plainer = text
-	if bytes.IndexByte(text, '&') >= 0 || bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '\\') >= 0 {
-		plainer = decodeEscapes(plainer)
+func (c *scanner) unveil(text []byte, seen *characters) (plainer []byte, changed bool) {
+	wide := seen.has(charLook | charControl)
+	opens := seen.has(charOpening)
+	if seen.has(charEscape) {
+		if decoded := appendUnescaped(c.spare[:0], text); len(decoded) < len(text) {
+			text, changed, wide, opens = c.swap(decoded), true, true, true
+		} else {
+			c.spare = decoded
+		}
 	}
-	plainer = mapCharacters(plainer, plainCharacter)
-	plainer = openBrackets(plainer)
-	if spellsDot(plainer) {
-		plainer = readSigns(plainer)
+	if wide {
+		if mapped, differs := appendMapped(c.spare[:0], text, &unveiled); differs {
+			text, changed = c.swap(mapped), true
+		} else {
+			c.spare = mapped
+		}
 	}
-	return plainer, !bytes.Equal(plainer, text)
+	if opens {
+		if opened := appendOpened(c.spare[:0], text); len(opened) > 0 {
+			text, changed = c.swap(opened), true
+		}
+	}
+	if (changed || seen.spaces >= 2) && spellsDot(text) {
+		c.spare = appendSigns(c.spare[:0], text)
+		changed = changed || len(c.spare) != len(text)
+		text = c.swap(c.spare)
+	}
+	return text, changed
 }
 
-func decodeEscapes(text []byte) []byte {
-	decoded := make([]byte, 0, len(text))
+func appendUnescaped(decoded, text []byte) []byte {
 	for i := 0; i < len(text); {
 		length := 0
 		switch text[i] {
@@ -188,41 +237,20 @@ var likenesses = map[rune]byte{
 	'⁻': '-', '˗': '-',
 }
 
-func plainCharacter(r rune) rune {
-	if r >= ' ' && r < 0x7f {
-		return r
-	}
-	switch lookOf(r) {
-	case lookSign:
-		return rune(likenesses[r])
-	case lookDigit:
-		return digitOf(r)
-	case lookWide:
-		if unicode.Is(unicode.Nd, r) {
-			return digitOf(r)
-		}
-		return r
-	case lookSpace:
-		return ' '
-	case lookNothing:
-		return -1
-	case lookItself, lookDash, lookFormat:
-	}
-	return r
-}
-
 // look is what a character outside printable ASCII may be taken for.
 type look uint8
 
 const (
 	lookItself look = iota
 	lookWide
+	lookWideDigit
 	lookDash
 	lookSpace
 	lookFormat
 	lookSign
 	lookDigit
 	lookNothing
+	lookCount
 )
 
 // lookRange is an unbroken range of characters with the same look.
@@ -244,6 +272,7 @@ var looks = func() (ranges []lookRange) {
 	for r := range likenesses {
 		add(lookSign, r, r, 1)
 	}
+	add(lookWideDigit, '０', '９', 1)
 	add(lookWide, '！', '～', 1)
 	add(lookDash, '−', '−', 1)
 	for _, r := range []rune{0x115f, 0x1160, 0x3164, 0xffa0} {
@@ -277,8 +306,32 @@ var looks = func() (ranges []lookRange) {
 	return ranges
 }()
 
+// Of the characters of two or three bytes these are looked up at once: their look,
+// and the digit or sign that they are taken for.
+var (
+	nearLooks  [1 << 16]look
+	nearPlains [1 << 16]byte
+)
+
+func init() {
+	for _, l := range looks {
+		for r := l.first; r <= l.last && int(r) < len(nearLooks); r++ {
+			nearLooks[r] = l.look
+			switch l.look {
+			case lookDigit:
+				nearPlains[r] = byte('0' + (r-l.first)%10) //nolint:gosec // a digit
+			case lookSign:
+				nearPlains[r] = likenesses[r]
+			}
+		}
+	}
+}
+
 // lookOf finds what a character is taken for.
 func lookOf(r rune) look {
+	if uint32(r) < uint32(len(nearLooks)) { //nolint:gosec // no character is negative
+		return nearLooks[r]
+	}
 	if i := lookIndex(r); i >= 0 {
 		return looks[i].look
 	}
@@ -319,21 +372,21 @@ func hasDisguise(text []byte) bool {
 	return false
 }
 
-// digitOf returns the plain digit that a decimal digit of any script stands
-// for. Scripts have theirs in order, from 0 to 9.
-func digitOf(r rune) rune {
-	if isFullWidth(r) {
-		return r - fullWidth
+// plainOf returns the sign or the plain digit that a sign or a decimal digit of any
+// script stands for. Scripts have their digits in order, from 0 to 9.
+func plainOf(r rune) rune {
+	if int(r) < len(nearPlains) {
+		return rune(nearPlains[r])
 	}
 	return '0' + (r-looks[lookIndex(r)].first)%10
 }
 
-// openBrackets makes signs of signs and their words in brackets.
-func openBrackets(text []byte) []byte {
-	var opened []byte
+// appendOpened appends a text with signs for signs and their words in brackets, or
+// nothing when there are none.
+func appendOpened(to, text []byte) []byte {
 	done := 0
 	for i := 0; i < len(text); i++ {
-		if !isOpening(text[i]) {
+		if !isA(text[i], charOpening) {
 			continue
 		}
 		sign, end := bracketed(text[i+1:])
@@ -347,16 +400,14 @@ func openBrackets(text []byte) []byte {
 		for stop < len(text) && isBlank(text[stop]) {
 			stop++
 		}
-		opened = append(append(opened, text[done:start]...), sign)
+		to = append(append(to, text[done:start]...), sign)
 		done, i = stop, stop-1
 	}
 	if done == 0 {
-		return text
+		return to
 	}
-	return append(opened, text[done:]...)
+	return append(to, text[done:]...)
 }
-
-func isOpening(c byte) bool { return c == '[' || c == '(' || c == '{' || c == '<' }
 
 func isClosing(c byte) bool { return c == ']' || c == ')' || c == '}' || c == '>' }
 
@@ -403,9 +454,8 @@ func spellsDot(text []byte) bool {
 	return false
 }
 
-// readSigns makes signs of the words for them that stand between blanks.
-func readSigns(text []byte) []byte {
-	read := make([]byte, 0, len(text))
+// appendSigns appends a text with signs for the words for them that stand between blanks.
+func appendSigns(read, text []byte) []byte {
 	for i := 0; i < len(text); {
 		blanks := len(text[i:]) - len(trimBlank(text[i:]))
 		word := text[i+blanks:]
