@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math/bits"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -143,6 +144,8 @@ type reader struct {
 	// names holds the hashes of the names in the objects that are open, the
 	// innermost last.
 	names []uint64
+	// table is memory for comparing them.
+	table []uint64
 	// objects holds where these objects, and the lists among them, began.
 	objects []opened
 }
@@ -456,7 +459,7 @@ func (r *reader) close() error {
 	}
 	last := len(r.objects) - 1
 	object := r.objects[last]
-	repeats := hasTwice(r.names[object.names:])
+	repeats := r.hasTwice(r.names[object.names:])
 	r.objects, r.names = r.objects[:last], r.names[:object.names]
 	if repeats && !jsontext.Value(r.body[object.start:r.decoder.InputOffset()]).IsValid(lenientText) {
 		return r.duplicate()
@@ -464,18 +467,35 @@ func (r *reader) close() error {
 	return nil
 }
 
-// hasTwice reports whether two hashes are equal; it sorts them when they are
-// many.
-func hasTwice(hashes []uint64) bool {
-	const few = 24
+// hasTwice reports whether two hashes are equal.
+func (r *reader) hasTwice(hashes []uint64) bool {
+	const few = 16
 	if len(hashes) > few {
-		slices.Sort(hashes)
-		return len(slices.Compact(hashes)) < len(hashes)
+		return r.hasTwiceOfMany(hashes)
 	}
 	for i, hash := range hashes {
 		if slices.Contains(hashes[:i], hash) {
 			return true
 		}
+	}
+	return false
+}
+
+// hasTwiceOfMany puts the hashes into a table that is at least half empty, each at
+// the first free place behind its own; 0 marks those. The hash 0 counts as 1.
+func (r *reader) hasTwiceOfMany(hashes []uint64) bool {
+	size := 1 << bits.Len(uint(2*len(hashes)))
+	r.table = slices.Grow(r.table[:0], size)[:size]
+	clear(r.table)
+	for _, hash := range hashes {
+		hash = max(hash, 1)
+		at := int(hash) & (size - 1) //nolint:gosec // its lowest bits
+		for ; r.table[at] != 0; at = (at + 1) & (size - 1) {
+			if r.table[at] == hash {
+				return true
+			}
+		}
+		r.table[at] = hash
 	}
 	return false
 }

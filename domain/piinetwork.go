@@ -1,6 +1,6 @@
 package domain
 
-import "strings"
+import "bytes"
 
 // isOctet reports whether a number may be one of the four of an IPv4 address.
 func (n *figure) isOctet() bool { return n.length() <= 3 && n.value <= 255 }
@@ -207,17 +207,27 @@ type hexadecimals struct {
 }
 
 // mayBeHexadecimal decides in one pass whether holdsHexadecimal is worth a look:
-// when two colons stand together, when one sign joins six pairs or eight groups of
-// any length, and when enough groups follow one that may begin an address.
+// when two colons stand together, or one sign joins what may be an address.
 func mayBeHexadecimal(text []byte) bool {
-	var r joinedGroups
+	var row joinedGroups
 	for i := 0; i < len(text); {
-		start, isGroup := i, true
-		for ; i < len(text) && isA(text[i], charWord); i++ {
-			isGroup = isGroup && isA(text[i], charDigit|charHexadecimal)
+		start, kinds, others := i, character(0), false
+		for ; i < len(text); i++ {
+			kind := byteKinds[text[i]].kinds
+			if kind&charWord == 0 {
+				break
+			}
+			kinds |= kind
+			others = others || kind&(charDigit|charHexadecimal) == 0
 		}
-		if i > start && r.add(text[start:i], isGroup) {
-			return true
+		switch {
+		case others || i-start > 4:
+			if row.mayBeAddress() {
+				return true
+			}
+			row = joinedGroups{}
+		case i > start:
+			row.add(text[start:i], kinds)
 		}
 		start = i
 		for ; i < len(text) && !isA(text[i], charWord); i++ {
@@ -225,53 +235,87 @@ func mayBeHexadecimal(text []byte) bool {
 				return true
 			}
 		}
-		if r.join(text[start:i]) {
-			return true
+		sign, double := joinOf(text[start:i])
+		if sign == 0 || sign != row.sign && row.groups > 1 {
+			if row.mayBeAddress() {
+				return true
+			}
+			row = row.fromLast(sign)
+		} else {
+			row.sign = sign
+		}
+		if double {
+			row.part()
 		}
 	}
-	return false
+	return row.mayBeAddress()
 }
 
 // joinedGroups is a row of groups that one sign joins.
 type joinedGroups struct {
-	sign byte
-	// groups counts them, and pairs those at the end that are pairs.
-	groups, pairs int
-	// enough is how many groups make an address of one of them, 0 for none, and last
-	// how many do from the last one on.
-	enough, last int
+	sign   byte
+	groups int
+	// kinds has those of all characters, and long says that a group has more than
+	// two.
+	kinds character
+	long  bool
+	// pairs counts those at the end that are pairs, and letters says that these
+	// have letters; hardware that there were six.
+	pairs             int
+	letters, hardware bool
+	// enough is how many groups make an address of one of them, 0 for none.
+	enough int
+	double bool
+	last   []byte
 }
 
-// add adds a word, and reports whether the row is enough.
-func (r *joinedGroups) add(word []byte, isGroup bool) bool {
-	if !isGroup || len(word) > 4 {
-		*r = joinedGroups{}
-		return false
-	}
+func (r *joinedGroups) add(group []byte, kinds character) {
 	r.groups++
-	if r.pairs++; len(word) != 2 {
-		r.pairs = 0
+	r.kinds |= kinds
+	r.long = r.long || len(group) > 2
+	if len(group) == 2 {
+		r.pairs++
+		r.letters = r.letters || kinds&charHexadecimal != 0
+		r.hardware = r.hardware || r.pairs >= 6 && r.letters
+	} else {
+		r.pairs, r.letters = 0, false
 	}
-	if r.last = leastBegun(word); r.last > 0 && (r.enough == 0 || r.groups+r.last-1 < r.enough) {
-		r.enough = r.groups + r.last - 1
+	if least := leastBegun(group); least > 0 && (r.enough == 0 || r.groups+least-1 < r.enough) {
+		r.enough = r.groups + least - 1
 	}
-	return r.pairs >= 6 || r.groups >= 8 || r.enough > 0 && r.groups >= r.enough
+	r.last = group
 }
 
-// join takes what stands behind a group, and reports whether that is enough.
-func (r *joinedGroups) join(gap []byte) bool {
-	sign, double := joinOf(gap)
+// part notes that two signs stand behind the last group.
+func (r *joinedGroups) part() {
+	r.pairs, r.letters = 0, false
+	r.double = r.double || r.enough > 0
+}
+
+// fromLast is the row that begins with the last group of another, if a sign joins
+// it to the next.
+func (r *joinedGroups) fromLast(sign byte) (begun joinedGroups) {
+	if sign != 0 && r.groups > 0 {
+		kinds := character(0)
+		for _, c := range r.last {
+			kinds |= byteKinds[c].kinds
+		}
+		begun.add(r.last, kinds)
+		begun.sign = sign
+	}
+	return begun
+}
+
+// mayBeAddress reports whether a row, which ends here, may be or hold one.
+func (r *joinedGroups) mayBeAddress() bool {
 	switch {
-	case sign == 0:
-		*r = joinedGroups{}
-	case r.groups > 1 && sign != r.sign:
-		*r = joinedGroups{sign: sign, groups: 1, pairs: min(r.pairs, 1), enough: r.last, last: r.last}
+	case r.hardware, r.sign == ':' && r.groups >= 8:
+		return true
+	case r.kinds&charHexadecimal == 0 || r.kinds&charDigit == 0:
+		return false
+	default:
+		return r.groups == 8 && r.long || r.double || r.enough > 0 && r.groups >= r.enough
 	}
-	r.sign = sign
-	if double {
-		r.pairs = 0
-	}
-	return double && r.enough > 0
 }
 
 // leastBegun is how many groups an address has at least that begins with one; 0
@@ -519,18 +563,24 @@ func (h *hexadecimals) areIPv6(groups []group) bool {
 // leastGroups is how many groups make an IPv6 address of one that begins with
 // these; 0 when none does.
 func (h *hexadecimals) leastGroups(groups []group) int {
-	first := strings.ToLower(string(h.text[groups[0].start:groups[0].end]))
-	second := strings.TrimLeft(strings.ToLower(string(h.text[groups[1].start:groups[1].end])), "0")
-	switch {
-	case len(first) != 4:
-		return 0
-	case first == "fe80" && groups[1].double:
-		return 2
-	case first == "2001" && second == "db8", first == "fe80":
-		return 3
-	case first[0] == '2' || first[0] == '3' || first[:2] == "fd" || first[:2] == "fc":
-		return 5
-	default:
-		return 0
+	first := h.text[groups[0].start:groups[0].end]
+	least := leastBegun(first)
+	if least != 3 {
+		return least
 	}
+	if first[0] != '2' {
+		switch {
+		case !equalsLower(first, "fe80"):
+			return 0
+		case groups[1].double:
+			return 2
+		default:
+			return 3
+		}
+	}
+	second := bytes.TrimLeft(h.text[groups[1].start:groups[1].end], "0")
+	if len(second) == len("db8") && equalsLower(second, "db8") {
+		return 3
+	}
+	return 5
 }

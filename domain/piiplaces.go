@@ -440,7 +440,16 @@ func isEast(b byte) bool { return b|0x20 == 'e' || b|0x20 == 'w' }
 // holdsMinutes looks for degrees, minutes and seconds with hemispheres: apart
 // from each other, or on end as pilots and sailors write them.
 func (s *scan) holdsMinutes() bool {
+	// A letter for north or south stands before one of the numbers of a pair, of
+	// which the first angle has at most five.
+	const most = 5
+	north := 0
 	for i := range s.numbers {
+		for north = max(north, i); north < len(s.numbers) && s.numbers[north].before&charNorth == 0; north++ {
+		}
+		if north > i+most {
+			continue
+		}
 		if s.isPilots(i) {
 			return true
 		}

@@ -30,32 +30,38 @@ func (c *scanner) swap(written []byte) []byte {
 func (c *scanner) unwrap(text []byte, seen *characters) (plainer []byte, changed bool) {
 	wide := seen.has(charLook | charControl)
 	if seen.has(charPercent) {
-		if decoded := appendPercentDecoded(c.spare[:0], text); len(decoded) < len(text) {
+		if decoded := appendPercentDecoded(c.spare[:0], text); len(decoded) > 0 {
 			text, changed, wide = c.swap(decoded), true, true
-		} else {
-			c.spare = decoded
 		}
 	}
 	if wide {
 		if mapped, differs := appendMapped(c.spare[:0], text, &unwrapped); differs {
 			text, changed = c.swap(mapped), true
-		} else {
-			c.spare = mapped
 		}
 	}
 	return text, changed
 }
 
+// appendPercentDecoded appends a text with the bytes that percent signs stand for,
+// or nothing when there are none.
 func appendPercentDecoded(to, text []byte) []byte {
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c != '%' || i+2 >= len(text) || hexDigit(text[i+1]) < 0 || hexDigit(text[i+2]) < 0 {
-			to = append(to, c)
+	done := 0
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] != '%' {
 			continue
 		}
-		to = append(to, byte(hexDigit(text[i+1])<<4|hexDigit(text[i+2]))) //nolint:gosec // two digits are one byte
+		high, low := hexDigit(text[i+1]), hexDigit(text[i+2])
+		if high < 0 || low < 0 {
+			continue
+		}
+		to = append(append(to, text[done:i]...), byte(high<<4|low)) //nolint:gosec // two digits are one byte
 		i += 2
+		done = i + 1
 	}
-	return to
+	if done == 0 {
+		return to
+	}
+	return append(to, text[done:]...)
 }
 
 func hexDigit(c byte) int {
@@ -70,7 +76,8 @@ func hexDigit(c byte) int {
 }
 
 // appendMapped appends what the characters of a text become in a step. Bytes that
-// are no part of a character become replacement characters.
+// are no part of a character become replacement characters. It appends nothing when
+// nothing changes.
 func appendMapped(to, text []byte, step *[lookCount]func(rune) rune) (mapped []byte, changed bool) {
 	done := 0
 	for i := 0; i < len(text); {
@@ -95,7 +102,10 @@ func appendMapped(to, text []byte, step *[lookCount]func(rune) rune) (mapped []b
 			to = utf8.AppendRune(to, r)
 		}
 	}
-	return append(to, text[done:]...), changed
+	if !changed {
+		return to, false
+	}
+	return append(to, text[done:]...), true
 }
 
 // What characters become when a text is unwrapped and when it is unveiled, by
@@ -118,17 +128,13 @@ func (c *scanner) unveil(text []byte, seen *characters) (plainer []byte, changed
 	wide := seen.has(charLook | charControl)
 	opens := seen.has(charOpening)
 	if seen.has(charEscape) {
-		if decoded := appendUnescaped(c.spare[:0], text); len(decoded) < len(text) {
+		if decoded := appendUnescaped(c.spare[:0], text); len(decoded) > 0 {
 			text, changed, wide, opens = c.swap(decoded), true, true, true
-		} else {
-			c.spare = decoded
 		}
 	}
 	if wide {
 		if mapped, differs := appendMapped(c.spare[:0], text, &unveiled); differs {
 			text, changed = c.swap(mapped), true
-		} else {
-			c.spare = mapped
 		}
 	}
 	if opens {
@@ -144,22 +150,31 @@ func (c *scanner) unveil(text []byte, seen *characters) (plainer []byte, changed
 	return text, changed
 }
 
-func appendUnescaped(decoded, text []byte) []byte {
-	for i := 0; i < len(text); {
-		length := 0
-		switch text[i] {
-		case '%', '\\':
-			decoded, length = appendScriptEscape(decoded, text[i:])
-		case '&':
-			decoded, length = appendEntity(decoded, text[i:])
+// appendUnescaped appends a text with what escapes stand for, or nothing when there
+// are none.
+func appendUnescaped(to, text []byte) []byte {
+	done := 0
+	for i := 0; i < len(text); i++ {
+		if !isA(text[i], charEscape) {
+			continue
+		}
+		kept, length := len(to), 0
+		if text[i] == '&' {
+			to, length = appendEntity(append(to, text[done:i]...), text[i:])
+		} else {
+			to, length = appendScriptEscape(append(to, text[done:i]...), text[i:])
 		}
 		if length == 0 {
-			decoded = append(decoded, text[i])
-			length = 1
+			to = to[:kept]
+			continue
 		}
-		i += length
+		i += length - 1
+		done = i + 1
 	}
-	return decoded
+	if done == 0 {
+		return to
+	}
+	return append(to, text[done:]...)
 }
 
 // appendScriptEscape appends what \u and four digits stand for, and returns the
