@@ -445,7 +445,9 @@ func (s *scan) holdsMinutes() bool {
 	const most = 5
 	north := 0
 	for i := range s.numbers {
-		for north = max(north, i); north < len(s.numbers) && s.numbers[north].before&charNorth == 0; north++ {
+		north = max(north, i)
+		for north < len(s.numbers) && s.numbers[north].before&charNorth == 0 {
+			north++
 		}
 		if north > i+most {
 			continue

@@ -158,16 +158,15 @@ func appendUnescaped(to, text []byte) []byte {
 		if !isA(text[i], charEscape) {
 			continue
 		}
-		kept, length := len(to), 0
+		read := readScriptEscape
 		if text[i] == '&' {
-			to, length = appendEntity(append(to, text[done:i]...), text[i:])
-		} else {
-			to, length = appendScriptEscape(append(to, text[done:i]...), text[i:])
+			read = readEntity
 		}
+		r, length := read(text[i:])
 		if length == 0 {
-			to = to[:kept]
 			continue
 		}
+		to = utf8.AppendRune(append(to, text[done:i]...), r)
 		i += length - 1
 		done = i + 1
 	}
@@ -177,61 +176,59 @@ func appendUnescaped(to, text []byte) []byte {
 	return append(to, text[done:]...)
 }
 
-// appendScriptEscape appends what \u and four digits stand for, and returns the
+// readScriptEscape reads the character that \u and four digits stand for, and the
 // length of that; 0 when text does not begin so.
-func appendScriptEscape(to, text []byte) (appended []byte, length int) {
+func readScriptEscape(text []byte) (r rune, length int) {
 	const escape = len("%u0040")
 	if len(text) < escape || text[1] != 'u' {
-		return to, 0
+		return 0, 0
 	}
-	r := rune(0)
 	for _, c := range text[2:escape] {
 		if hexDigit(c) < 0 {
-			return to, 0
+			return 0, 0
 		}
 		r = r<<4 | rune(hexDigit(c)) //nolint:gosec // a digit
 	}
-	return utf8.AppendRune(to, r), escape
+	return r, escape
 }
 
 // longestEntity is the length of the longest one that is read.
 const longestEntity = len("&#1114111;")
 
-// appendEntity appends what an entity of HTML stands for, as appendScriptEscape
-// does.
-func appendEntity(to, text []byte) (appended []byte, length int) {
+// readEntity reads the character that an entity of HTML stands for, as
+// readScriptEscape does.
+func readEntity(text []byte) (r rune, length int) {
 	end := bytes.IndexByte(text[:min(len(text), longestEntity)], ';')
 	if end < len("&#1") {
-		return to, 0
+		return 0, 0
 	}
 	name := text[1:end]
 	if name[0] != '#' {
 		sign, known := entities[string(name)]
 		if !known {
-			return to, 0
+			return 0, 0
 		}
-		return append(to, sign...), end + 1
+		return sign, end + 1
 	}
-	digits, base, most := name[1:], 10, 7
+	digits, base, most := name[1:], rune(10), 7
 	if digits[0]|0x20 == 'x' {
 		digits, base, most = digits[1:], 16, 6
 	}
-	r := 0
 	for _, c := range digits {
-		digit := hexDigit(c)
+		digit := rune(hexDigit(c)) //nolint:gosec // a digit
 		if digit < 0 || digit >= base {
-			return to, 0
+			return 0, 0
 		}
 		r = r*base + digit
 	}
 	if len(digits) == 0 || len(digits) > most {
-		return to, 0
+		return 0, 0
 	}
-	return utf8.AppendRune(to, rune(r)), end + 1
+	return r, end + 1
 }
 
-var entities = map[string]string{
-	"amp": "&", "commat": "@", "period": ".", "colon": ":", "comma": ",", "plus": "+", "nbsp": "\u00a0", "deg": "°",
+var entities = map[string]rune{
+	"amp": '&', "commat": '@', "period": '.', "colon": ':', "comma": ',', "plus": '+', "nbsp": '\u00a0', "deg": '°',
 }
 
 // fullWidth is how far the full-width characters are from the plain ones.
@@ -321,31 +318,36 @@ var looks = func() (ranges []lookRange) {
 	return ranges
 }()
 
-// Of the characters of two or three bytes these are looked up at once: their look,
-// and the digit or sign that they are taken for.
-var (
-	nearLooks  [1 << 16]look
-	nearPlains [1 << 16]byte
-)
+// near has the looks of the characters of at most three bytes, which are looked up
+// at once.
+var near = newNearLooks()
 
-func init() {
+type nearLooks struct {
+	looks [1 << 16]look
+	// plain has the digits and signs that they are taken for.
+	plain [1 << 16]byte
+}
+
+func newNearLooks() *nearLooks {
+	n := new(nearLooks)
 	for _, l := range looks {
-		for r := l.first; r <= l.last && int(r) < len(nearLooks); r++ {
-			nearLooks[r] = l.look
-			switch l.look {
-			case lookDigit:
-				nearPlains[r] = byte('0' + (r-l.first)%10) //nolint:gosec // a digit
-			case lookSign:
-				nearPlains[r] = likenesses[r]
+		for r := l.first; r <= l.last && int(r) < len(n.looks); r++ {
+			n.looks[r] = l.look
+			if l.look == lookDigit {
+				n.plain[r] = "0123456789"[(r-l.first)%10]
 			}
 		}
 	}
+	for r, sign := range likenesses {
+		n.plain[r] = sign
+	}
+	return n
 }
 
 // lookOf finds what a character is taken for.
 func lookOf(r rune) look {
-	if uint32(r) < uint32(len(nearLooks)) { //nolint:gosec // no character is negative
-		return nearLooks[r]
+	if int(r) < len(near.looks) {
+		return near.looks[r]
 	}
 	if i := lookIndex(r); i >= 0 {
 		return looks[i].look
@@ -390,8 +392,8 @@ func hasDisguise(text []byte) bool {
 // plainOf returns the sign or the plain digit that a sign or a decimal digit of any
 // script stands for. Scripts have their digits in order, from 0 to 9.
 func plainOf(r rune) rune {
-	if int(r) < len(nearPlains) {
-		return rune(nearPlains[r])
+	if int(r) < len(near.plain) {
+		return rune(near.plain[r])
 	}
 	return '0' + (r-looks[lookIndex(r)].first)%10
 }
