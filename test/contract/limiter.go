@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,7 @@ func Limiter(t *testing.T, open OpenLimiter) {
 		"batches refused for events are requests":   testLimiterRefusedEvents,
 		"waiting helps":                             testLimiterWaiting,
 		"clients do not share":                      testLimiterClients,
+		"a neighbour makes nothing forgotten":       testLimiterNeighbour,
 		"repeated violation lengthens the wait":     testLimiterStrikes,
 		"violations by events lengthen it as well":  testLimiterEventStrikes,
 		"a few impatient requests are no violation": testLimiterPatience,
@@ -68,7 +70,7 @@ func Limiter(t *testing.T, open OpenLimiter) {
 	}
 }
 
-const alice, bob = "192.0.2.1/32", "2001:db8::/64"
+const alice, bob, carol = "192.0.2.1/32", "2001:db8::/64", "198.51.100.7/32"
 
 type fataler interface {
 	Helper()
@@ -110,6 +112,30 @@ func checkAllowance(t *testing.T, got, want ports.Allowance) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("allowance is\n%+v, want\n%+v", got, want)
+	}
+}
+
+// testLimiterNeighbour compares a client that is alone with one between whose
+// requests another asks, which is when limiters forget what is over.
+func testLimiterNeighbour(t *testing.T, open OpenLimiter) {
+	alone, shared := open(t, usual), open(t, usual)
+	random := rand.New(rand.NewPCG(1, 2))
+	pauses := []time.Duration{
+		0, 100 * time.Millisecond, time.Second, 5 * time.Second, 11 * time.Second, 30 * time.Second, 59 * time.Second,
+		time.Minute, 2 * time.Minute, 9 * time.Minute, 12 * time.Minute,
+	}
+	for step := range 300 {
+		pause := pauses[min(random.IntN(len(pauses)), random.IntN(len(pauses)))] // short ones more often
+		alone.Advance(pause)
+		shared.Advance(pause)
+		take(t, shared.Limiter, bob, 0)
+		events := random.IntN(2) * random.IntN(400)
+		for range []int{1, 3, 25}[random.IntN(3)] {
+			want, got := take(t, alone.Limiter, alice, events), take(t, shared.Limiter, carol, events)
+			if got != want {
+				t.Fatalf("step %d, after %v: with a neighbour\n%+v, alone\n%+v", step, pause, got, want)
+			}
+		}
 	}
 }
 
