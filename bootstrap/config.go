@@ -161,9 +161,17 @@ func (c Config) Validator() domain.ValidatorConfig {
 // BodyLimit is the longest request body, in bytes.
 func (c Config) BodyLimit() int64 { return int64(c.APIBodyLimitKB) << 10 }
 
+// maxEmbeddedBatch is the most events that one transaction of the embedded store
+// takes. It has one writer, for which posts wait, and not for long.
+const maxEmbeddedBatch = 1000
+
 func (c Config) process() app.ProcessConfig {
+	batch := c.WorkerBatchSize
+	if !c.usesServers() {
+		batch = min(batch, maxEmbeddedBatch)
+	}
 	return app.ProcessConfig{
-		BatchSize:    c.WorkerBatchSize,
+		BatchSize:    batch,
 		PollInterval: time.Duration(c.WorkerPollIntervalMS) * time.Millisecond,
 	}
 }

@@ -62,8 +62,11 @@ func TestDefaults(t *testing.T) {
 		validator.CountUnknownTools || validator.Catalogue.Revision() != domain.DefaultCatalogue().Revision() {
 		t.Errorf("rules are %+v", validator)
 	}
-	if got := bootstrap.ProcessOf(config); got.BatchSize != 5000 || got.PollInterval != time.Second {
+	if got := bootstrap.ProcessOf(config); got.BatchSize != 1000 || got.PollInterval != time.Second {
 		t.Errorf("worker is %+v", got)
+	}
+	if got := bootstrap.ProcessOf(load(t, "DATABASE_URL=postgres://u@h/d", "REDIS_URL=redis://h")); got.BatchSize != 5000 {
+		t.Errorf("worker on servers is %+v", got)
 	}
 	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 5 || got.CountUnknownTools {
 		t.Errorf("statistics are %+v", got)

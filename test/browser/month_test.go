@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,26 @@ func post(t *testing.T, root string, calls []call) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, answer := web.Ask(t, http.MethodPost, root+"/v1/events", string(body)); !strings.Contains(answer, fmt.Sprintf(`"count":%d,`, len(batch))) {
+		postOnce(t, root, string(body), len(batch))
+	}
+}
+
+// postOnce repeats a batch under its key while the server is busy: a worker may
+// need long for events of so many hours.
+func postOnce(t *testing.T, root, body string, count int) {
+	t.Helper()
+	key := strconv.FormatUint(rand.Uint64(), 36)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, root+"/v1/events", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Idempotency-Key", key)
+		status, answer := web.Send(t, request)
+		if strings.Contains(answer, fmt.Sprintf(`"count":%d,`, count)) {
+			return
+		}
+		if status != http.StatusServiceUnavailable || time.Now().After(deadline) {
 			t.Fatalf("the events are answered %s", answer)
 		}
 	}

@@ -22,6 +22,12 @@ func Ask(tb testing.TB, method, url, body string) (status int, answer string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return Send(tb, request)
+}
+
+// Send sends the request with [Fresh] and returns what is answered.
+func Send(tb testing.TB, request *http.Request) (status int, answer string) {
+	tb.Helper()
 	response, err := Fresh.Do(request)
 	if err != nil {
 		tb.Fatal(err)
