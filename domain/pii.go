@@ -22,6 +22,9 @@ const (
 	PersonalIP          Personal = "a network address"
 	PersonalCoordinates Personal = "a pair of coordinates"
 	PersonalPhone       Personal = "a telephone number"
+	// PersonalDisguise stands for a text that cannot be judged: too much of it has
+	// to be read again and again to take off what lies over it.
+	PersonalDisguise Personal = "data under several encodings"
 )
 
 // PersonalValue reports whether free text holds something that looks like
@@ -52,27 +55,66 @@ type scanner struct {
 	groups  []group
 	// plainer holds what a text becomes, spare what that is made from.
 	plainer, spare []byte
+	layers         [1 + maxLayers]layer
 }
 
-// maxDisguises is how many disguises of a kind may lie over each other.
-const maxDisguises = 3
+// maxLayers is how many disguises may lie over each other, and maxSigns how many
+// signs a text and all that it becomes may have with so many. What is beyond is
+// refused unjudged, so that no text costs many times the time of another. Two times
+// whose colons are percent-encoded have 49.
+const maxLayers = 2
+
+var maxSigns = [maxLayers + 1]int{1: 50, 2: 20}
 
 func (c *scanner) scan(text []byte, version bool) (Personal, bool) {
 	seen := countCharacters(text)
-	looksLike, personal := c.scanPlain(text, &seen, version)
-	for round, changed := 0, true; round < maxDisguises && changed && !personal && seen.mayBeDisguised(text); round++ {
-		changed = false
-		for _, takeOff := range []func(*scanner, []byte, *characters) ([]byte, bool){(*scanner).unwrap, (*scanner).unveil} {
-			plainer, differs := takeOff(c, text, &seen)
-			if !differs || personal {
-				continue
-			}
-			changed = true
-			text, seen = plainer, countCharacters(plainer)
-			looksLike, personal = c.scanPlain(text, &seen, version)
+	if !seen.mayBeDisguised(text) {
+		return c.scanPlain(text, &seen, version)
+	}
+	layers, isReadable := c.takeOff(text, seen)
+	if !isReadable {
+		return PersonalDisguise, true
+	}
+	for i := range layers {
+		if looksLike, personal := c.scanPlain(layers[i].text, &layers[i].seen, version); personal {
+			return looksLike, true
 		}
 	}
-	return looksLike, personal
+	return "", false
+}
+
+// layer is a text, or what it becomes when disguises are taken off.
+type layer struct {
+	text []byte
+	seen characters
+}
+
+var takeOffs = [...]func(*scanner, []byte, *characters) ([]byte, bool){(*scanner).unwrap, (*scanner).unveil}
+
+// takeOff returns a text and all that it becomes, or reports that this is too much.
+func (c *scanner) takeOff(text []byte, seen characters) (layers []layer, isReadable bool) {
+	n, signs := 0, seen.signs
+	kept := &c.layers
+	kept[0] = layer{text, seen}
+	for changed := true; changed && seen.mayBeDisguised(text); {
+		changed = false
+		for _, step := range takeOffs {
+			plainer, differs := step(c, text, &seen)
+			if !differs {
+				continue
+			}
+			if n++; n > maxLayers {
+				return nil, false
+			}
+			changed, seen = true, countCharacters(plainer)
+			if signs += seen.signs; signs > maxSigns[n] {
+				return nil, false
+			}
+			kept[n] = layer{append(kept[n].text[:0], plainer...), seen}
+			text = kept[n].text
+		}
+	}
+	return kept[:n+1], true
 }
 
 // scanPlain takes every character for what it is.
@@ -92,13 +134,13 @@ func (c *scanner) scanPlain(text []byte, seen *characters, version bool) (Person
 		s.numbers = c.numbers
 	}
 	switch {
-	case seen.digits >= 4 && seen.separators >= 3 && s.holdsIPv4(version):
+	case s.joins >= 3 && s.holdsIPv4(version):
 		return PersonalIP, true
 	case hexadecimal && c.holdsHexadecimal(text):
 		return PersonalIP, true
 	case seen.digits >= 4 && s.holdsCoordinates():
 		return PersonalCoordinates, true
-	case seen.digits >= 8 && seen.has(charNorth) && s.holdsMinutes(), seen.has(charPlus) && holdsPlusCode(text):
+	case seen.digits >= 8 && s.gaps&charNorth != 0 && seen.has(charEast) && s.holdsMinutes(), seen.has(charPlus) && holdsPlusCode(text):
 		return PersonalCoordinates, true
 	case seen.digits >= 7 && s.holdsPhone():
 		return PersonalPhone, true
@@ -113,7 +155,9 @@ type characters struct {
 	// separators counts dots, colons, dashes and underscores; letters what else
 	// of ASCII is not counted for itself.
 	digits, separators, colons, spaces, letters int
-	kinds                                       character
+	// signs is what rules look at most: numbers, separators and at signs.
+	signs int
+	kinds character
 }
 
 func (c *characters) has(kinds character) bool { return c.kinds&kinds != 0 }
@@ -123,6 +167,7 @@ type character uint32
 
 const (
 	charDigit character = 1 << iota
+	charSign            // joins and at signs
 	charDot
 	charAt
 	charColon
@@ -132,6 +177,8 @@ const (
 	charUnderscore
 	charComma
 	charNorth // letters for north and south
+	charEast  // letters for east and west
+	charLabel // letters of which every word for latitude or longitude has one
 	charHexadecimal
 	charLetter
 	charWide // bytes of characters outside ASCII
@@ -151,13 +198,6 @@ const (
 	charDisguise = charControl | charPercent | charEscape | charOpening | charLook
 )
 
-// byteKind is what is known of a byte: its kinds, and what it adds to the counts
-// of characters, each in bits of its own.
-type byteKind struct {
-	counts uint64
-	kinds  character
-}
-
 // Where the counts stand, and how many bytes may be counted before one
 // overflows.
 const (
@@ -174,15 +214,21 @@ const (
 )
 
 func countCharacters(text []byte) (c characters) {
+	before := character(0)
 	for rest := text; len(rest) > 0; {
 		part := rest[:min(len(rest), countMost)]
 		rest = rest[len(part):]
 		var counts uint64
+		var signs, kinds character
 		for _, b := range part {
-			kind := &byteKinds[b]
-			counts += kind.counts
-			c.kinds |= kind.kinds
+			kind := kindsOf[b]
+			counts += countsOf[b]
+			kinds |= kind
+			signs += kind&charDigit&^before + kind&charSign/charSign
+			before = kind
 		}
+		c.signs += int(signs)
+		c.kinds |= kinds
 		c.digits += int(counts >> countDigit & countMost)
 		c.separators += int(counts >> countSeparator & countMost)
 		c.colons += int(counts >> countColon & countMost)
@@ -195,44 +241,57 @@ func countCharacters(text []byte) (c characters) {
 	return c
 }
 
-var byteKinds = func() (kinds [256]byteKind) {
+// kindsOf has the kinds of each byte, and countsOf what it adds to the counts of
+// characters, each in bits of its own.
+var (
+	kindsOf  = kindsOfBytes()
+	countsOf = countsOfBytes()
+)
+
+func kindsOfBytes() (kinds [256]character) {
 	for c, kind := range map[string]character{
 		"0123456789": charDigit, ".": charDot, "@": charAt, ":": charColon, "+": charPlus, " ": charSpace, "-": charDash, "_": charUnderscore,
-		",": charComma, "NSns": charNorth, "abcdefABCDEF": charHexadecimal, "%": charPercent | charEscape, "&\\": charEscape, "[({<": charOpening,
-		" \t\n\f\r": charBlank, ".-/()": charPhone,
+		",": charComma, "NSns": charNorth, "EWew": charEast, "LXYlxy": charLabel,
+		"abcdefABCDEF": charHexadecimal, "%": charPercent | charEscape, "&\\": charEscape, "[({<": charOpening,
+		" \t\n\f\r": charBlank, ".-/()": charPhone, ".-_:@": charSign,
 	} {
 		for _, b := range []byte(c) {
-			kinds[b].kinds |= kind
+			kinds[b] |= kind
 		}
 	}
 	for b := range kinds {
-		k := &kinds[b]
 		switch {
 		case b >= utf8.RuneSelf:
-			k.kinds |= charWide
+			kinds[b] |= charWide
 		case b < ' ' || b == 0x7f:
-			k.kinds |= charControl
+			kinds[b] |= charControl
 		case isLetter(byte(b)):
-			k.kinds |= charLetter
-		}
-		switch {
-		case k.kinds&charDigit != 0:
-			k.counts = 1 << countDigit
-		case k.kinds&charColon != 0:
-			k.counts = 1<<countColon | 1<<countSeparator
-		case k.kinds&charJoin != 0:
-			k.counts = 1 << countSeparator
-		case k.kinds&charSpace != 0:
-			k.counts = 1 << countSpace
-		case k.kinds&(charAt|charPlus|charDisguise|charWide) == 0:
-			k.counts = 1 << countLetter
+			kinds[b] |= charLetter
 		}
 	}
 	return kinds
-}()
+}
+
+func countsOfBytes() (counts [256]uint64) {
+	for b, kinds := range kindsOfBytes() {
+		switch {
+		case kinds&charDigit != 0:
+			counts[b] = 1 << countDigit
+		case kinds&charColon != 0:
+			counts[b] = 1<<countColon | 1<<countSeparator
+		case kinds&charJoin != 0:
+			counts[b] = 1 << countSeparator
+		case kinds&charSpace != 0:
+			counts[b] = 1 << countSpace
+		case kinds&(charAt|charPlus|charDisguise|charWide) == 0:
+			counts[b] = 1 << countLetter
+		}
+	}
+	return counts
+}
 
 // isA reports whether a byte is of one of the kinds.
-func isA(b byte, kinds character) bool { return byteKinds[b].kinds&kinds != 0 }
+func isA(b byte, kinds character) bool { return kindsOf[b]&kinds != 0 }
 
 // figure is a run of digits in a text.
 type figure struct {
@@ -260,22 +319,23 @@ type scan struct {
 	text    []byte
 	seen    *characters
 	numbers []figure
-	// points and commas count the numbers that one of these joins to the next,
-	// long those of two digits or more. joined says that other joins, or dots,
-	// join two.
-	points, commas, long int
-	joined               bool
+	// points, commas and joins count the numbers that a dot, a comma or any join
+	// joins to the next, long those of two digits or more.
+	points, commas, joins, long int
+	// runDigits is the most digits in numbers on end between which nothing stands
+	// that telephone numbers do not have.
+	runDigits int
 	// gaps has the kinds of all that stands before numbers.
 	gaps character
 }
 
 // readNumbers appends the numbers of the text.
 func (s *scan) readNumbers(to []figure) []figure {
-	text, digits := s.text, 0
+	text, digits, run := s.text, 0, 0
 	var before character
 	other := false
 	for i := 0; i < len(text); i++ {
-		kind := byteKinds[text[i]].kinds
+		kind := kindsOf[text[i]]
 		if kind&charDigit == 0 {
 			before |= kind
 			other = other || kind&(charPhone|charBlank|charUnderscore) == 0
@@ -291,7 +351,11 @@ func (s *scan) readNumbers(to []figure) []figure {
 			}
 		}
 		n.end = i
+		if other {
+			run = digits
+		}
 		digits += n.length()
+		s.runDigits = max(s.runDigits, digits-run)
 		if n.length() > 1 {
 			s.long++
 		}
@@ -311,11 +375,11 @@ func (s *scan) noteGap(gap byte) {
 	switch {
 	case gap == '.':
 		s.points++
-		s.joined = true
+		s.joins++
 	case gap == ',':
 		s.commas++
 	case isA(gap, charJoin):
-		s.joined = true
+		s.joins++
 	}
 }
 

@@ -46,6 +46,7 @@ var looks = map[string]domain.Personal{
 	"network":     domain.PersonalIP,
 	"coordinates": domain.PersonalCoordinates,
 	"telephone":   domain.PersonalPhone,
+	"disguise":    domain.PersonalDisguise,
 }
 
 func readVectors(t *testing.T) vectors {
@@ -93,7 +94,7 @@ func TestVectorsAreFit(t *testing.T) {
 		}
 	}
 	for kind, least := range map[string]int{
-		"name true": 200, "name false": 80, "": 200, "e-mail": 40, "network": 40, "coordinates": 40, "telephone": 40,
+		"name true": 200, "name false": 80, "": 200, "e-mail": 40, "network": 40, "coordinates": 40, "telephone": 40, "disguise": 10,
 	} {
 		if count[kind] < least {
 			t.Errorf("%d cases of %q, want %d at least", count[kind], kind, least)

@@ -213,7 +213,7 @@ func mayBeHexadecimal(text []byte) bool {
 	for i := 0; i < len(text); {
 		start, kinds, others := i, character(0), false
 		for ; i < len(text); i++ {
-			kind := byteKinds[text[i]].kinds
+			kind := kindsOf[text[i]]
 			if kind&charWord == 0 {
 				break
 			}
@@ -298,7 +298,7 @@ func (r *joinedGroups) fromLast(sign byte) (begun joinedGroups) {
 	if sign != 0 && r.groups > 0 {
 		kinds := character(0)
 		for _, c := range r.last {
-			kinds |= byteKinds[c].kinds
+			kinds |= kindsOf[c]
 		}
 		begun.add(r.last, kinds)
 		begun.sign = sign
@@ -378,7 +378,7 @@ func readGroups(to []group, text []byte) []group {
 func readGroup(text []byte, start int) group {
 	g := group{start: start, end: start, hexadecimal: true}
 	for ; g.end < len(text); g.end++ {
-		switch kinds := byteKinds[text[g.end]].kinds; {
+		switch kinds := kindsOf[text[g.end]]; {
 		case kinds&charDigit != 0:
 			g.digits = true
 		case kinds&charHexadecimal != 0:

@@ -18,8 +18,11 @@ var calls = strings.Fields("tel phone mobile cell fax call sms whatsapp whatſap
 // a whole run, at each part of it between spaces, and from a part with + or (
 // on, up to any other. Underscores are taken for words' ends and for dashes.
 func (s *scan) holdsPhone() bool {
-	return s.holdsPhoneJoined(false) || s.gaps&charUnderscore != 0 && s.holdsPhoneJoined(true) ||
-		s.gaps&charLetter != 0 && s.holdsAnnounced() || s.seen.colons >= 2 && s.holdsColonPhone()
+	if s.runDigits >= leastPhone && (s.holdsPhoneJoined(false) || s.gaps&charUnderscore != 0 && s.holdsPhoneJoined(true) ||
+		s.gaps&charLetter != 0 && s.holdsAnnounced()) {
+		return true
+	}
+	return s.seen.colons >= 2 && s.holdsColonPhone()
 }
 
 // goesOn reports whether a telephone number may go on with number i.

@@ -50,7 +50,7 @@ func inRange(a, b *fraction) bool {
 
 func (s *scan) holdsCoordinates() bool {
 	return s.points > 1 && s.holdsFractions() || s.points > 0 && s.gaps&charComma != 0 && s.holdsWhole() ||
-		s.commas > 1 && s.long > 1 && s.holdsCommas() || s.joined && s.holdsCleaned() || s.seen.has(charWide) && holdsHemispheres(s.text)
+		s.commas > 1 && s.long > 1 && s.holdsCommas() || s.joins > 1 && s.holdsCleaned() || s.seen.has(charWide) && holdsHemispheres(s.text)
 }
 
 // isPoint reports whether only sign stands between numbers i and i+1.
@@ -84,16 +84,14 @@ func (s *scan) holdsFractions() bool {
 func (s *scan) mayBeApart(i, j int) bool {
 	decimals := min(s.numbers[i+1].length(), s.numbers[j+1].length())
 	first, size := s.text[s.numbers[i+1].end], s.numbers[j].start-s.numbers[i+1].end
-	switch {
-	case decimals >= 3:
-		return true
-	case s.numbers[j].letters(): // hemispheres or labels
-		return size > 1
-	case decimals == 2 && size <= 2:
-		return true
-	default:
-		return first == ',' || first == ';' || first == 0xc2 || isBlank(first)
-	}
+	return decimals >= 3 || decimals == 2 && size <= 2 || s.mayBeLabelled(i, j) ||
+		isA(first, charComma|charBlank|charNorth|charEast) || first == ';' || first == '!' || first == degreeStart
+}
+
+// mayBeLabelled decides cheaply whether isLabelled is worth a look, for what stands
+// before numbers i and j.
+func (s *scan) mayBeLabelled(i, j int) bool {
+	return s.numbers[i].before&s.numbers[j].before&charLabel != 0 && s.numbers[j].start-s.numbers[j-1].end >= shortestLabel
 }
 
 // areApart judges what stands between two fractions: the more decimals both
@@ -167,9 +165,12 @@ func trimBlank(text []byte) []byte {
 	return text
 }
 
+// degreeStart is the first byte of a sign for degrees.
+const degreeStart = 0xc2
+
 // degreeSign is the size of a sign for degrees with which text begins.
 func degreeSign(text []byte) int {
-	if len(text) >= 2 && text[0] == 0xc2 && (text[1] == 0xb0 || text[1] == 0xba) {
+	if len(text) >= 2 && text[0] == degreeStart && (text[1] == 0xb0 || text[1] == 0xba) {
 		return 2
 	}
 	return 0
@@ -325,7 +326,7 @@ func (s *scan) mayBeCleaned(i int, sign byte) bool {
 	case sign == '.':
 		return between == '.' && decimals >= 4
 	case s.numbers[i+2].letters(): // labels
-		return s.numbers[i+2].start-s.numbers[i+1].end >= shortestLabel
+		return s.mayBeLabelled(i, i+2)
 	case between == 0 || s.numbers[i].letters(): // a sign, or a word before
 		return decimals >= 2
 	default:
@@ -365,7 +366,11 @@ func isYear(n *figure) bool { return n.length() == 4 && n.value >= 1900 && n.val
 func holdsHemispheres(text []byte) bool {
 	before, behind := -1, -1 // the ends of the last northern ones
 	for i := 0; i+1 < len(text); i++ {
-		if degreeSign(text[i:]) == 0 {
+		next := bytes.IndexByte(text[i:], degreeStart)
+		if next < 0 {
+			return false
+		}
+		if i += next; degreeSign(text[i:]) == 0 {
 			continue
 		}
 		number := backBlank(text, i)

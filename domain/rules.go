@@ -84,7 +84,7 @@ func (r *report) rules(f field) []validation.Rule {
 	switch f {
 	case fieldVersion:
 		return []validation.Rule{
-			required(), isText(), r.impersonal(PersonalVersion),
+			required(), isText(), r.impersonal(true),
 			length(MaxVersionLength), match(versionPattern, "0-9 A-Z a-z . + _ -"),
 		}
 	case fieldTool:
@@ -98,7 +98,7 @@ func (r *report) rules(f field) []validation.Rule {
 		return []validation.Rule{required(), isText(), oneOf(holds(ParseLevel), "be minimal, standard or detailed")}
 	case fieldErrorType:
 		return []validation.Rule{
-			validation.When(r.failed(), required()), isText(), r.impersonal(PersonalValue),
+			validation.When(r.failed(), required()), isText(), r.impersonal(false),
 			length(MaxErrorTypeLength), match(errorTypePattern, "0-9 A-Z a-z _ . : -"),
 		}
 	case fieldResponseTime:
@@ -146,10 +146,10 @@ func (r *report) describeParameters(p place) {
 			atMost(MaxParametersBytes, ViolationLength, "must have at most %d bytes of JSON"))
 	case partName:
 		name := r.value(d.text(d.parameters[p.parameter].name))
-		r.validate(fieldParameters, name, isText(), r.impersonal(PersonalValue), length(MaxParameterLength))
+		r.validate(fieldParameters, name, isText(), r.impersonal(false), length(MaxParameterLength))
 	case partValue:
 		value := r.value(d.text(d.parameters[p.parameter].value))
-		r.validate(fieldParameters, value, isParameter(), r.impersonal(PersonalValue), length(MaxParameterLength))
+		r.validate(fieldParameters, value, isParameter(), r.impersonal(false), length(MaxParameterLength))
 	}
 }
 
@@ -286,7 +286,7 @@ const (
 )
 
 // impersonal, length and match look at strings and let everything else pass.
-func (j *judge) impersonal(look func(string) (Personal, bool)) validation.Rule {
+func (j *judge) impersonal(version bool) validation.Rule {
 	return onText(func(text string) error {
 		if len(text) > longestStored {
 			text = text[:min(len(text), longestScanned)]
@@ -294,7 +294,10 @@ func (j *judge) impersonal(look func(string) (Personal, bool)) validation.Rule {
 				return nil
 			}
 		}
-		if looksLike, personal := look(text); personal {
+		switch looksLike, personal := j.scanner.scan([]byte(text), version); {
+		case looksLike == PersonalDisguise:
+			return broken(ViolationPII, "cannot be judged under so many encodings: send the plain text")
+		case personal:
 			return broken(ViolationPII, fmt.Sprintf("looks like %s: remove it", looksLike))
 		}
 		return nil

@@ -30,8 +30,8 @@ func (c *scanner) swap(written []byte) []byte {
 func (c *scanner) unwrap(text []byte, seen *characters) (plainer []byte, changed bool) {
 	wide := seen.has(charLook | charControl)
 	if seen.has(charPercent) {
-		if decoded := appendPercentDecoded(c.spare[:0], text); len(decoded) > 0 {
-			text, changed, wide = c.swap(decoded), true, true
+		if decoded, special := appendPercentDecoded(c.spare[:0], text); len(decoded) > 0 {
+			text, changed, wide = c.swap(decoded), true, wide || special
 		}
 	}
 	if wide {
@@ -43,8 +43,8 @@ func (c *scanner) unwrap(text []byte, seen *characters) (plainer []byte, changed
 }
 
 // appendPercentDecoded appends a text with the bytes that percent signs stand for,
-// or nothing when there are none.
-func appendPercentDecoded(to, text []byte) []byte {
+// or nothing when there are none, and reports whether one is outside printable ASCII.
+func appendPercentDecoded(to, text []byte) (decoded []byte, special bool) {
 	done := 0
 	for i := 0; i+2 < len(text); i++ {
 		if text[i] != '%' {
@@ -54,14 +54,16 @@ func appendPercentDecoded(to, text []byte) []byte {
 		if high < 0 || low < 0 {
 			continue
 		}
-		to = append(append(to, text[done:i]...), byte(high<<4|low)) //nolint:gosec // two digits are one byte
+		c := byte(high<<4 | low) //nolint:gosec // two digits are one byte
+		special = special || isA(c, charWide|charControl)
+		to = append(append(to, text[done:i]...), c)
 		i += 2
 		done = i + 1
 	}
 	if done == 0 {
-		return to
+		return to, false
 	}
-	return append(to, text[done:]...)
+	return append(to, text[done:]...), special
 }
 
 func hexDigit(c byte) int {
@@ -142,7 +144,7 @@ func (c *scanner) unveil(text []byte, seen *characters) (plainer []byte, changed
 			text, changed = c.swap(opened), true
 		}
 	}
-	if (changed || seen.spaces >= 2) && spellsDot(text) {
+	if (changed || seen.spaces >= 2) && bytes.IndexByte(text, ' ') >= 0 && spellsDot(text) {
 		c.spare = appendSigns(c.spare[:0], text)
 		changed = changed || len(c.spare) != len(text)
 		text = c.swap(c.spare)

@@ -25,6 +25,7 @@ var looks = map[domain.Personal]string{
 	domain.PersonalIP:          "network",
 	domain.PersonalCoordinates: "coordinates",
 	domain.PersonalPhone:       "telephone",
+	domain.PersonalDisguise:    "disguise",
 }
 
 // TestTypeScriptClientAgrees holds the client's check for personal data to the
@@ -53,7 +54,7 @@ func TestTypeScriptClientAgrees(t *testing.T) {
 			found[fmt.Sprintf("an event is refused: %t", said != "")]++
 		}
 	})
-	for _, kind := range []string{"", "e-mail", "network", "coordinates", "telephone", "an event is refused: true", "an event is refused: false"} {
+	for _, kind := range []string{"", "e-mail", "network", "coordinates", "telephone", "disguise", "an event is refused: true", "an event is refused: false"} {
 		if found[kind] == 0 {
 			t.Errorf("nothing was of the kind %q: the property says nothing of it", kind)
 		}

@@ -7,8 +7,8 @@ import { holdsTelephone } from "./telephone.js";
 import { bytes, count, isBlank, isDate, isHexadecimal, isJoin, isOneOf, isWord, Scan, words } from "./scan.js";
 import type { Figure } from "./scan.js";
 
-/** What a text can look like. */
-export type Personal = "e-mail" | "network" | "coordinates" | "telephone";
+/** What a text can look like; a disguise is too much over it to judge it. */
+export type Personal = "e-mail" | "network" | "coordinates" | "telephone" | "disguise";
 
 /** What the text looks like; a version may have four numbers. */
 export function looksOf(text: string, version: boolean): Personal | undefined {

@@ -79,15 +79,16 @@ function* personalTexts(event: Record<string, unknown> | null): Generator<Findin
   }
   for (const [field, text] of texts) {
     const looksLike = typeof text === "string" ? judgeParts(trim(text), field === "version") : undefined;
-    if (looksLike) yield finding(field, `${field} looks like ${LIKE[looksLike]}: remove it`);
+    if (looksLike) yield finding(field, `${field} ${WHY[looksLike]}`);
   }
 }
 
-const LIKE: Record<Personal, string> = {
-  "e-mail": "an e-mail address",
-  network: "a network address",
-  coordinates: "a pair of coordinates",
-  telephone: "a telephone number",
+const WHY: Record<Personal, string> = {
+  "e-mail": "looks like an e-mail address: remove it",
+  network: "looks like a network address: remove it",
+  coordinates: "looks like a pair of coordinates: remove it",
+  telephone: "looks like a telephone number: remove it",
+  disguise: "cannot be judged under so many encodings: send the plain text",
 };
 
 function isText(value: unknown, text: string): boolean {
@@ -130,19 +131,30 @@ function judgeParts(text: string, version: boolean): Personal | undefined {
   }
 }
 
-/** How many disguises of a kind may lie over each other. */
-const DISGUISES = 3;
+/** The signs that a text and all that it becomes may have, with one disguise over it and with two. */
+const MOST_SIGNS = [50, 20];
 
 function judge(text: string, version: boolean): Personal | undefined {
-  let looksLike = looksOf(text, version);
-  let before: string | undefined;
-  for (let round = 0; round < DISGUISES && !looksLike && text !== before; round++) {
+  const layers = [text];
+  for (let before: string | undefined; text !== before; ) {
     before = text;
     for (const takeOff of [unwrap, unveil]) {
       const plainer = takeOff(text);
-      if (plainer !== text) looksLike ??= looksOf(plainer, version);
+      if (plainer === text) continue;
       text = plainer;
+      const most = MOST_SIGNS[layers.length - 1];
+      layers.push(text);
+      if (most === undefined || layers.reduce((sum, layer) => sum + signs(layer), 0) > most) return "disguise";
     }
   }
-  return looksLike;
+  for (const layer of layers) {
+    const looksLike = looksOf(layer, version);
+    if (looksLike) return looksLike;
+  }
+  return undefined;
+}
+
+/** How many numbers, joins and at signs there are. */
+function signs(text: string): number {
+  return text.match(/[0-9]+|[.:_@-]/g)?.length ?? 0;
 }
