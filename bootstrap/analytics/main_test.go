@@ -48,7 +48,8 @@ func newProcess(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
 	p := &process{command: exec.CommandContext(t.Context(), os.Args[0], args...), ended: make(chan struct{})}
 	p.command.Dir = t.TempDir()
-	p.command.Env = append([]string{asCommand + "=1", "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)
+	// A binary that measures coverage complains on standard error without a directory.
+	p.command.Env = append([]string{asCommand + "=1", "GOCOVERDIR=" + t.TempDir(), "PORT=0", "BIND_ADDRESS=127.0.0.1", "LOG_FORMAT=text", "CACHE_TTL_SECONDS=0", "RATE_LIMIT_PER_MINUTE=0"}, environ...)
 	return p
 }
 
