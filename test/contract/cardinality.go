@@ -408,7 +408,7 @@ func testBoundedWriters(t *testing.T, open OpenBoundedStore) {
 func SameCardinality(t *testing.T, open OpenBoundedStore) {
 	limits := domain.Cardinality{Versions: 4, ErrorTypes: 2}
 	h := open(t, limits)
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		all := domain.Cutoffs{Events: forever, Hourly: forever, Daily: forever, HourlyErrors: forever, DailyErrors: forever, Batches: forever}
 		if _, err := h.Store.Expire(t.Context(), all); err != nil {
 			t.Fatalf("clear: %v", err)

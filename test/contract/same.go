@@ -17,7 +17,7 @@ import (
 // after the raw events were deleted.
 func SameStatistics(t *testing.T, open OpenStore) {
 	store := open(t).Store
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, func(t *rapid.T) {
 		all := domain.Cutoffs{Events: forever, Hourly: forever, Daily: forever, HourlyErrors: forever, DailyErrors: forever, Batches: forever}
 		if _, err := store.Expire(t.Context(), all); err != nil {
 			t.Fatalf("clear: %v", err)
