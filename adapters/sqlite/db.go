@@ -79,11 +79,15 @@ type DB struct {
 	// wait for it; readers see the last commit and wait for nobody.
 	writer  *sqlx.DB
 	readers *sqlx.DB
-	secret  []byte // of the hashes of idempotency keys
-	path    string
-	file    os.FileInfo // which file was opened
-	tables  []string
-	health  health
+	// keeper is never used for queries. SQLite removes the write-ahead log with
+	// its last connection, and the others may come and go.
+	keeper *sqlx.DB
+	secret []byte // of the hashes of idempotency keys
+	path   string
+	file   os.FileInfo // which file was opened
+	log    os.FileInfo // which write-ahead log; nil until it is known
+	tables []string
+	health health
 
 	checkpoints checkpoints
 	closed      atomic.Bool
@@ -139,6 +143,9 @@ func (db *DB) open(ctx context.Context) error {
 	if err := db.markOpen(ctx, path, found); err != nil {
 		return db.translate(ctx, path, err)
 	}
+	if db.log, err = os.Stat(path + logSuffix); err != nil { // the mark was written to it
+		return unusable(dir, err)
+	}
 	db.checkpoints.start(ctx, db.config.CheckpointInterval, db.checkpoint)
 	return nil
 }
@@ -149,6 +156,10 @@ func (db *DB) connect(ctx context.Context, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	db.writer.SetMaxOpenConns(1)
+	if db.keeper, err = sqlx.Open("sqlite", source(path, "immediate")); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	db.keeper.SetMaxOpenConns(1)
 	steps, err := migrations.SQLite(db.writer.DB)
 	if err != nil {
 		return err
@@ -198,7 +209,9 @@ func (db *DB) Close() error {
 	var errs []error
 	db.checkpoints.end()
 	db.unmark()
-	for _, pool := range []*sqlx.DB{db.readers, db.writer} { // the last one tidies up the file
+	// The last one moves the log into the file. The keeper's log is the one that
+	// was written, even if another stands in its place.
+	for _, pool := range []*sqlx.DB{db.readers, db.writer, db.keeper} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -103,6 +104,19 @@ func (db *DB) plan(ctx context.Context, q *query) ([]string, error) {
 func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
 	err = db.readers.GetContext(ctx, &n, `SELECT count(*) FROM `+table)
 	return n, err
+}
+
+// Reconnect closes every idle connection of readers and the writer, as happens
+// after an interruption.
+func (db *DB) Reconnect(t *testing.T) {
+	t.Helper()
+	for _, pool := range []*sqlx.DB{db.readers, db.writer} {
+		pool.SetMaxIdleConns(-1)
+		pool.SetMaxIdleConns(1)
+	}
+	if n := db.readers.Stats().OpenConnections + db.writer.Stats().OpenConnections; n != 0 {
+		t.Fatalf("%d connections stay open", n)
+	}
 }
 
 // Tables lists the tables that there are to be.

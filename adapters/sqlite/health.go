@@ -89,13 +89,26 @@ func (db *DB) readTables(ctx context.Context) error {
 		`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'`)
 }
 
-// checkFile fails when another file, or none, stands where the database was
-// opened: what is written would be gone with this process.
+// checkFile fails when another file, or none, stands where the database or its
+// write-ahead log was opened: what is written would be gone with this process.
+// The log keeps its place and identity from the first write to the end, since
+// SQLite overwrites it from the start or shortens it.
 func (db *DB) checkFile() error {
-	if info, err := os.Stat(db.path); err != nil || !os.SameFile(info, db.file) {
+	if !isFile(db.path, db.file) {
 		return domain.NewError(domain.CodeUnavailable,
 			fmt.Errorf("%s is not the file that is open: restore the data directory and restart", databaseFile),
 			"the data directory was removed or replaced")
 	}
+	if db.log != nil && !isFile(db.path+logSuffix, db.log) {
+		return domain.NewError(domain.CodeUnavailable,
+			fmt.Errorf("%s is not the file that is open", databaseFile+logSuffix),
+			"the write-ahead log beside the database was removed or replaced: "+
+				"stop the server with SIGTERM, which saves what it accepted, and start it again")
+	}
 	return nil
+}
+
+func isFile(path string, opened os.FileInfo) bool {
+	info, err := os.Stat(path)
+	return err == nil && os.SameFile(info, opened)
 }

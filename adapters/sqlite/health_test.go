@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -207,6 +208,72 @@ func TestDataDirectoryThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("directory removed", domain.CodeUnavailable, 99)
+}
+
+// TestLogThatIsGone removes or replaces the write-ahead log: nothing is taken in,
+// and an orderly end saves what was.
+func TestLogThatIsGone(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, log string){
+		"removed": func(*testing.T, string) {},
+		"replaced": func(t *testing.T, log string) {
+			t.Helper()
+			write(t, log, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, clock := t.TempDir(), memory.NewClock(contract.Now)
+			db := open(t, sqlite.Config{Dir: dir, Clock: clock, CheckpointInterval: time.Hour})
+			queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+			accepted := enqueueUntilFull(t, queue, 0, 3)
+			log := filepath.Join(dir, "analytics.db-wal")
+			if err := os.Remove(log); err != nil {
+				t.Fatal(err)
+			}
+			harm(t, log)
+			clock.Advance(time.Second)
+			err := db.Check(t.Context())
+			checkCode(t, "health", err, domain.CodeUnavailable)
+			if text := domain.MessageOf(err); !strings.Contains(text, "stop the server with SIGTERM") {
+				t.Errorf("health says %q", text)
+			}
+			// Also where a new connection finds another log.
+			for range 3 {
+				_, _ = queue.Depth(t.Context())
+				checkCode(t, "enqueue", queue.Enqueue(t.Context(), contract.NewBatch(99, contract.Events(1, 2)...)), domain.CodeUnavailable)
+			}
+			closeDB(t, db)
+			if log, err := reopen(t, dir, "analytics.db"); err != nil || log != "" {
+				t.Errorf("after an orderly end: %v, log %q", err, log)
+			}
+			db = open(t, sqlite.Config{Dir: dir, Clock: clock})
+			checkAccepted(t, sqlite.NewQueue(db, sqlite.QueueConfig{}), accepted)
+		})
+	}
+}
+
+// TestLogKeepsItsIdentity does whatever else touches the log.
+func TestLogKeepsItsIdentity(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, sqlite.Config{Dir: dir})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+	for i, do := range []func(){
+		func() {},
+		func() { exec1(t, db, `PRAGMA wal_checkpoint(TRUNCATE)`) },
+		func() { exec1(t, db, `PRAGMA wal_checkpoint(RESTART)`) },
+		func() { exec1(t, db, `VACUUM`) },
+		func() {
+			if _, err := sqlite.WriteBackup(t.Context(), dir, filepath.Join(t.TempDir(), "backup.db")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		func() { db.Reconnect(t) },
+	} {
+		do()
+		if enqueueUntilFull(t, queue, i, 1) != i+1 {
+			t.Errorf("nothing can be written after step %d", i)
+		}
+	}
+	checkAccepted(t, queue, 6)
 }
 
 func TestCheckMissesNoTable(t *testing.T) {

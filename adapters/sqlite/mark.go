@@ -22,7 +22,7 @@ const (
 )
 
 func (db *DB) setMark(ctx context.Context, mark int) error {
-	_, err := db.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, mark))
+	_, err := db.keeper.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, mark))
 	return err
 }
 
@@ -99,8 +99,9 @@ func (s fileState) objection(path string) error {
 	}
 }
 
-// incomplete reports whether the file was copied from under a process.
-func (s fileState) incomplete() bool { return s.logged && s.inUse && s.logBytes < 0 }
+// incomplete reports whether the file was copied, or its log removed, while a
+// process used it. That process's log held the mark, so an empty one is new.
+func (s fileState) incomplete() bool { return s.logged && s.inUse && s.logBytes <= 0 }
 
 // markOpen says in the database file that it is in use. What was copied without
 // its log is checked as a whole, and told in the log: it lacks what was
@@ -108,10 +109,10 @@ func (s fileState) incomplete() bool { return s.logged && s.inUse && s.logBytes 
 func (db *DB) markOpen(ctx context.Context, path string, found fileState) error {
 	if found.incomplete() {
 		if err := checkIntegrity(ctx, db.writer.DB); err != nil {
-			return fmt.Errorf("%s was copied while a process used it and without %s%s, and cannot be read: restore a backup: %w",
+			return fmt.Errorf("%s was copied without %s%s, or that was removed, while a process used it, and cannot be read: restore a backup: %w",
 				path, path, logSuffix, err)
 		}
-		db.config.Log.Error("the database was copied while a process used it and without its log: what was stored and accepted last is missing",
+		db.config.Log.Error("the database was copied without its log, or its log removed, while a process used it: what was stored and accepted last is missing",
 			"missing", databaseFile+logSuffix)
 	}
 	if err := db.setMark(ctx, markInUse); err != nil {
