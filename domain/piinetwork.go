@@ -222,10 +222,12 @@ func mayBeHexadecimal(text []byte) bool {
 		}
 		switch {
 		case others || i-start > 4:
-			if row.mayBeAddress() {
+			if row.groups > 1 && row.mayBeAddress() {
 				return true
 			}
-			row = joinedGroups{}
+			if row.groups > 0 {
+				row = joinedGroups{}
+			}
 		case i > start:
 			row.add(text[start:i], kinds)
 		}
@@ -235,9 +237,12 @@ func mayBeHexadecimal(text []byte) bool {
 				return true
 			}
 		}
+		if row.groups == 0 {
+			continue
+		}
 		sign, double := joinOf(text[start:i])
 		if sign == 0 || sign != row.sign && row.groups > 1 {
-			if row.mayBeAddress() {
+			if row.groups > 1 && row.mayBeAddress() {
 				return true
 			}
 			row = row.fromLast(sign)
