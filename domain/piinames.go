@@ -3,6 +3,7 @@ package domain
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -360,12 +361,37 @@ func appendFolded(dst []byte, r rune) []byte {
 	if isFullWidth(r) {
 		return foldName(dst, []byte{byte(r - fullWidth)}) //nolint:gosec // ASCII
 	}
-	if !unicode.IsLetter(r) && !unicode.IsNumber(r) || isFiller(r) {
+	near := nearFolded()
+	if int(r) >= len(near) {
+		r = foldRune(r)
+	} else {
+		r = rune(near[r])
+	}
+	if r == 0 {
 		return dst
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+// nearFolded has what foldRune gives for the characters of at most three bytes,
+// which are looked up at once.
+var nearFolded = sync.OnceValue(func() *[1 << 16]uint16 {
+	near := new([1 << 16]uint16)
+	for r := range near {
+		near[r] = uint16(foldRune(rune(r)))
+	}
+	return near
+})
+
+// foldRune gives the lower case of the lowest character that differs from r in case
+// alone, and 0 for what is no letter or number.
+func foldRune(r rune) rune {
+	if !unicode.IsLetter(r) && !unicode.IsNumber(r) || isFiller(r) {
+		return 0
 	}
 	lowest := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 		lowest = min(lowest, f)
 	}
-	return utf8.AppendRune(dst, unicode.ToLower(lowest))
+	return unicode.ToLower(lowest)
 }
