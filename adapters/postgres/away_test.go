@@ -3,10 +3,12 @@ package postgres_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
@@ -81,5 +83,56 @@ func TestBusyServerIsNotAway(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "away") {
 		t.Errorf("the log is\n%s", log)
+	}
+}
+
+// TestClosedIdleConnectionsAreNoOutage has the server close all connections
+// while they are idle.
+func TestClosedIdleConnectionsAreNoOutage(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	log, clock := new(logs.Buffer), contractClock()
+	url := server.NewDatabase(t)
+	db := open(t, postgres.Config{URL: url, Log: log.Logger(), Clock: clock})
+	store := postgres.NewStore(db)
+	for name, call := range map[string]func() error{
+		"Check":    func() error { return db.Check(t.Context()) },
+		"Activity": func() error { _, err := store.Activity(t.Context()); return err },
+		"Store": func() error {
+			_, err := store.Store(t.Context(), contract.Batches(1, 5, contract.Events(1, 5)))
+			return err
+		},
+	} {
+		holdConnections(t, db, 5)
+		server.Exec(t, url, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		clock.Advance(time.Second)
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if strings.Contains(log.String(), "away") {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
+// holdConnections has the pool of db make that many connections, which are then
+// idle.
+func holdConnections(t *testing.T, db *postgres.DB, n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	release := make(chan struct{})
+	for range n {
+		held := make(chan struct{})
+		all.Go(func() {
+			if err := db.HoldOne(t.Context(), held, release); err != nil {
+				t.Error(err)
+			}
+		})
+		<-held
+	}
+	close(release)
+	all.Wait()
+	if idle := db.Stats().Idle; idle < n {
+		t.Fatalf("%d connections are idle, want %d", idle, n)
 	}
 }

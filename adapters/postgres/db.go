@@ -273,17 +273,13 @@ func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, options 
 }
 
 func (db *DB) run(ctx context.Context, pool *sqlx.DB, name string, options *sql.TxOptions, w work) error {
-	conn, err := pool.Connx(ctx)
+	tx, err := begin(ctx, pool, options)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	tx, err := conn.BeginTxx(ctx, options)
-	if err != nil {
-		return err
-	}
+	defer tx.conn.Close()
 	start := time.Now()
-	if err = w(&transaction{tx, conn}); err == nil {
+	if err = w(tx); err == nil {
 		err = tx.Commit()
 	} else {
 		_ = tx.Rollback() // the connection may be lost
@@ -292,4 +288,33 @@ func (db *DB) run(ctx context.Context, pool *sqlx.DB, name string, options *sql.
 		db.config.Log.Warn("slow query", "query", name, "duration_ms", took.Milliseconds())
 	}
 	return err
+}
+
+// begin begins a transaction. A connection that the server closed while it was
+// idle says nothing about the server, so the next one is tried, and the last
+// one is new.
+func begin(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions) (*transaction, error) {
+	tx, err := tryToBegin(ctx, pool, options)
+	if err == nil {
+		return tx, nil
+	}
+	for left := pool.Stats().Idle + 1; left > 0 && isOutage(err) && ctx.Err() == nil; left-- {
+		if tx, err = tryToBegin(ctx, pool, options); err == nil {
+			return tx, nil
+		}
+	}
+	return nil, err
+}
+
+func tryToBegin(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions) (*transaction, error) {
+	conn, err := pool.Connx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := conn.BeginTxx(ctx, options)
+	if err != nil {
+		_ = conn.Close() // it may be lost
+		return nil, err
+	}
+	return &transaction{tx, conn}, nil
 }

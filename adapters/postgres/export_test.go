@@ -127,5 +127,14 @@ func (db *DB) Hold(ctx context.Context, statement string, held chan<- struct{}, 
 	})
 }
 
+// HoldOne keeps a connection of workers and readers until release is closed.
+func (db *DB) HoldOne(ctx context.Context, held chan<- struct{}, release <-chan struct{}) error {
+	return db.read(ctx, "test.hold", func(*transaction) error {
+		close(held)
+		<-release
+		return nil
+	})
+}
+
 // WrittenTables lists what storing writes.
 func WrittenTables() []string { return slices.Clone(writtenTables) }

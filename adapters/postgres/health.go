@@ -51,7 +51,7 @@ func (db *DB) Check(ctx context.Context) error {
 		return outcome
 	}
 	err := db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
-	if isDisconnection(err) && ctx.Err() == nil { // the server may have been restarted since the last call
+	if isOutage(err) && ctx.Err() == nil { // the connection may have been closed meanwhile
 		err = db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
 	}
 	db.learn(ctx, err)
