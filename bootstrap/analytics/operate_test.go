@@ -298,6 +298,20 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+func TestRebuildOfTheFuture(t *testing.T) {
+	environ := on(t.TempDir())
+	day := func(days int) string { return time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly) }
+	if got := try(t, "", environ, "rebuild", "--from", day(-1), "--to", day(1)+"T12:00:00Z"); got.code != 0 || strings.Count(got.stdout, "\n") != 3 {
+		t.Errorf("until tomorrow: %+v", got)
+	}
+	for _, test := range [][2]int{{-1, 3}, {0, 36_500}, {3, 5}} {
+		got := try(t, "", environ, "rebuild", "--from", day(test[0]), "--to", day(test[1]))
+		if got.code != 2 || got.stdout != "" || !strings.Contains(got.stderr, "may not be after tomorrow, ") || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%v: %+v", test, got)
+		}
+	}
+}
+
 // What the store warns of does not stand between the lines of the command, and
 // many warnings of one kind are one line.
 func TestRebuildPrintsItsOwnLinesAlone(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
+const day = 24 * time.Hour
+
 // moment is a flag that takes a time.
 type moment struct{ time.Time }
 
@@ -39,6 +41,10 @@ func (p program) rebuild(ctx context.Context, args []string) int {
 		}
 		if !from.Before(to.Time) {
 			return p.misused("rebuild", "the range is empty: --from must be before --to")
+		}
+		// One that ends in the far future would go through each of its days.
+		if tomorrow := time.Now().UTC().Truncate(day).Add(day); !to.Before(tomorrow.Add(day)) {
+			return p.misused("rebuild", "--from and --to may not be after tomorrow, "+tomorrow.Format(time.DateOnly)+" in UTC")
 		}
 		return p.operate(func(config bootstrap.Config, options bootstrap.Options) error {
 			return bootstrap.WithRebuild(ctx, config, options, func(u *app.Rebuild) error {
