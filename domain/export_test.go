@@ -70,7 +70,7 @@ func FoldName(name string) string { return string(foldName(nil, []byte(name))) }
 // PolicyWords lists the words that the policy on personal data knows.
 func PolicyWords() []string {
 	all := slices.Clone(calls)
-	for _, set := range []*wordSet{addressWords, domains, providers, services, latitudeWords, longitudeWords, placeWords, announcers} {
+	for _, set := range []*wordSet{addressWords, buildWords, domains, providers, services, latitudeWords, longitudeWords, placeWords, announcers} {
 		all = append(all, set.words...)
 	}
 	for _, words := range []string{

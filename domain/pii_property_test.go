@@ -95,7 +95,7 @@ func cleanedIPv4(t *rapid.T) string {
 	octet := rapid.IntRange(0, 255)
 	octets := []int{octet.Draw(t, "a"), octet.Draw(t, "b"), octet.Draw(t, "c"), octet.Draw(t, "d")}
 	isTime := octets[0] <= 23 && octets[1] <= 59 && octets[2] <= 59
-	if separator != "." && (max(octets[0], octets[1], octets[2], octets[3]) < 100 || separator == ":" && isTime) {
+	if separator != "." && (octets[0] == 0 || max(octets[0], octets[1], octets[2], octets[3]) < 100 || separator == ":" && isTime) {
 		octets[0] = rapid.IntRange(100, 255).Draw(t, "long") // else it may be a list or a time
 	}
 	parts := strings.Split(strings.Trim(fmt.Sprint(octets), "[]"), " ")
@@ -152,7 +152,7 @@ func cleanedEmail(t *rapid.T) string {
 // no zero and which are no year.
 func degrees(t *rapid.T, highest, decimals int) (sign, whole, fraction string) {
 	sign = pick(t, "sign", "", "-")
-	whole = strconv.Itoa(rapid.IntRange(0, highest-1).Draw(t, "whole"))
+	whole = strconv.Itoa(rapid.IntRange(1, highest-1).Draw(t, "whole"))
 	return sign, whole, digits(t, decimals, 3)
 }
 

@@ -31,7 +31,9 @@ hostname remote_host client_host peer_host computer_name machine_name user_agent
 device_id device_name machine_id hardware_id mac_address mac_addr imei imsi iccid advertising_id android_id idfa gaid
 device_fingerprint browser_fingerprint
 set_cookie access_token auth_token bearer_token refresh_token session_token id_token api_key x_api_key private_key client_secret
-password passwd passphrase pwd`
+password passwd passphrase pwd
+phone_num house_no mobile_no mobile_num tel_no tel_num tel_number cell_no cell_number fax_no postal mac_id server_ip coord_x coord_y
+coords_x coords_y session_cookie cookie_value workplace_address`
 
 // ambiguousNames often mean something else beside other words, as tool_name
 // does. Their relatives are those of a person: user_account, name2, token_hash.
@@ -53,14 +55,16 @@ residence emergency admin private`
 saved favorite favourite known selected chosen requested resolved geocoded reverse start end begin from to origin orig destination
 dest departure arrival src source target pickup dropoff center centre north south east west northeast northwest southeast southwest
 ne nw se sw map marker point pin waypoint stop local remote client peer caller device exact precise approximate approx full raw old
-new actual true given entered real public internal external station nearest`
+new actual true given entered real public internal external station nearest
+search query input position pos x arg args param params browser reply cc bcc the`
 	// machineWords stand before what belongs to a machine, as net and node do.
 	machineWords = `proxy forwarded lan wan wifi wlan ethernet eth machine computer node router gateway request requester http host net
 vpn tunnel nat`
 	// formWords say in what form it is. They stand behind plain names.
 	formWords = `value values val vals text txt str string raw data info list array field input param parameter query arg encoded encrypted
 masked plain e5 e6 e7 deg degs degree degrees dec decimal rad radians float double int start end from to origin orig destination dest
-north south east west ne nw se sw center centre point pt pair no nr number code full short exact`
+north south east west ne nw se sw center centre point pt pair no nr number code full short exact
+line v4 v6`
 	// idWords make an identifier of it. They stand behind every name.
 	idWords = `id ids uid uuid guid hash hashed md5 sha sha1 sha256`
 	// otherWords are made of known words and mean something else.
@@ -72,7 +76,8 @@ postalcode streetaddress homeaddress`
 	// measuringBefore and measuringBehind make a measure of an unmistakable name.
 	measuringBefore = `has is no num n count with without missing invalid valid requires needs uses`
 	measuringBehind = `count counts total length len size type kind format precision accuracy resolution status valid validity enabled required
-allowed present missing invalid verified error errors sent supported source provider version family units unit step range band`
+allowed present missing invalid verified error errors sent supported source provider version family units unit step range band
+provided`
 )
 
 // personalNames lists the names as people write them.

@@ -92,13 +92,27 @@ func (s *scan) areIPv4(row octets, version bool) bool {
 		return s.holdsKnownNetwork(row)
 	case row.separator != '.':
 		return s.isJoinedIPv4(row, port)
-	case version && s.isVersion(row.first):
+	case version && s.isVersion(row.first), !row.before && s.isBuild(row):
 		return false
 	case !row.behind && (!row.before || port):
 		return count == row.last-row.first+1 || s.longOctets(row.first) > 0
 	default:
 		return s.longOctets(row.first) > 0
 	}
+}
+
+// buildWords stand behind the version of a kernel or another build.
+var buildWords = newWordSet("microsoft standard generic lowlatency azure aws gcp gke oracle cloud kvm raspi amd64 arm64 lts alpha beta rc release final snapshot build")
+
+// isBuild reports whether four numbers are a version that begins below 10 and
+// has a word of a build behind it.
+func (s *scan) isBuild(row octets) bool {
+	end := s.numbers[row.last].end
+	if s.numbers[row.first].value >= 10 || s.at(end) != '-' && s.at(end) != '_' {
+		return false
+	}
+	word, _ := cutWord(s.text[end+1:])
+	return isOneOf(word, buildWords)
 }
 
 // isVersion is the border between versions and addresses: see PersonalVersion.
@@ -125,6 +139,8 @@ func (s *scan) isJoinedIPv4(row octets, port bool) bool {
 		return true
 	}
 	switch {
+	case four[0].value == 0: // an address begins with 0 in no network
+		return false
 	case row.behind && isDate(s.numbers[row.first-1].value, four[0].value, four[1].value):
 		return false
 	case four[0].value == 10 && port && row.before:

@@ -44,8 +44,9 @@ func isSign(b byte) bool { return b == '-' || b == '+' }
 func (f *fraction) atMost(limit int) bool { return f.whole < limit || f.whole == limit && f.zero }
 
 // inRange reports whether one of two is a latitude and the other a longitude.
+// Where both are below 1 there is nothing but sea.
 func inRange(a, b *fraction) bool {
-	return a.atMost(180) && b.atMost(180) && (a.atMost(90) || b.atMost(90))
+	return (a.whole > 0 || b.whole > 0) && a.atMost(180) && b.atMost(180) && (a.atMost(90) || b.atMost(90))
 }
 
 func (s *scan) holdsCoordinates() bool {
@@ -68,7 +69,7 @@ func (s *scan) holdsFractions() bool {
 		if before >= 0 && s.numbers[i-1].gap != '.' && !s.isPoint(i+1, '.') {
 			if s.mayBeApart(before, i) {
 				a, b := s.fraction(before), s.fraction(i)
-				if inRange(&a, &b) && s.areApart(&a, &b) {
+				if inRange(&a, &b) && s.areApart(&a, &b, before) {
 					return true
 				}
 			}
@@ -95,8 +96,9 @@ func (s *scan) mayBeLabelled(i, j int) bool {
 }
 
 // areApart judges what stands between two fractions: the more decimals both
-// have, the less it needs to look like a separator.
-func (s *scan) areApart(a, b *fraction) bool {
+// have, the less it needs to look like a separator. The first begins with number
+// i.
+func (s *scan) areApart(a, b *fraction, i int) bool {
 	const short = 16
 	between, decimals := s.text[a.end:b.start], min(a.decimals, b.decimals)
 	switch {
@@ -108,11 +110,48 @@ func (s *scan) areApart(a, b *fraction) bool {
 		return true
 	case decimals >= 3 && len(between) <= short && !hasDigit(between):
 		return true
-	case decimals >= 2 && len(between) == 1 && bytes.IndexByte([]byte(":/_|"), between[0]) >= 0:
+	case decimals >= 2 && len(between) == 1 && isLikely(a, b) && bytes.IndexByte([]byte(":/_|"), between[0]) >= 0:
 		return true
 	default:
-		return isNear(between) || s.isLabelled(a.start, between)
+		return isNear(between) && s.areDegrees(a, b, i) || s.isLabelled(a.start, between)
 	}
+}
+
+// isLikely reports whether two fractions alone may be coordinates: three
+// decimals or a sign say so, and two decimals when neither is below 1.
+func isLikely(a, b *fraction) bool {
+	decimals := min(a.decimals, b.decimals)
+	return decimals >= 3 || a.signed || b.signed || decimals == 2 && a.whole > 0 && b.whole > 0
+}
+
+// areDegrees judges two fractions that are near each other, as numbers in lists
+// are as well. The first begins with number i.
+func (s *scan) areDegrees(a, b *fraction, i int) bool {
+	between := s.text[a.end:b.start]
+	switch {
+	case len(bytes.Trim(between, ",; \t\n\f\r")) > 0: // degrees or hemispheres
+		return true
+	case isOneOf(s.wordBefore(a.start, 4, `_-:.= "'([`), placeWords):
+		return true
+	case s.isOfList(i, between):
+		return min(a.decimals, b.decimals) >= 2 && (a.signed || b.signed)
+	default:
+		return isLikely(a, b)
+	}
+}
+
+// isOfList reports whether the fraction that begins with number i and the next
+// one have a third beside them, which what is between the two separates.
+func (s *scan) isOfList(i int, between []byte) bool {
+	return i >= 2 && s.isPoint(i-2, '.') && s.isSeparated(i-1, between) ||
+		i+5 < len(s.numbers) && s.isPoint(i+4, '.') && s.isSeparated(i+3, between)
+}
+
+// isSeparated reports whether a separator, and perhaps a sign, stands between
+// number i and the next.
+func (s *scan) isSeparated(i int, separator []byte) bool {
+	rest, separated := bytes.CutPrefix(s.gap(i), separator)
+	return separated && (len(rest) == 0 || len(rest) == 1 && isSign(rest[0]))
 }
 
 func hasDigit(text []byte) bool { return slices.ContainsFunc(text, isDigit) }
@@ -274,7 +313,7 @@ func (s *scan) holdsCommas() bool {
 		a, b := s.fraction(i), s.fraction(i+2)
 		decimals := min(a.decimals, b.decimals)
 		thousands := a.decimals == 3 && b.decimals == 3 && !a.signed && !b.signed
-		if decimals >= 2 && !thousands && isCommaGap(s.text[a.end:b.start]) && inRange(&a, &b) {
+		if decimals >= 2 && !thousands && isLikely(&a, &b) && isCommaGap(s.text[a.end:b.start]) && inRange(&a, &b) {
 			return true
 		}
 	}

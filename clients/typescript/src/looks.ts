@@ -167,8 +167,20 @@ function areIPv4(s: Scan, row: Row, version: boolean): boolean {
   if (inside) [long, port] = [false, true];
   if (long) return holdsKnownNetwork(s, row);
   if (row.join !== ".") return isJoinedIPv4(s, row, port);
-  if (version && isVersion(s, row.first)) return false;
+  if ((version && isVersion(s, row.first)) || (!row.before && isBuild(s, row))) return false;
   return (!row.behind && (!row.before || port) && !inside) || longOctets(s, row.first) > 0;
+}
+
+const BUILD_WORDS = words(
+  "microsoft standard generic lowlatency azure aws gcp gke oracle cloud kvm raspi amd64 arm64 lts alpha beta rc release final " +
+    "snapshot build",
+);
+
+/** Whether four numbers are a version that begins below 10 and has a word of a build behind it. */
+function isBuild(s: Scan, row: Row): boolean {
+  const { end } = s.number(row.last);
+  if (s.number(row.first).value >= 10 || !/^[-_]$/.test(s.text.charAt(end))) return false;
+  return isOneOf(s.text.slice(end + 1, wordEnd(s.text, end + 1)), BUILD_WORDS);
 }
 
 /** The border between versions and addresses. */
@@ -181,6 +193,7 @@ function isJoinedIPv4(s: Scan, row: Row, port: boolean): boolean {
   const start = s.number(row.first);
   if (!row.before && isWord(s.text[s.number(row.last).end])) return false;
   if (isOneOf(s.wordBefore(start.start, 2, "_-:.= "), ADDRESS_WORDS)) return true;
+  if (start.value === 0) return false; // an address begins with 0 in no network
   if (row.behind && isDate(s.number(row.first - 1).value, start.value, s.number(row.first + 1).value)) return false;
   if (start.value === 10 && port && row.before) return true;
   return longOctets(s, row.first) > 0 && !isTime(s, row);

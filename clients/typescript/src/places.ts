@@ -33,9 +33,9 @@ function atMost(f: Fraction, limit: number): boolean {
   return f.whole < limit || (f.whole === limit && f.zero);
 }
 
-/** Whether one of two is a latitude and the other a longitude. */
+/** Whether one of two is a latitude and the other a longitude. Where both are below 1 there is nothing but sea. */
 function areInRange(a: Fraction, b: Fraction): boolean {
-  return atMost(a, 180) && atMost(b, 180) && (atMost(a, 90) || atMost(b, 90));
+  return (a.whole > 0 || b.whole > 0) && atMost(a, 180) && atMost(b, 180) && (atMost(a, 90) || atMost(b, 90));
 }
 
 export function holdsCoordinates(s: Scan): boolean {
@@ -45,25 +45,53 @@ export function holdsCoordinates(s: Scan): boolean {
 /** Looks at each two decimal fractions that follow each other. */
 function holdsFractions(s: Scan): boolean {
   let before: Fraction | undefined;
+  let first = 0;
   for (let i = 0; i + 1 < s.numbers.length; i++) {
     if (!s.isPoint(i, ".")) continue;
     const fraction = fractionOf(s, i);
     i++;
-    if (before && !s.isPoint(i, ".") && areInRange(before, fraction) && areApart(s, before, fraction)) return true;
+    if (before && !s.isPoint(i, ".") && areInRange(before, fraction) && areApart(s, before, fraction, first)) return true;
     before = fraction;
+    first = i - 1;
   }
   return false;
 }
 
-/** Judges what stands between two fractions: the more decimals both have, the less it needs to look like a separator. */
-function areApart(s: Scan, a: Fraction, b: Fraction): boolean {
+/** Judges what stands between two fractions: the more decimals both have, the less it needs to look like a separator. The first begins with number i. */
+function areApart(s: Scan, a: Fraction, b: Fraction, i: number): boolean {
   const between = s.text.slice(a.end, b.start);
   const decimals = Math.min(a.decimals, b.decimals);
   if (between === "" || between.startsWith(".")) return between.length <= 1 && decimals >= 3 && b.signed;
   if (between === "!4d") return true; // stands in maps of Google
   if (decimals >= 3 && bytes(between) <= 16 && !/[0-9]/.test(between)) return true;
-  if (decimals >= 2 && /^[:/_|]$/.test(between)) return true;
-  return isNear(between) || isLabelled(s, a.start, between);
+  if (decimals >= 2 && isLikely(a, b) && /^[:/_|]$/.test(between)) return true;
+  return (isNear(between) && areDegrees(s, a, b, i)) || isLabelled(s, a.start, between);
+}
+
+/** Whether two fractions alone may be coordinates. */
+function isLikely(a: Fraction, b: Fraction): boolean {
+  const decimals = Math.min(a.decimals, b.decimals);
+  return decimals >= 3 || a.signed || b.signed || (decimals === 2 && a.whole > 0 && b.whole > 0);
+}
+
+/** Judges two fractions that are near each other, as numbers in lists are as well. */
+function areDegrees(s: Scan, a: Fraction, b: Fraction, i: number): boolean {
+  const between = s.text.slice(a.end, b.start);
+  if (/[^,; \t\n\f\r]/.test(between)) return true; // degrees or hemispheres
+  if (isOneOf(s.wordBefore(a.start, 4, BEFORE_NUMBER), PLACE_WORDS)) return true;
+  if (isOfList(s, i, between)) return Math.min(a.decimals, b.decimals) >= 2 && (a.signed || b.signed);
+  return isLikely(a, b);
+}
+
+/** Whether the fraction that begins with number i and the next one have a third beside them, separated as they are. */
+function isOfList(s: Scan, i: number, between: string): boolean {
+  const before = i >= 2 && s.isPoint(i - 2, ".") && isSeparated(s, i - 1, between);
+  return before || (i + 5 < s.numbers.length && s.isPoint(i + 4, ".") && isSeparated(s, i + 3, between));
+}
+
+function isSeparated(s: Scan, i: number, separator: string): boolean {
+  const gap = s.gap(i);
+  return gap.startsWith(separator) && /^[-+]?$/.test(gap.slice(separator.length));
 }
 
 const NEAR = /^[ \t\n\f\r°º]*[NSEWnsew]?[ \t\n\f\r]*[,; \t\n\f\r][ \t\n\f\r]*[NSEWnsew]?[ \t\n\f\r]*$/u;
@@ -127,7 +155,7 @@ function holdsCommas(s: Scan): boolean {
     const [a, b] = [fractionOf(s, i), fractionOf(s, i + 2)];
     const thousands = a.decimals === 3 && b.decimals === 3 && !a.signed && !b.signed;
     const apart = isCommaGap(s.text.slice(a.end, b.start));
-    if (Math.min(a.decimals, b.decimals) >= 2 && !thousands && apart && areInRange(a, b)) return true;
+    if (Math.min(a.decimals, b.decimals) >= 2 && !thousands && isLikely(a, b) && apart && areInRange(a, b)) return true;
   }
   return false;
 }
