@@ -100,7 +100,7 @@ func (h *docsHandler) routes(r gin.IRoutes, wrap func(handlerFunc) gin.HandlerFu
 // leadToDocs leads a person's browser to the page. A program asks for no page, and
 // gets what it gets at any path that is not there.
 func leadToDocs(c *gin.Context) error {
-	if !strings.Contains(c.GetHeader("Accept"), "text/html") {
+	if !prefersPage(c.Request.Header.Values("Accept")) {
 		return domain.NewError(domain.CodeNotFound, nil, "there is nothing at this path; "+docsPath+" describes what there is")
 	}
 	c.Header("Location", docsPath[1:]) // a proxy may have put its own path before

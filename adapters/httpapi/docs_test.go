@@ -66,7 +66,16 @@ func TestRootLeadsBrowsersToTheDocs(t *testing.T) {
 		checkHeader(t, led.Header(), "Location", "api-docs")
 		checkHeader(t, led.Header(), "Cache-Control", "no-store") // it depends on Accept
 	}
-	for _, accept := range []string{"", "*/*", "application/json"} {
+	for _, accept := range []string{
+		"text/html", "Text/HTML;q=0.1", "text/html;level=1; Q=0.9, */*;q=0.9", "application/json;q=0.5, text/html;q=0.6",
+		"text/html;q=0.4, application/json;q=0.3, */*", "text/html, application/json",
+	} {
+		checkStatus(t, s.do(t, http.MethodGet, "/", "", "Accept", accept), http.StatusSeeOther)
+	}
+	for _, accept := range []string{
+		"", "*/*", "application/json", "text/html;q=0", "text/html; q=0.000, */*;q=0.1", "application/json, text/html;q=0.1",
+		"text/html;q=0.5, application/*;q=0.6", "*/*, text/html;q=0.9", "text/html;q=high", `application/json;note="text/html"`,
+	} {
 		answer := s.do(t, http.MethodGet, "/", "", "Accept", accept)
 		checkStatus(t, answer, http.StatusNotFound)
 		if !strings.Contains(answer.Body.String(), "/api-docs") {
