@@ -26,6 +26,7 @@ type DB struct {
 	journal    journalMeter
 	health     health
 	background background
+	mending    background
 	outage     outage
 	closed     atomic.Bool
 }
@@ -166,6 +167,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.background.end()
+	db.mending.end()
 	db.outage.end()
 	var errs []error
 	for _, pool := range []*sqlx.DB{db.pool, db.maintenance} {
@@ -200,7 +202,9 @@ type work func(tx *transaction) error
 // write runs work in a transaction: all of it is kept, durably, or after an
 // error nothing, unless the connection was lost at the commit.
 func (db *DB) write(ctx context.Context, name string, w work) error {
-	return db.repeat(ctx, name, func() error { return db.transact(ctx, db.pool, name, nil, w) })
+	return db.placing(ctx, func() error {
+		return db.repeat(ctx, name, func() error { return db.transact(ctx, db.pool, name, nil, w) })
+	})
 }
 
 // read runs work in a transaction that sees one state.

@@ -188,6 +188,10 @@ var classAdvice = map[pqerror.Class]advice{
 // translateState tells by the SQLSTATE whether to wait, to give the data up or
 // to look for a defect. It is the one place where SQLSTATEs have a meaning.
 func (c Config) translateState(e *pq.Error, err error) error {
+	if isUnplaced(e) {
+		// The server's detail repeats the hour of the row.
+		return unplaced(fmt.Errorf("SQLSTATE %s (%s), table %q", e.Code, e.Code.Name(), e.Table))
+	}
 	if isMoved(e) {
 		return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: this passes", err), "the database is busy")
 	}
@@ -209,10 +213,26 @@ func (c Config) translateState(e *pq.Error, err error) error {
 	return domain.NewError(code, fmt.Errorf("%w: %s", err, a.remedy), a.message)
 }
 
+// errUnplaced is a table without a partition for a row.
+var errUnplaced = errors.New("no partition takes a row, not even the default one: " +
+	"the program makes what is missing, unless its role is not owner of the table")
+
+// unplaced is errUnplaced with a code.
+func unplaced(where error) error {
+	return domain.NewError(domain.CodeUnavailable, fmt.Errorf("%w: %w", where, errUnplaced), "the database lacks a partition")
+}
+
+// isUnplaced reports whether no partition takes a row, not even the default one.
+func isUnplaced(e *pq.Error) bool {
+	return e.Code == pqerror.CheckViolation && e.Constraint == "" && e.Routine == "ExecFindPartition"
+}
+
 // isMoved reports whether a row had no place because a partition was made or
 // dropped meanwhile. Unlike a row that the table refuses it breaks no
 // constraint with a name.
-func isMoved(e *pq.Error) bool { return e.Code == pqerror.CheckViolation && e.Constraint == "" }
+func isMoved(e *pq.Error) bool {
+	return e.Code == pqerror.CheckViolation && e.Constraint == "" && !isUnplaced(e)
+}
 
 // isPassing reports whether the same transaction may succeed at once.
 func isPassing(err error) bool {

@@ -82,13 +82,18 @@ func TestStatesHaveCodes(t *testing.T) {
 // TestNoPlaceIsNotPoison tells a row that the table refuses from one whose
 // partition was made or dropped meanwhile.
 func TestNoPlaceIsNotPoison(t *testing.T) {
-	for constraint, want := range map[string]domain.Code{
-		"events_status_check": domain.CodePoison,
-		"":                    domain.CodeUnavailable,
+	for _, tt := range []struct {
+		constraint, routine string
+		code                domain.Code
+		message             string
+	}{
+		{"events_status_check", "ExecConstraints", domain.CodePoison, "an event holds what cannot be stored"},
+		{"", "ExecPartitionCheckEmitError", domain.CodeUnavailable, "the database is busy"},
+		{"", "ExecFindPartition", domain.CodeUnavailable, "the database lacks a partition"},
 	} {
-		err := postgres.Translate(t.Context(), &pq.Error{Code: pqerror.CheckViolation, Constraint: constraint})
-		if got := domain.CodeOf(err); got != want {
-			t.Errorf("constraint %q: code %q, want %q", constraint, got, want)
+		err := postgres.Translate(t.Context(), &pq.Error{Code: pqerror.CheckViolation, Constraint: tt.constraint, Routine: tt.routine})
+		if got := domain.CodeOf(err); got != tt.code || domain.MessageOf(err) != tt.message {
+			t.Errorf("constraint %q, routine %s: code %q of %v", tt.constraint, tt.routine, got, err)
 		}
 	}
 }

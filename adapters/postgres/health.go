@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -40,8 +41,9 @@ func (db *DB) Name() string { return "store" }
 // Check does, at most once a second, what storing lives by: it takes the locks
 // that a transaction of [Store.Store] or of the journal takes, tries the rights
 // and columns that these need, and commits a heartbeat. It fails within two
-// seconds where a table is missing or locked by others, a right was taken away,
-// or the database cannot be written.
+// seconds where a table is missing or locked by others or has no partition for
+// today, a right was taken away, or the database cannot be written. Missing
+// partitions it has made in the background.
 func (db *DB) Check(ctx context.Context) error {
 	h, at := &db.health, db.config.Clock.Elapsed()
 	h.mu.Lock()
@@ -55,6 +57,9 @@ func (db *DB) Check(ctx context.Context) error {
 		err = db.transact(ctx, db.pool, "health.check", nil, db.tryToStore(ctx))
 	}
 	db.learn(ctx, err)
+	if errors.Is(err, errUnplaced) {
+		db.mending.start(ctx, db.mendInBackground)
+	}
 	err = db.config.translate(ctx, "health.check", err)
 	if ctx.Err() != nil {
 		return err // says nothing about the database
@@ -76,7 +81,7 @@ var writtenTables = []string{
 const neededRights = "SELECT, INSERT, UPDATE, DELETE"
 
 // tryToStore is a transaction that could store a batch and stores none.
-// Partitions are left alone, as they come and go.
+// Partitions are not locked, as they come and go.
 func (db *DB) tryToStore(ctx context.Context) work {
 	return func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d;
@@ -86,6 +91,9 @@ func (db *DB) tryToStore(ctx context.Context) work {
 			return err
 		}
 		if err := checkRights(ctx, tx); err != nil {
+			return err
+		}
+		if err := db.checkPartitions(ctx, tx); err != nil {
 			return err
 		}
 		none := func(func([]byte) error) error { return nil }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,11 +78,88 @@ func (db *DB) change(ctx context.Context, name string, w work) error {
 	})
 }
 
-// makeAhead makes the partitions of the days ahead and of all days that
-// have rows in the default one, which move to their own.
+// placing runs write, and once more where a row found no partition, as those
+// that are missing are made then.
+func (db *DB) placing(ctx context.Context, write func() error) error {
+	err := write()
+	if !errors.Is(err, errUnplaced) {
+		return err
+	}
+	mended := db.mend(ctx)
+	if err = write(); err != nil {
+		return errors.Join(err, mended)
+	}
+	return nil
+}
+
+// mend makes the partitions that were dropped behind the program's back.
+func (db *DB) mend(ctx context.Context) error {
+	var errs []error
+	for _, p := range partitionedTables() {
+		errs = append(errs, db.makeAhead(ctx, p))
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		db.config.Log.Warn("partitions were missing and have been made")
+	}
+	return err
+}
+
+// mendInBackground is mend for the health check, which fails until it is done.
+func (db *DB) mendInBackground(ctx context.Context) {
+	if err := db.mend(ctx); err != nil && ctx.Err() == nil {
+		db.config.Log.Error("partitions not made", "code", domain.CodeOf(err), "error", err)
+	}
+}
+
+// checkPartitions fails where a table has no place for the rows of today.
+func (db *DB) checkPartitions(ctx context.Context, tx *transaction) error {
+	if db.timescale {
+		return nil
+	}
+	today := domain.Daily.Floor(db.config.Clock.Now())
+	for _, p := range partitionedTables() {
+		var placed bool
+		err := tx.GetContext(ctx, &placed, `
+			SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = $1::regclass AND partdefid <> 0) OR EXISTS (
+				SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = $1::regclass AND relname = $2)`,
+			p.name, p.partition(today))
+		if err != nil {
+			return err
+		}
+		if !placed {
+			return unplaced(fmt.Errorf("table %q", p.name))
+		}
+	}
+	return nil
+}
+
+// makeDefault makes the default partition, where it is missing.
+func (db *DB) makeDefault(ctx context.Context, p partitioned) error {
+	const missing = `SELECT partdefid = 0 FROM pg_partitioned_table WHERE partrelid = $1::regclass`
+	var lacks bool
+	err := db.maintain(ctx, "partitions.list", func(tx *transaction) error { return tx.GetContext(ctx, &lacks, missing, p.name) })
+	if err != nil || !lacks {
+		return err
+	}
+	return db.change(ctx, "partitions.make", func(tx *transaction) error {
+		if err := tx.GetContext(ctx, &lacks, missing, p.name); err != nil || !lacks {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(`CREATE TABLE %s_default PARTITION OF %s DEFAULT WITH (fillfactor = 70)`, p.name, p.name))
+		return err
+	})
+}
+
+// makeAhead makes the default partition where it is missing, the partitions of
+// the days ahead, and those of all days that have rows in the default one, which
+// move to their own.
 func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
 	if db.timescale {
 		return nil // it makes chunks as rows come
+	}
+	if err := db.makeDefault(ctx, p); err != nil {
+		return err
 	}
 	today := domain.Daily.Floor(db.config.Clock.Now())
 	last := today.Add(daysAhead * day)

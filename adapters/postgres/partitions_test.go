@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/logs"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
@@ -375,4 +377,82 @@ func selected(t *testing.T, s ports.StatisticsReader) domain.Selected {
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// dropPlaces drops the partition of today and the default one of a table.
+func dropPlaces(t *testing.T, db *postgres.DB, table string) {
+	t.Helper()
+	if err := db.Exec(t.Context(), `DROP TABLE `+table+today.Format("_20060102")+`, `+table+`_default`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMissingPartitionsAreMade drops the partition of today and the default one
+// of each table, and stores, merges and rebuilds.
+func TestMissingPartitionsAreMade(t *testing.T) {
+	for _, table := range []string{"events", "hourly_aggregations", "error_summary"} {
+		t.Run(table, func(t *testing.T) {
+			db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalDelay: time.Hour, Clock: contractClock()})
+			store := postgres.NewStore(db)
+			mustExpire(t, store, domain.Cutoffs{})
+			dropPlaces(t, db, table)
+			// Of today, and of a day that has never had a partition.
+			mustStore(t, store, contract.NewBatch(1, append(failures(today, 10), failures(today.Add(-30*day), 10)...)...))
+			if err := store.MergeJournal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			checkCounts(t, selected(t, store), 20)
+			checkPlaces(t, db, table)
+			if table == "events" {
+				return // a rebuild writes none
+			}
+			dropPlaces(t, db, table)
+			if n, err := store.RebuildDay(t.Context(), today, domain.Cutoffs{}); n != 10 || err != nil {
+				t.Errorf("%d events are rebuilt: %v", n, err)
+			}
+			checkPlaces(t, db, table)
+		})
+	}
+}
+
+// checkPlaces demands the partition of today and the default one.
+func checkPlaces(t *testing.T, db *postgres.DB, table string) {
+	t.Helper()
+	have := tables(t, db, table)
+	if !slices.Contains(have, table+today.Format("_20060102")) || !slices.Contains(have, table+"_default") {
+		t.Errorf("tables %q", have)
+	}
+}
+
+// TestMissingPartitionsFailTheCheck drops the partition of today and the default
+// one of each table. The check fails, and has them made.
+func TestMissingPartitionsFailTheCheck(t *testing.T) {
+	clock, log := contractClock(), new(logs.Buffer)
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), Clock: clock, Log: log.Logger()})
+	mustExpire(t, postgres.NewStore(db), domain.Cutoffs{})
+	for i, table := range []string{"events", "hourly_aggregations", "error_summary"} {
+		dropPlaces(t, db, table)
+		clock.Advance(time.Second)
+		err := db.Check(t.Context())
+		if domain.CodeOf(err) != domain.CodeUnavailable || domain.MessageOf(err) != "the database lacks a partition" ||
+			!strings.Contains(err.Error(), table) {
+			t.Errorf("%s: %v", table, err)
+		}
+		within(t, 20*time.Second, "the partitions are made", func() bool {
+			return strings.Count(log.String(), "partitions were missing and have been made") > i
+		})
+		checkPlaces(t, db, table)
+		clock.Advance(time.Second)
+		if err := db.Check(t.Context()); err != nil {
+			t.Errorf("%s: afterwards the check says %v", table, err)
+		}
+	}
+	// One of the two takes every row of today.
+	if err := db.Exec(t.Context(), `DROP TABLE events`+today.Format("_20060102")); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Second)
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

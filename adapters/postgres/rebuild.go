@@ -11,7 +11,15 @@ import (
 // reads none of what it replaces, so it cures whatever is wrong with that.
 func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.Cutoffs) (int64, error) {
 	var events int64
-	err := s.db.maintain(ctx, "store.rebuild", func(tx *transaction) error {
+	err := s.db.placing(ctx, func() error { return s.rebuildDay(ctx, start, cutoffs, &events) })
+	if err != nil {
+		return 0, err
+	}
+	return events, nil
+}
+
+func (s *Store) rebuildDay(ctx context.Context, start time.Time, cutoffs domain.Cutoffs, events *int64) error {
+	return s.db.maintain(ctx, "store.rebuild", func(tx *transaction) error {
 		if _, err := lockDay(ctx, tx, start, true); err != nil {
 			return err
 		}
@@ -19,16 +27,12 @@ func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.
 		if err != nil {
 			return err
 		}
-		events = n
+		*events = n
 		if err := deleteDay(ctx, tx, start); err != nil {
 			return err
 		}
 		return mergeAggregates(ctx, tx, start, domain.RollUp(finest).Kept(cutoffs))
 	})
-	if err != nil {
-		return 0, err
-	}
-	return events, nil
 }
 
 // DayCounts counts a day's events twice, as ports.Rebuilder promises.
