@@ -49,6 +49,21 @@ func (g *GuardedQueue) EnqueueOnce(
 	})
 }
 
+// Receipt looks a receipt up, as ports.EventQueue promises. It needs no room on
+// the disk.
+func (g *GuardedQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	request.Body = append([]byte(nil), request.Body...)
+	type found struct {
+		receipt domain.Receipt
+		known   bool
+	}
+	f, err := within(ctx, AcceptTimeout, func(ctx context.Context) (found, error) {
+		receipt, known, err := g.queue.Receipt(ctx, request)
+		return found{receipt, known}, err
+	})
+	return f.receipt, f.known, err
+}
+
 // within runs work for at most that long, also where it does not heed its ctx:
 // a system call on a disk that hangs does not. It goes on unobserved then.
 func within[T any](ctx context.Context, longest time.Duration, work func(ctx context.Context) (T, error)) (T, error) {

@@ -261,6 +261,11 @@ func (q hangingQueue) EnqueueOnce(context.Context, domain.KeyedRequest, domain.B
 	return domain.Receipt{}, nil
 }
 
+func (q hangingQueue) Receipt(context.Context, domain.KeyedRequest) (domain.Receipt, bool, error) {
+	<-q.release
+	return domain.Receipt{}, false, nil
+}
+
 func TestGuardedQueue(t *testing.T) {
 	clock := memory.NewClock(pipelineNow)
 	d := &disk{free: 0, total: 1000 * megabyte}
@@ -280,13 +285,24 @@ func TestGuardedQueue(t *testing.T) {
 	d.free = d.total
 	clock.Advance(time.Second)
 	post(app.NewGuardedQueue(queue, reserve), "")
+	// A repeat needs no room.
+	d.free = 0
+	clock.Advance(time.Second)
+	receipt, known, err := app.NewGuardedQueue(queue, reserve).Receipt(t.Context(), domain.KeyedRequest{Key: "key"})
+	if err != nil || !known || receipt.Accepted != 1 {
+		t.Errorf("looked up %+v, known %v, %v", receipt, known, err)
+	}
+	d.free = d.total
+	clock.Advance(time.Second)
 
 	hanging := hangingQueue{make(chan struct{})}
 	defer close(hanging.release)
 	start := time.Now()
 	post(app.NewGuardedQueue(hanging, reserve), domain.CodeUnavailable)
-	if took := time.Since(start); took < 2*app.AcceptTimeout || took > 4*app.AcceptTimeout {
-		t.Errorf("two calls that hang took %v", took)
+	_, _, err = app.NewGuardedQueue(hanging, reserve).Receipt(t.Context(), domain.KeyedRequest{Key: "key"})
+	checkOutcome(t, "receipt", err, domain.CodeUnavailable)
+	if took := time.Since(start); took < 3*app.AcceptTimeout || took > 6*app.AcceptTimeout {
+		t.Errorf("three calls that hang took %v", took)
 	}
 }
 

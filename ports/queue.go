@@ -26,10 +26,17 @@ type EventQueue interface {
 	//
 	// A receipt is held for domain.IdempotencyLifetime. Receipts are bounded in
 	// number and in bytes, domain.ReceiptOverhead for each included: when there
-	// are more, the oldest go first. Those whose time is over are deleted by the
-	// next keyed request, and without one within an hour of a worker's life. Key
+	// are more, the oldest go first. Those whose time is over are deleted when
+	// the next one is held, and without one within an hour of a worker's life. Key
 	// and body are never stored, only keyed hashes of them.
 	EnqueueOnce(ctx context.Context, request domain.KeyedRequest, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error)
+
+	// Receipt looks up what EnqueueOnce holds under the request's key, and
+	// changes nothing: the earlier receipt and true for the same body, false
+	// when there is none, and domain.CodeIdempotencyKeyReused for another body.
+	// Neither a full queue nor a suspended intake matters to it. A queue that
+	// cannot be reached or read gives domain.CodeUnavailable.
+	Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error)
 }
 
 // Delivery is a batch in a worker's hands.

@@ -208,6 +208,10 @@ func (q brokenQueue) EnqueueOnce(ctx context.Context, _ domain.KeyedRequest, _ d
 	return r, q(ctx)
 }
 
+func (q brokenQueue) Receipt(ctx context.Context, _ domain.KeyedRequest) (domain.Receipt, bool, error) {
+	return domain.Receipt{}, false, q(ctx)
+}
+
 func failing(err error) brokenQueue { return func(context.Context) error { return err } }
 
 type brokenMeter struct{ err error }

@@ -50,7 +50,8 @@ func (h *ingestHandler) postEvents(c *gin.Context) error {
 			IdempotencyKey: strings.Join(c.Request.Header.Values("Idempotency-Key"), ", "),
 			Admit:          admission.admit,
 		})
-		if strict && (err == nil || domain.CodeOf(err) == domain.CodeInvalid) {
+		// A strict repeat of a batch that was accepted in part is answered as that was.
+		if strict && (err == nil && receipt.Refused == 0 || domain.CodeOf(err) == domain.CodeInvalid) {
 			c.Header("Preference-Applied", "handling=strict")
 		}
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/httpapi"
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 func TestAcceptedEventsAreQueued(t *testing.T) {
@@ -285,6 +286,36 @@ func TestIdempotencyKeyOfAnotherBody(t *testing.T) {
 	}
 	if got := s.queued(t); got != 1 {
 		t.Errorf("%d events queued, want 1", got)
+	}
+}
+
+func TestIdempotencyKeyOfABodyThatIsNoBatch(t *testing.T) {
+	s := newService(setup{})
+	first := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent, badEvent), "Idempotency-Key", "K")
+	checkStatus(t, first, http.StatusOK)
+	for _, body := range []string{"", `{"events":[]}`, `{"events":`, batch(badEvent)} {
+		answer := s.do(t, http.MethodPost, "/v1/events", body, "Idempotency-Key", "K")
+		if answer.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%q under a used key is answered %d: %s", body, answer.Code, answer.Body)
+		}
+	}
+	// How the repeat wants to be judged changes nothing: it is not judged.
+	again := s.do(t, http.MethodPost, "/v1/events", batch(goodEvent, badEvent), "Idempotency-Key", "K", "Prefer", "handling=strict")
+	checkStatus(t, again, http.StatusOK)
+	if again.Body.String() != first.Body.String() {
+		t.Errorf("the repeat is answered %s, not %s", again.Body, first.Body)
+	}
+	checkHeader(t, again.Header(), "Preference-Applied", "")
+	if got := s.queued(t); got != 1 {
+		t.Errorf("%d events queued, want 1", got)
+	}
+}
+
+func TestIdempotencyKeyWhileTheQueueIsAway(t *testing.T) {
+	s := newService(setup{queue: failing(domain.NewError(domain.CodeUnavailable, nil, "away"))})
+	for _, body := range []string{batch(goodEvent), batch(badEvent)} {
+		answer := s.do(t, http.MethodPost, "/v1/events", body, "Idempotency-Key", "K")
+		checkStatus(t, answer, http.StatusServiceUnavailable)
 	}
 }
 

@@ -117,15 +117,32 @@ func (q *Queue) EnqueueOnce(
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.config.Clock.Now()
-	q.receipts.expire(now)
 	if earlier, ok := q.receipts.get(key, now); ok {
 		return domain.RecallReceipt(earlier, fingerprint)
 	}
 	if err := q.add(batch); err != nil {
 		return domain.Receipt{}, err
 	}
+	q.receipts.expire(now)
 	q.receipts.add(key, domain.EncodeReceipt(fingerprint, r), now.Add(domain.IdempotencyLifetime))
 	return r, nil
+}
+
+// Receipt looks a receipt up, as ports.EventQueue promises.
+func (q *Queue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	if err := alive(ctx); err != nil {
+		return domain.Receipt{}, false, err
+	}
+	key, fingerprint := request.Hashes(q.secret)
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	earlier, ok := q.receipts.get(key, q.config.Clock.Now())
+	if !ok {
+		return domain.Receipt{}, false, nil
+	}
+	r, err := domain.RecallReceipt(earlier, fingerprint)
+	return r, err == nil, err
 }
 
 func (q *Queue) add(batch domain.Batch) error {

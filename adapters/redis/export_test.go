@@ -46,6 +46,7 @@ func at(clock, source string) string {
 // microseconds, in place of the server's clock.
 func (q *Queue) GoBy(clock string) {
 	q.enqueueOnceScript = redigo.NewScript(7, at(clock, prelude+enqueueOnceSource))
+	q.receiptScript = redigo.NewScript(3, at(clock, prelude+receiptSource))
 	q.expireScript = redigo.NewScript(2, at(clock, prelude+expireReceiptsSource))
 }
 
@@ -82,10 +83,17 @@ func ReceiveAs(tb testing.TB, c redigo.Conn, prefix string, format int) string {
 	return fmt.Sprintf("%s", answer)
 }
 
+// ScriptsOfAnAPI are what an API runs for the queue.
+func ScriptsOfAnAPI() map[string]*redigo.Script {
+	return map[string]*redigo.Script{
+		"enqueue": enqueueScript, "enqueue_once": enqueueOnceScript, "receipt": receiptScript, "depth": depthScript,
+	}
+}
+
 // ScriptCommands lists every command that a script of the queue runs.
 func ScriptCommands() []string {
 	sources := []string{
-		prelude, enqueueSource, enqueueOnceSource, receiveSource, acknowledgeSource, returnSource, burySource,
+		prelude, enqueueSource, enqueueOnceSource, receiptSource, receiveSource, acknowledgeSource, returnSource, burySource,
 		beatSource, depthSource, kindsSource,
 	}
 	var commands []string

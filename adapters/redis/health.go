@@ -93,8 +93,11 @@ func probeBatch(id domain.BatchID) domain.Batch {
 // put does what an API does. A worker needs a batch to take, no more.
 func (p *Probe) put(ctx context.Context) error {
 	if p.config.In {
-		receipt := domain.Receipt{AcceptedAt: time.Now(), Accepted: 1}
-		if _, err := p.queue.EnqueueOnce(ctx, domain.KeyedRequest{Key: "probe"}, probeBatch("probe-1"), receipt); err != nil {
+		request, receipt := domain.KeyedRequest{Key: "probe"}, domain.Receipt{AcceptedAt: time.Now(), Accepted: 1}
+		if _, err := p.queue.EnqueueOnce(ctx, request, probeBatch("probe-1"), receipt); err != nil {
+			return err
+		}
+		if _, _, err := p.queue.Receipt(ctx, request); err != nil {
 			return err
 		}
 	}

@@ -93,11 +93,25 @@ func TestProbeMissesNoRight(t *testing.T) {
 	}
 }
 
+func TestProbeRunsEveryScriptOfAnAPI(t *testing.T) {
+	server := servers.Redis(t)
+	console := newConsole(t, server.URL())
+	pool := open(t, redis.Config{URL: server.URL()})
+	console.do("SCRIPT", "FLUSH")
+	must(t, probe(t, pool, redis.ProbeConfig{In: true}))
+	for name, script := range redis.ScriptsOfAnAPI() {
+		if known, err := redigo.Ints(console.do("SCRIPT", "EXISTS", script.Hash()), nil); err != nil || known[0] != 1 {
+			t.Errorf("the check did not run %s: %v, %v", name, known, err)
+		}
+	}
+}
+
 // in does what an API does.
 func in(t *testing.T, q *redis.Queue) error {
 	t.Helper()
 	_, err := q.EnqueueOnce(t.Context(), domain.KeyedRequest{Key: "key"}, batchOf(1, 1), domain.Receipt{AcceptedAt: time.Now(), Accepted: 1})
-	return errors.Join(err, q.Enqueue(t.Context(), batchOf(2, 1)))
+	_, _, lookErr := q.Receipt(t.Context(), domain.KeyedRequest{Key: "key"})
+	return errors.Join(err, lookErr, q.Enqueue(t.Context(), batchOf(2, 1)))
 }
 
 // out does what a worker does.

@@ -63,7 +63,7 @@ type Queue struct {
 	newer  sync.Once     // logs batches of a newer version
 	turn   chan struct{} // taken by the one who claims entries
 	// The scripts that go by the server's clock.
-	enqueueOnceScript, expireScript *redigo.Script
+	enqueueOnceScript, receiptScript, expireScript *redigo.Script
 
 	mu     sync.Mutex
 	held   map[domain.BatchID]holding
@@ -87,7 +87,7 @@ func NewQueue(pool *Pool, config QueueConfig) *Queue {
 		held:   make(map[domain.BatchID]holding),
 		secret: rand.Text(),
 
-		enqueueOnceScript: enqueueOnceScript, expireScript: expireReceiptsScript,
+		enqueueOnceScript: enqueueOnceScript, receiptScript: receiptScript, expireScript: expireReceiptsScript,
 	}
 }
 

@@ -16,9 +16,7 @@ func (q *Queue) EnqueueOnce(
 ) (domain.Receipt, error) {
 	entry := entryOf(batch)
 	for {
-		q.mu.Lock()
-		secret := q.secret
-		q.mu.Unlock()
+		secret := q.hashSecret()
 		key, fingerprint := request.Hashes([]byte(secret))
 		outcome, err := q.enqueueOnce(ctx, secret, key, entry, domain.EncodeReceipt(fingerprint, r))
 		if err != nil {
@@ -34,11 +32,45 @@ func (q *Queue) EnqueueOnce(
 		case "suspended":
 			return domain.Receipt{}, errSuspended()
 		default: // another secret has been agreed on
-			q.mu.Lock()
-			q.secret = outcome[1]
-			q.mu.Unlock()
+			q.adoptSecret(outcome[1])
 		}
 	}
+}
+
+// Receipt looks a receipt up, as ports.EventQueue promises.
+func (q *Queue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	k := &q.pool.keys
+	for {
+		secret := q.hashSecret()
+		key, fingerprint := request.Hashes([]byte(secret))
+		outcome, err := redigo.Strings(q.pool.run(ctx, "queue.receipt", q.receiptScript,
+			k.secret, k.receipts, k.receiptOrder, secret, key[:], lifetimes()[1]))
+		if err != nil {
+			return domain.Receipt{}, false, err
+		}
+		switch outcome[0] {
+		case "unknown":
+			return domain.Receipt{}, false, nil
+		case "known":
+			r, err := domain.RecallReceipt([]byte(outcome[1]), fingerprint)
+			return r, err == nil, err
+		default: // another secret has been agreed on
+			q.adoptSecret(outcome[1])
+		}
+	}
+}
+
+// hashSecret is what keys and bodies are hashed with, as far as we know.
+func (q *Queue) hashSecret() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.secret
+}
+
+func (q *Queue) adoptSecret(secret string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.secret = secret
 }
 
 func (q *Queue) enqueueOnce(ctx context.Context, secret string, key domain.KeyHash, entry []any, receipt []byte) ([]string, error) {

@@ -14,6 +14,8 @@ var (
 	enqueueSource string
 	//go:embed scripts/enqueue_once.lua
 	enqueueOnceSource string
+	//go:embed scripts/receipt.lua
+	receiptSource string
 	//go:embed scripts/expire_receipts.lua
 	expireReceiptsSource string
 	//go:embed scripts/receive.lua
@@ -50,6 +52,7 @@ var (
 var (
 	enqueueScript        = newScript(4, enqueueSource)
 	enqueueOnceScript    = newScript(7, enqueueOnceSource)
+	receiptScript        = newScript(3, receiptSource)
 	expireReceiptsScript = newScript(2, expireReceiptsSource)
 	receiveScript        = newScript(4, receiveSource)
 	acknowledgeScript    = newScript(3, acknowledgeSource)

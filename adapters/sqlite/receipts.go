@@ -40,6 +40,28 @@ func (q *Queue) EnqueueOnce(
 	return r, nil
 }
 
+// Receipt looks a receipt up, as ports.EventQueue promises.
+func (q *Queue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	key, fingerprint := request.Hashes(q.db.secret)
+	var r domain.Receipt
+	known := false
+	err := q.db.read(ctx, "queue.receipt", func(tx *sqlx.Tx) error {
+		earlier, err := earlierReceipt(ctx, tx, key, q.db.config.Clock.Now())
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			r, err = domain.RecallReceipt(earlier, fingerprint)
+		}
+		known = err == nil
+		return err
+	})
+	if err != nil || !known {
+		return domain.Receipt{}, false, err
+	}
+	return r, true, nil
+}
+
 // isOver is the condition of receipts whose time is over, or was set by a clock
 // that was wrong. Its parameters are those of overAt.
 const isOver = `(expires_at <= ? OR expires_at > ?)`

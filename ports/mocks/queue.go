@@ -66,6 +66,22 @@ func (mr *MockEventQueueMockRecorder) EnqueueOnce(ctx, request, batch, receipt i
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EnqueueOnce", reflect.TypeOf((*MockEventQueue)(nil).EnqueueOnce), ctx, request, batch, receipt)
 }
 
+// Receipt mocks base method.
+func (m *MockEventQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Receipt", ctx, request)
+	ret0, _ := ret[0].(domain.Receipt)
+	ret1, _ := ret[1].(bool)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// Receipt indicates an expected call of Receipt.
+func (mr *MockEventQueueMockRecorder) Receipt(ctx, request interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Receipt", reflect.TypeOf((*MockEventQueue)(nil).Receipt), ctx, request)
+}
+
 // MockDeliveries is a mock of Deliveries interface.
 type MockDeliveries struct {
 	ctrl     *gomock.Controller

@@ -111,6 +111,9 @@ func testSuspend(t *testing.T, open OpenQueue) {
 	}
 	checkCode(t, q.Enqueue(t.Context(), batchOf(3, 1)), domain.CodeDiskFull)
 	must(t, once(4)) // which has a receipt already
+	if _, known, err := q.Receipt(t.Context(), domain.KeyedRequest{Key: "key"}); err != nil || !known {
+		t.Errorf("a receipt that is held: known %v, %v", known, err)
+	}
 	if _, err := q.EnqueueOnce(t.Context(), domain.KeyedRequest{Key: "other"}, batchOf(5, 1), domain.Receipt{}); domain.CodeOf(err) != domain.CodeDiskFull {
 		t.Errorf("a request with a key: %v", err)
 	}

@@ -98,6 +98,7 @@ func Queue(t *testing.T, open OpenQueue) {
 		"a refused batch does not use up its key":         testKeyAfterRefusal,
 		"a key is never written":                          testKeyIsSecret,
 		"a key stands for one body":                       testOtherBody,
+		"a receipt can be looked up":                      testReceipt,
 		"receipts are bounded in number":                  testReceiptsInNumber,
 		"receipts are bounded in bytes":                   testReceiptsInBytes,
 		"expired receipts go without another request":     testReceiptsExpire,
@@ -488,6 +489,10 @@ func queueCalls(q QueuePorts) map[string]func(context.Context) error {
 			_, err := q.EnqueueOnce(ctx, keyed("key"), batchOf(8, 1), receiptOf(1))
 			return err
 		},
+		"Receipt": func(ctx context.Context) error {
+			_, _, err := q.Receipt(ctx, keyed("key"))
+			return err
+		},
 		"Receive": func(ctx context.Context) error {
 			_, err := q.Receive(ctx, 10, 0)
 			return err
@@ -562,6 +567,7 @@ func testCrash(t *testing.T, open OpenQueue) {
 	enqueue(t, h.Queue, waiting)
 	h.Queue = h.Crash(t)
 	checkDepth(t, h.Queue, ports.QueueDepth{Batches: 2, Events: 2, DeadLetters: 1, Oldest: held.ReceivedAt})
+	checkKnown(t, h.Queue, keyed("key"), receiptOf(1))
 	checkReceived(t, receive(t, h.Queue, 10), append(deliveriesOf(2, held), deliveriesOf(1, waiting)...)...)
 	checkDeadLetters(t, h, DeadLetter{buried, "reason"})
 	checkReceipt(t, receiptOf(1))(h.Queue.EnqueueOnce(t.Context(), keyed("key"), batchOf(4, 1), receiptOf(4)))

@@ -63,6 +63,57 @@ func testOtherBody(t *testing.T, open OpenQueue) {
 	checkReceipt(t, receiptOf(6))(once(t, h.Queue, keyedBody("key", "b"), 6))
 }
 
+func checkKnown(t *testing.T, q ports.EventQueue, request domain.KeyedRequest, want domain.Receipt) {
+	t.Helper()
+	got, known, err := q.Receipt(t.Context(), request)
+	if err != nil || !known {
+		t.Errorf("a receipt that is held: known %v, %v", known, err)
+		return
+	}
+	checkReceipt(t, want)(got, nil)
+}
+
+// checkUnknown demands the code, or none, of a look-up that finds nothing.
+func checkUnknown(t *testing.T, q ports.EventQueue, request domain.KeyedRequest, want domain.Code) {
+	t.Helper()
+	got, known, err := q.Receipt(t.Context(), request)
+	if known || domain.CodeOf(err) != want || (err == nil) != (want == "") || !reflect.DeepEqual(got, domain.Receipt{}) {
+		t.Errorf("found %+v, known %v, %v; want none and code %q", got, known, err, want)
+	}
+}
+
+func testReceipt(t *testing.T, open OpenQueue) {
+	h := open(t, QueueBounds{Events: 1})
+	checkUnknown(t, h.Queue, keyedBody("key", "a"), "")
+	checkReceipt(t, receiptOf(1))(once(t, h.Queue, keyedBody("key", "a"), 1)) // which fills the queue
+	for range 2 {
+		checkKnown(t, h.Queue, keyedBody("key", "a"), receiptOf(1))
+		checkUnknown(t, h.Queue, keyedBody("key", "b"), domain.CodeIdempotencyKeyReused)
+		checkUnknown(t, h.Queue, keyedBody("key", ""), domain.CodeIdempotencyKeyReused)
+		checkUnknown(t, h.Queue, keyedBody("Key", "a"), "")
+	}
+	// A batch that was refused leaves no receipt.
+	_, err := once(t, h.Queue, keyedBody("other", "a"), 2)
+	checkCode(t, err, domain.CodeQueueFull)
+	checkUnknown(t, h.Queue, keyedBody("other", "a"), "")
+	// Looking up adds and deletes nothing.
+	checkReceipts(t, h.Queue, 1, sizeOf(receiptOf(1)))
+	checkReceived(t, receive(t, h.Queue, 10), deliveriesOf(1, batchOf(1, 1))...)
+	must(t, h.Queue.Acknowledge(t.Context(), batchOf(1, 1).ID))
+	checkKnown(t, h.Queue, keyedBody("key", "a"), receiptOf(1))
+
+	h.Advance(domain.IdempotencyLifetime - time.Second)
+	checkKnown(t, h.Queue, keyedBody("key", "a"), receiptOf(1))
+	h.Advance(time.Second)
+	checkUnknown(t, h.Queue, keyedBody("key", "a"), "")
+	checkUnknown(t, h.Queue, keyedBody("key", "b"), "")
+	checkReceipt(t, receiptOf(3))(once(t, h.Queue, keyedBody("key", "b"), 3))
+	checkKnown(t, h.Queue, keyedBody("key", "b"), receiptOf(3))
+	// So does one that a wrong clock has dated too far ahead.
+	h.Advance(-domain.ReceiptTolerance - time.Second)
+	checkUnknown(t, h.Queue, keyedBody("key", "b"), "")
+}
+
 func testReceiptsInNumber(t *testing.T, open OpenQueue) {
 	q := open(t, QueueBounds{Events: 100, Receipts: 3}).Queue
 	for n := 1; n <= 5; n++ {
@@ -166,10 +217,19 @@ func sameReceipts(t *testing.T, open OpenQueue, seed uint64) {
 		default:
 			request := keyedBody(fmt.Sprint("key ", r.IntN(12)), fmt.Sprint("body ", r.IntN(8)/7))
 			batch, receipt := batchOf(step, 1+r.IntN(3)), anyReceipt(r)
+			earlier, known, lookErr := h.Queue.Receipt(t.Context(), request)
 			got, gotErr := h.Queue.EnqueueOnce(t.Context(), request, batch, receipt)
 			want, wantErr := twin.EnqueueOnce(t.Context(), request, batch, receipt)
 			if domain.CodeOf(gotErr) != domain.CodeOf(wantErr) || !reflect.DeepEqual(got, want) {
 				t.Fatalf("step %d: %+v, %v\nin memory %+v, %v", step, got, gotErr, want, wantErr)
+			}
+			reused := domain.CodeOf(gotErr) == domain.CodeIdempotencyKeyReused
+			if known && !reflect.DeepEqual(earlier, got) || reused != (domain.CodeOf(lookErr) == domain.CodeIdempotencyKeyReused) {
+				t.Fatalf("step %d: looked up %+v, known %v, %v; then %+v, %v", step, earlier, known, lookErr, got, gotErr)
+			}
+			earlier, known, lookErr = h.Queue.Receipt(t.Context(), request)
+			if known != (gotErr == nil) || known && !reflect.DeepEqual(earlier, got) || reused == (lookErr == nil) {
+				t.Fatalf("step %d: %+v, %v; then looked up %+v, known %v, %v", step, got, gotErr, earlier, known, lookErr)
 			}
 		}
 		got, err := h.Queue.Depth(t.Context())

@@ -561,3 +561,8 @@ func (p panicking) EnqueueOnce(context.Context, domain.KeyedRequest, domain.Batc
 	p()
 	return domain.Receipt{}, io.EOF
 }
+
+func (p panicking) Receipt(context.Context, domain.KeyedRequest) (domain.Receipt, bool, error) {
+	p()
+	return domain.Receipt{}, false, io.EOF
+}

@@ -17,11 +17,9 @@ end
 redis.call('XLEN', stream)
 local time, sound = now(), sound_receipts(receipts, order)
 local known = redis.call('HGET', receipts, key)
-if known then
-  local ends, earlier = parse_receipt(known)
-  if sound and not is_over(ends, time, longest) then
-    return {'known', earlier}
-  end
+local earlier = sound and still_held(known, time, longest)
+if earlier then
+  return {'known', earlier}
 end
 if redis.call('EXISTS', suspended) == 1 then
   return {'suspended'}

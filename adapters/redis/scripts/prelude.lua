@@ -199,6 +199,17 @@ local function is_over(ends, time, longest)
   return ends <= time or ends > time + longest
 end
 
+-- still_held returns the receipt in what is kept under a key, or nil when nothing
+-- is or its time is over.
+local function still_held(kept, time, longest)
+  if kept then
+    local ends, receipt = parse_receipt(kept)
+    if not is_over(ends, time, longest) then
+      return receipt
+    end
+  end
+end
+
 -- drop_receipt deletes a receipt and returns how many bytes the others take.
 -- The last one takes the counter along.
 local function drop_receipt(receipts, order, key, kept, overhead)

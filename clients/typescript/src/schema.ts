@@ -1350,9 +1350,10 @@ export interface components {
          */
         RequestId: string;
         /**
-         * @description Makes a repeat answer what the first request was answered, and store nothing. Any text of at most 128
+         * @description Makes a repeat answer what the first request was answered, and store nothing. A repeat is not judged anew,
+         *     whatever its `Prefer` says and even if its events are too old by now. Any text of at most 128
          *     visible characters, such as a random UUID for each batch. It is known for 24 hours, or for less
-         *     while the server gets more keys than it keeps. The same key with another body is answered 422.
+         *     while the server gets more keys than it keeps. The same key with any other body is answered 422.
          * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
          */
         IdempotencyKey: string;
@@ -1457,9 +1458,10 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Makes a repeat answer what the first request was answered, and store nothing. Any text of at most 128
+                 * @description Makes a repeat answer what the first request was answered, and store nothing. A repeat is not judged anew,
+                 *     whatever its `Prefer` says and even if its events are too old by now. Any text of at most 128
                  *     visible characters, such as a random UUID for each batch. It is known for 24 hours, or for less
-                 *     while the server gets more keys than it keeps. The same key with another body is answered 422.
+                 *     while the server gets more keys than it keeps. The same key with any other body is answered 422.
                  * @example 0199c9a2-7f6e-7b5a-8a54-3a1c2d4e5f60
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
