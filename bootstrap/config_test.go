@@ -300,6 +300,60 @@ func TestMalformedDotenv(t *testing.T) {
 	}
 }
 
+func TestDotenvWithByteOrderMark(t *testing.T) {
+	path := write(t, ".env", "\ufeffDATA_DIR='a'\r\nPORT=4000\r\n")
+	config, _, err := bootstrap.Load(nil, path, bootstrap.RoleServe)
+	if err != nil || config.Port != 4000 || config.DataDir != "a" {
+		t.Errorf("port %d, directory %q, %v", config.Port, config.DataDir, err)
+	}
+	path = write(t, ".env", "\ufeffDB_PASSWORD=a$b\n")
+	if doubts := bootstrap.Doubts(nil, path); len(doubts) != 1 {
+		t.Errorf("doubts are %q", doubts)
+	}
+}
+
+func TestRepeatedNamesInDotenvAreRefused(t *testing.T) {
+	tests := map[string][]string{
+		"PORT=4000\nLOG_LEVEL=info\nPORT=4001\n":              {"PORT"},
+		"PORT=4000\nPORT=4000\nexport PORT = 4000":            {"PORT"},
+		"PORT=4000\nLOG_LEVEL=info\nLOG_LEVEL=\nPORT: 4000\n": {"LOG_LEVEL", "PORT"},
+		"TZ=UTC\nTZ=UTC\n":                                    {"TZ"},
+		"DATA_DIR='a\nb'\r\nDATA_DIR=c\n":                     {"DATA_DIR"},
+	}
+	for text, want := range tests {
+		path := write(t, ".env", text)
+		var got []string
+		for _, p := range problems(t, nil, path) {
+			if p.Message != "is in "+path+" more than once: keep one of the lines" {
+				t.Errorf("%q: %s %s", text, p.Variable, p.Message)
+			}
+			got = append(got, p.Variable)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %v are refused, want %v", text, got, want)
+		}
+	}
+	path := write(t, ".env", "DATA_DIR='a\nPORT=1\n'\nPORT=4000\n# PORT=1, it's\n")
+	if _, _, err := bootstrap.Load(nil, path, bootstrap.RoleServe); err != nil {
+		t.Errorf("a name within a value is refused: %v", err)
+	}
+}
+
+func TestDotenvIsSharedWithCompose(t *testing.T) {
+	const shared = "TZ=Europe/Berlin\nCOMPOSE_PROJECT_NAME=a\nCOMPOSE_FILE=b\nDOCKER_HOST=c\n"
+	path := write(t, ".env", shared)
+	if _, _, err := bootstrap.Load(nil, path, bootstrap.RoleServe); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"POSTGRES_PASSWORD", "COMPOSE", "COMPOSE_", "TZ_NAME", "DOCKERHOST"} {
+		found := problems(t, nil, write(t, ".env", shared+name+"=a\n"))
+		if len(found) != 1 || found[0].Variable != name {
+			t.Errorf("problems of %s are %q", name, found)
+		}
+	}
+}
+
 func TestUnreadableDotenv(t *testing.T) {
 	path := t.TempDir() // a directory
 	if found := problems(t, nil, path); len(found) != 1 || found[0].Variable != path {

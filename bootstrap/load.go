@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,11 +129,32 @@ func readDotenv(path string, p *problems) map[string]string {
 		return map[string]string{}
 	}
 	p.addUnknown(path, values)
+	p.addRepeated(path, data)
 	return values
 }
 
-// readFile reads a file that need not exist; ok is false when there is nothing
-// to read.
+// addRepeated refuses names that the file sets more than once, since only one of
+// their values would count. The file is one that can be read.
+func (p *problems) addRepeated(file string, data []byte) {
+	seen := make(map[string]int)
+	statement := ""
+	for line := range strings.Lines(string(data)) {
+		statement += line
+		values, ok := parseDotenv([]byte(statement))
+		if !ok { // its value goes on in the next line
+			continue
+		}
+		statement = ""
+		for name := range values {
+			if seen[name]++; seen[name] == 2 {
+				p.add(name, fmt.Sprintf("is in %s more than once: keep one of the lines", file))
+			}
+		}
+	}
+}
+
+// readFile reads a file that need not exist, without the byte order mark that
+// some editors put first; ok is false when there is nothing to read.
 func readFile(path string, p *problems) (data []byte, ok bool) {
 	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
 	switch {
@@ -142,7 +164,7 @@ func readFile(path string, p *problems) (data []byte, ok bool) {
 		p.add(path, fmt.Sprintf("cannot be read: %v", err))
 		return nil, false
 	default:
-		return data, true
+		return bytes.TrimPrefix(data, []byte("\ufeff")), true
 	}
 }
 

@@ -36,11 +36,15 @@ func Doubts(environ []string, dotenv string) []Problem {
 	return doubts
 }
 
+// forCompose matches what Docker Compose reads from the same file for itself, and
+// the time zone, which is for containers: this program counts in UTC.
+var forCompose = regexp.MustCompile(`^(TZ|COMPOSE_[A-Z0-9_]+|DOCKER_[A-Z0-9_]+)$`)
+
 // addUnknown refuses the names in the file that nothing reads.
 func (p *problems) addUnknown(file string, values map[string]string) {
 	known := knownNames()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if slices.Contains(known, name) {
+		if slices.Contains(known, name) || forCompose.MatchString(name) {
 			continue
 		}
 		near, distance := nearest(name, known)

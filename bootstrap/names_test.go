@@ -10,17 +10,17 @@ import (
 
 func TestUnknownNamesInTheFileAreRefused(t *testing.T) {
 	tests := map[string]string{
-		"DATABASE_ULR":          "did you mean DATABASE_URL?",
-		"RATE_LIMIT_PER_MINUT":  "did you mean RATE_LIMIT_PER_MINUTE?",
-		"RATELIMIT_PER_MINUTE":  "did you mean RATE_LIMIT_PER_MINUTE?",
-		"port":                  "did you mean PORT?",
-		"POTR":                  "did you mean PORT?",
-		"DB_PASS":               "did you mean DB_PASSWORD?",
-		"DB_USERNAME":           "did you mean DB_USER?",
-		"REDIS_PASSWD":          "did you mean REDIS_PASSWORD?",
-		"MAX_QUEUE":             "did you mean MAX_QUEUE_SIZE?",
-		"HOURLY_RETENTION_DAY":  "did you mean HOURLY_RETENTION_DAYS?",
-		"COMPOSE_PROJECT_LABEL": "remove it; .env.example lists the variables that there are",
+		"DATABASE_ULR":         "did you mean DATABASE_URL?",
+		"RATE_LIMIT_PER_MINUT": "did you mean RATE_LIMIT_PER_MINUTE?",
+		"RATELIMIT_PER_MINUTE": "did you mean RATE_LIMIT_PER_MINUTE?",
+		"port":                 "did you mean PORT?",
+		"POTR":                 "did you mean PORT?",
+		"DB_PASS":              "did you mean DB_PASSWORD?",
+		"DB_USERNAME":          "did you mean DB_USER?",
+		"REDIS_PASSWD":         "did you mean REDIS_PASSWORD?",
+		"MAX_QUEUE":            "did you mean MAX_QUEUE_SIZE?",
+		"HOURLY_RETENTION_DAY": "did you mean HOURLY_RETENTION_DAYS?",
+		"KUBERNETES_NAMESPACE": "remove it; .env.example lists the variables that there are",
 	}
 	for name, advice := range tests {
 		t.Run(name, func(t *testing.T) {
