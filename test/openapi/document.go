@@ -4,6 +4,7 @@
 package openapi
 
 import (
+	"cmp"
 	"bytes"
 	"fmt"
 	"maps"
@@ -103,7 +104,7 @@ func (d *Document) find(r *http.Request) (found *operation, known bool) {
 		method = http.MethodGet
 	}
 	for _, o := range d.operations {
-		if !o.path.MatchString(r.URL.EscapedPath()) {
+		if !o.path.MatchString(pathOf(r.URL)) {
 			continue
 		}
 		if o.method == method {
@@ -114,10 +115,14 @@ func (d *Document) find(r *http.Request) (found *operation, known bool) {
 	return nil, known
 }
 
+// pathOf is the path as it was sent. The URL's own EscapedPath makes a slash of
+// %2f when the path holds a character that should have been escaped too.
+func pathOf(u *url.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
+
 // pathParameters returns the values that stand in the path.
 func (o *operation) pathParameters(u *url.URL) (map[string]string, error) {
 	parameters := make(map[string]string)
-	match := o.path.FindStringSubmatch(u.EscapedPath())
+	match := o.path.FindStringSubmatch(pathOf(u))
 	for i, name := range o.path.SubexpNames() {
 		if name == "" {
 			continue
