@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,3 +139,6 @@ func (db *DB) HoldOne(ctx context.Context, held chan<- struct{}, release <-chan 
 
 // WrittenTables lists what storing writes.
 func WrittenTables() []string { return slices.Clone(writtenTables) }
+
+// NeededRights lists what the program does to each table.
+func NeededRights() map[string][]string { return maps.Clone(neededRights) }

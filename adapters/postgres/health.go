@@ -76,9 +76,19 @@ var writtenTables = []string{
 	"hourly_aggregations", "daily_aggregations", "error_summary",
 }
 
-// neededRights are what storing and merging do to these, as PostgreSQL names
-// it.
-const neededRights = "SELECT, INSERT, UPDATE, DELETE"
+// neededRights are what storing, merging, expiry and rebuilds do to each table.
+// What they do to heartbeat the check does itself.
+var neededRights = map[string][]string{
+	"events":              {"SELECT", "INSERT", "DELETE"},
+	"stored_batches":      {"SELECT", "INSERT", "DELETE"},
+	"aggregation_journal": {"SELECT", "INSERT", "DELETE"},
+	"dimension_values":    {"SELECT", "INSERT", "DELETE"},
+	"dimension_overflow":  {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"hourly_aggregations": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"daily_aggregations":  {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"error_summary":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"last_expiry":         {"SELECT", "INSERT", "UPDATE"},
+}
 
 // tryToStore is a transaction that could store a batch and stores none.
 // Partitions are not locked, as they come and go.
@@ -111,12 +121,16 @@ func (db *DB) tryToStore(ctx context.Context) work {
 
 // checkRights fails where a right is missing.
 func checkRights(ctx context.Context, tx *transaction) error {
+	var tables, verbs pq.StringArray
+	for table, needed := range neededRights {
+		for _, verb := range needed {
+			tables, verbs = append(tables, table), append(verbs, verb)
+		}
+	}
 	var lacking []string
 	err := tx.SelectContext(ctx, &lacking, `
-		SELECT needed.verb || ' on ' || written.name
-		FROM unnest($1::text[]) AS written (name), unnest($2::text[]) AS needed (verb)
-		WHERE NOT has_table_privilege(written.name, needed.verb)`,
-		pq.StringArray(writtenTables), pq.StringArray(strings.Split(neededRights, ", ")))
+		SELECT verb || ' on ' || name FROM unnest($1::text[], $2::text[]) AS needed (name, verb)
+		WHERE NOT has_table_privilege(name, verb) ORDER BY name, verb`, tables, verbs)
 	if err != nil || len(lacking) == 0 {
 		return err
 	}

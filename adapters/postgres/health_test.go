@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,16 +36,11 @@ func waysNotToStore() []spoiled {
 			"without " + table, fmt.Sprintf(`ALTER TABLE %s RENAME TO elsewhere`, table),
 			`ALTER TABLE elsewhere RENAME TO ` + table, "another schema",
 		})
-		for _, right := range []string{"INSERT", "UPDATE", "DELETE", "SELECT"} {
-			if table == "heartbeat" && right != "UPDATE" {
-				continue
-			}
-			ways = append(ways, spoiled{
-				fmt.Sprintf("without the right to %s on %s", right, table), fmt.Sprintf(`REVOKE %s ON %s FROM app`, right, table),
-				fmt.Sprintf(`GRANT %s ON %s TO app`, right, table), "refuses what the program must do",
-			})
-		}
 	}
+	ways = append(ways, spoiled{
+		"without the right to write the heartbeat", `REVOKE UPDATE ON heartbeat FROM app`, `GRANT UPDATE ON heartbeat TO app`,
+		"refuses what the program must do",
+	})
 	return ways
 }
 
@@ -53,9 +50,7 @@ func TestCheckMissesNothingThatStoringNeeds(t *testing.T) {
 	server := servers.Postgres(t, "fsync=off")
 	admin := server.NewDatabase(t)
 	closeDB(t, open(t, postgres.Config{URL: admin}))
-	server.Exec(t, admin, `CREATE ROLE app LOGIN PASSWORD 'secret'`,
-		`GRANT ALL ON ALL TABLES IN SCHEMA public TO app`, `GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app`)
-	address := strings.Replace(admin, "postgres:private@", "app:secret@", 1)
+	address := grantAll(t, server, admin)
 	clock := contractClock()
 	db := open(t, postgres.Config{URL: address, Clock: clock})
 	for i, way := range waysNotToStore() {
@@ -66,7 +61,6 @@ func TestCheckMissesNothingThatStoringNeeds(t *testing.T) {
 			if domain.CodeOf(err) != domain.CodeUnavailable || !strings.Contains(domain.MessageOf(err), way.message) {
 				t.Errorf("the check says %v, want %q", err, way.message)
 			}
-			// A right that few batches need is not missed by this one.
 			_, err = postgres.NewStore(db).Store(t.Context(), contract.Batches(100*i, 5, contract.Events(1, 5)))
 			if err != nil && domain.CodeOf(err) != domain.CodeUnavailable {
 				t.Errorf("code %q of %v", domain.CodeOf(err), err)
@@ -78,6 +72,69 @@ func TestCheckMissesNothingThatStoringNeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// grantAll returns the address of a role that may do everything with the rows of
+// a database and does not own it.
+func grantAll(t *testing.T, server *servers.PostgresServer, admin string) string {
+	t.Helper()
+	server.Exec(t, admin, `CREATE ROLE app LOGIN PASSWORD 'secret'`,
+		`GRANT ALL ON ALL TABLES IN SCHEMA public TO app`, `GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app`)
+	return strings.Replace(admin, "postgres:private@", "app:secret@", 1)
+}
+
+// TestCheckAsksForTheRightsThatAreUsed revokes each right on each table. The
+// check fails where something else does, and only there.
+func TestCheckAsksForTheRightsThatAreUsed(t *testing.T) {
+	server := servers.Postgres(t, "fsync=off")
+	admin, clock := server.NewDatabase(t), contractClock()
+	owner := open(t, postgres.Config{URL: admin, Clock: clock})
+	mustExpire(t, postgres.NewStore(owner), domain.Cutoffs{}) // makes the partitions, which takes an owner
+	db := open(t, postgres.Config{
+		URL: grantAll(t, server, admin), Clock: clock, JournalDelay: time.Hour,
+		Limits: domain.Cardinality{Versions: 1, ErrorTypes: 1},
+	})
+	number := 0
+	for table, needed := range postgres.NeededRights() {
+		for _, right := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"} {
+			server.Exec(t, admin, `REVOKE `+right+` ON `+table+` FROM app`)
+			clock.Advance(time.Second)
+			checked, worked := db.Check(t.Context()), doEverything(t, db, &number)
+			if used := slices.Contains(needed, right); (checked != nil) != used || (worked != nil) != used {
+				t.Errorf("without %s on %s, which is needed: %v, the check says %v, and the work ends with %v",
+					right, table, used, checked, worked)
+			}
+			if checked != nil && domain.MessageOf(checked) != "the database refuses what the program must do" {
+				t.Errorf("without %s on %s the check says %v", right, table, checked)
+			}
+			server.Exec(t, admin, `GRANT `+right+` ON `+table+` TO app`)
+			clock.Advance(time.Second)
+			if err := errors.Join(db.Check(t.Context()), doEverything(t, db, &number)); err != nil {
+				t.Fatalf("with %s on %s again: %v", right, table, err)
+			}
+		}
+	}
+}
+
+// doEverything stores a batch with more values than are told apart, merges and
+// rebuilds it, and deletes all rows.
+func doEverything(t *testing.T, db *postgres.DB, number *int) error {
+	t.Helper()
+	*number++
+	store, events := postgres.NewStore(db), failures(today, 3)
+	for i := range events {
+		events[i].Version, events[i].ErrorType = fmt.Sprintf("1.0.%d", i), fmt.Sprintf("type_%d", i)
+	}
+	_, stored := store.Store(t.Context(), []domain.Batch{contract.NewBatch(*number, events...)})
+	merged := store.MergeJournal(t.Context())
+	_, rebuilt := store.RebuildDay(t.Context(), today, domain.Cutoffs{})
+	_, last := store.LastExpiry(t.Context())
+	noted := store.NoteExpiry(t.Context(), today)
+	end := today.Add(day)
+	_, expired := store.Expire(t.Context(), domain.Cutoffs{
+		Events: end, Hourly: end, Daily: end, HourlyErrors: end, DailyErrors: end, Batches: end,
+	})
+	return errors.Join(stored, merged, rebuilt, last, noted, expired)
 }
 
 // TestCheckOfLockedTables locks each table and wants an answer in time.
