@@ -4,8 +4,8 @@
 package openapi
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
