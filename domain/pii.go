@@ -134,7 +134,7 @@ func (c *scanner) scanPlain(text []byte, seen *characters, version bool) (Person
 		s.numbers = c.numbers
 	}
 	switch {
-	case s.joins >= 3 && s.holdsIPv4(version):
+	case s.joins >= 3 && s.holdsIPv4(version), len(s.numbers) == 4 && s.holdsSpacedIPv4():
 		return PersonalIP, true
 	case hexadecimal && c.holdsHexadecimal(text):
 		return PersonalIP, true

@@ -31,12 +31,56 @@ func (s *scan) holdsIPv4(version bool) bool {
 			i++
 			continue
 		}
-		if j-i >= 3 && s.chainHoldsIPv4(i, j, separator, version) {
+		if j-i >= 3 && (s.chainHoldsIPv4(i, j, separator, version) || s.areHardware(i, j, separator)) {
 			return true
 		}
 		i = j
 	}
 	return false
+}
+
+// holdsSpacedIPv4 reports whether the four numbers of a text have a comma or a
+// space between each, and begin as private, loopback and link-local addresses do.
+// Such a list is an address more often.
+func (s *scan) holdsSpacedIPv4() bool {
+	separator := s.numbers[0].gap
+	if separator != ' ' && separator != ',' {
+		return false
+	}
+	for i := range s.numbers {
+		if n := &s.numbers[i]; !n.isOctet() || i < 3 && n.gap != separator {
+			return false
+		}
+	}
+	switch a, b, c := s.numbers[0].value, s.numbers[1].value, s.numbers[2].value; a {
+	case 192:
+		return b == 168
+	case 172:
+		return b >= 16 && b <= 31
+	case 169:
+		return b == 254
+	default:
+		return a == 127 && b == 0 && c == 0
+	}
+}
+
+// areHardware reports whether the numbers from i to j, which colons join, are six
+// pairs that stand alone and are no date and time.
+func (s *scan) areHardware(i, j int, separator byte) bool {
+	if separator != ':' || j-i != 5 {
+		return false
+	}
+	pairs := s.numbers[i : j+1]
+	for k := range pairs {
+		if pairs[k].length() != 2 {
+			return false
+		}
+	}
+	before, behind := s.at(pairs[0].start-1), s.at(pairs[5].end)
+	if isWord(before) || before == ':' || isWord(behind) || behind == ':' {
+		return false
+	}
+	return !isDate(2000+pairs[0].value, pairs[1].value, pairs[2].value) || pairs[3].value > 23 || pairs[4].value > 59 || pairs[5].value > 59
 }
 
 // chainHoldsIPv4 looks at each row of octets in a chain, from number i to j.

@@ -259,6 +259,10 @@ func isLocal(groups []figure, bracket, isClear, dotted bool) bool {
 		return bracket || firstDigit(&groups[1]) == 9
 	case isGrouped(groups, 2, 4, 4):
 		return bracket
+	case isGrouped(groups, 2, 10):
+		return groups[0].value == 91 && firstDigit(&groups[1]) >= 6
+	case isGrouped(groups, 2, 4, 6):
+		return groups[0].value == 44 && firstDigit(&groups[1]) == 7
 	case isGrouped(groups, 5, 5):
 		return first >= 6 && !dotted && (groups[0].value%100 != 0 || groups[1].value%100 != 0)
 	case isGrouped(groups, 3, 2, 2, 2):

@@ -18,7 +18,7 @@ export function looksOf(text: string, version: boolean): Personal | undefined {
   const colons = count(text, ":");
   const separators = colons + count(text, ".") + count(text, "-") + count(text, "_");
   const hexadecimal = colons >= 2 || (separators >= 2 && digits >= 2) || separators >= 5;
-  if ((digits >= 4 && holdsIPv4(scan, version)) || (hexadecimal && holdsHexadecimal(text))) return "network";
+  if ((digits >= 4 && (holdsIPv4(scan, version) || holdsSpacedIPv4(scan))) || (hexadecimal && holdsHexadecimal(text))) return "network";
   if ((digits >= 4 && holdsCoordinates(scan)) || (digits >= 8 && holdsDegrees(text)) || holdsPlusCode(text)) {
     return "coordinates";
   }
@@ -123,10 +123,30 @@ function holdsIPv4(s: Scan, version: boolean): boolean {
       if (gap.length !== 1 || !isJoin(gap) || (join !== "" && gap !== join)) break;
       join = gap;
     }
-    if (j - i >= 3 && chainHoldsIPv4(s, i, j, join, version)) return true;
+    if (j - i >= 3 && (chainHoldsIPv4(s, i, j, join, version) || areHardware(s, i, j, join))) return true;
     i = Math.max(j, i + 1);
   }
   return false;
+}
+
+/** Whether the four numbers of a text, between commas or spaces, begin as private, loopback and link-local addresses do. */
+function holdsSpacedIPv4(s: Scan): boolean {
+  if (s.numbers.length !== 4 || !s.numbers.every(isOctet)) return false;
+  const separator = s.gap(0);
+  if (!/^[ ,]$/.test(separator) || s.gap(1) !== separator || s.gap(2) !== separator) return false;
+  const [a, b, c] = [0, 1, 2].map((i) => s.number(i).value) as [number, number, number];
+  if (a === 172) return b >= 16 && b <= 31;
+  return (a === 192 && b === 168) || (a === 169 && b === 254) || (a === 127 && b === 0 && c === 0);
+}
+
+/** Whether numbers that colons join are six pairs that stand alone and are no date and time. */
+function areHardware(s: Scan, i: number, j: number, join: string): boolean {
+  if (join !== ":" || j - i !== 5) return false;
+  const pairs = s.numbers.slice(i, j + 1);
+  const [before, behind] = [s.text[s.number(i).start - 1], s.text[s.number(j).end]];
+  if (pairs.some((n) => n.length !== 2) || isWord(before) || before === ":" || isWord(behind) || behind === ":") return false;
+  const [year, month, day, hour, minute, second] = pairs.map((n) => n.value) as [number, number, number, number, number, number];
+  return !isDate(2000 + year, month, day) || hour > 23 || minute > 59 || second > 59;
 }
 
 function chainHoldsIPv4(s: Scan, i: number, j: number, join: string, version: boolean): boolean {

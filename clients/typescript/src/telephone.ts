@@ -160,6 +160,10 @@ function isLocal(groups: Figure[], bracket: boolean, clear: boolean, dotted: boo
       return bracket || b.value >= 90000;
     case "2-4-4":
       return bracket;
+    case "2-10":
+      return a.value === 91 && b.value >= 6e9;
+    case "2-4-6":
+      return a.value === 44 && b.value >= 7000 && b.value < 8000;
     case "5-5":
       return a.value >= 60000 && !dotted && (a.value % 100 !== 0 || b.value % 100 !== 0);
     case "3-2-2-2":
