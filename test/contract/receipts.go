@@ -109,7 +109,7 @@ func testReceipt(t *testing.T, open OpenQueue) {
 	checkUnknown(t, h.Queue, keyedBody("key", "b"), "")
 	checkReceipt(t, receiptOf(3))(once(t, h.Queue, keyedBody("key", "b"), 3))
 	checkKnown(t, h.Queue, keyedBody("key", "b"), receiptOf(3))
-	// So does one that a wrong clock has dated too far ahead.
+	// A receipt that a wrong clock has dated too far ahead is unknown as well.
 	h.Advance(-domain.ReceiptTolerance - time.Second)
 	checkUnknown(t, h.Queue, keyedBody("key", "b"), "")
 }
