@@ -317,7 +317,7 @@ func TestRepeatedNamesInDotenvAreRefused(t *testing.T) {
 		"PORT=4000\nLOG_LEVEL=info\nPORT=4001\n":              {"PORT"},
 		"PORT=4000\nPORT=4000\nexport PORT = 4000":            {"PORT"},
 		"PORT=4000\nLOG_LEVEL=info\nLOG_LEVEL=\nPORT: 4000\n": {"LOG_LEVEL", "PORT"},
-		"TZ=UTC\nTZ=UTC\n":                                    {"TZ"},
+		"TZ=UTC\nPORT=4000\nTZ=Europe/Berlin\n":               {"TZ"},
 		"DATA_DIR='a\nb'\r\nDATA_DIR=c\n":                     {"DATA_DIR"},
 	}
 	for text, want := range tests {
