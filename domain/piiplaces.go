@@ -51,7 +51,7 @@ func inRange(a, b *fraction) bool {
 
 func (s *scan) holdsCoordinates() bool {
 	return s.points > 1 && s.holdsFractions() || s.points > 0 && s.gaps&charComma != 0 && s.holdsWhole() ||
-		s.commas > 1 && s.long > 1 && s.holdsCommas() || s.joins > 1 && s.holdsCleaned() || s.seen.has(charWide) && holdsHemispheres(s.text)
+		s.commas > 1 && s.long > 1 && s.holdsCommas() || s.joins > 1 && s.holdsCleaned() || s.gaps&charLabel != 0 && s.holdsNamed() || s.seen.has(charWide) && holdsHemispheres(s.text)
 }
 
 // isPoint reports whether only sign stands between numbers i and i+1.
@@ -254,6 +254,47 @@ var (
 	placeWords = newWordSet(`lat latitude lon lng long longitude latlon latlng lonlat lnglat point points pt coord coords coordinate
 coordinates geo gps location loc position pos place ll at`)
 )
+
+// namedLatitude and namedLongitude are the labels of whole degrees: x and y are
+// those of anything.
+var (
+	namedLatitude  = newWordSet("lat latitude")
+	namedLongitude = newWordSet("lon lng long longitude")
+)
+
+// holdsNamed looks for two numbers, of which one at least is whole, with labels.
+func (s *scan) holdsNamed() bool {
+	for i := 0; i+1 < len(s.numbers); i++ {
+		j, isFraction := i+1, s.isPoint(i, '.')
+		if isFraction {
+			j++
+		}
+		if j == len(s.numbers) || isFraction && s.isPoint(j, '.') || !s.mayBeLabelled(i, j) || s.numbers[i].length() > 3 || s.numbers[j].length() > 3 {
+			continue
+		}
+		a, b := s.degrees(i), s.degrees(j)
+		between := s.text[a.end:b.start]
+		if len(between) > 24 || hasDigit(between) || !inRange(&a, &b) {
+			continue
+		}
+		before := s.wordBefore(a.start, 4, `_-:.= "'([`)
+		if isOneOf(before, namedLatitude) && holdsWord(between, namedLongitude) || isOneOf(before, namedLongitude) && holdsWord(between, namedLatitude) {
+			return true
+		}
+	}
+	return false
+}
+
+// degrees reads number i, and the next one if a dot joins that, as one.
+func (s *scan) degrees(i int) fraction {
+	if s.isPoint(i, '.') {
+		return s.fraction(i)
+	}
+	n := &s.numbers[i]
+	whole := fraction{start: n.start, end: n.end, zero: true}
+	whole.readWhole(s, n)
+	return whole
+}
 
 // holdsWhole looks for a fraction of three decimals and a whole number of at
 // most three digits, in either order, with a comma between.

@@ -39,7 +39,7 @@ function areInRange(a: Fraction, b: Fraction): boolean {
 }
 
 export function holdsCoordinates(s: Scan): boolean {
-  return holdsFractions(s) || holdsWhole(s) || holdsCommas(s) || holdsCleaned(s) || DEGREES.test(s.text);
+  return holdsFractions(s) || holdsWhole(s) || holdsCommas(s) || holdsCleaned(s) || holdsNamed(s) || DEGREES.test(s.text);
 }
 
 /** Looks at each two decimal fractions that follow each other. */
@@ -114,6 +114,25 @@ function isLabelled(s: Scan, start: number, between: string): boolean {
   const before = s.wordBefore(start, 4, BEFORE_NUMBER);
   const holds = (list: ReadonlySet<string>): boolean => (between.match(/[A-Za-z]+/g) ?? []).some((word) => isOneOf(word, list));
   return (isOneOf(before, LATITUDE_WORDS) && holds(LONGITUDE_WORDS)) || (isOneOf(before, LONGITUDE_WORDS) && holds(LATITUDE_WORDS));
+}
+
+const NAMED_LATITUDE = words("lat latitude");
+const NAMED_LONGITUDE = words("lon lng long longitude");
+
+/** Looks for two numbers, of which one at least is whole, with labels: x and y are those of anything. */
+function holdsNamed(s: Scan): boolean {
+  for (let i = 0; i + 1 < s.numbers.length; i++) {
+    const isFraction = s.isPoint(i, ".");
+    const j = isFraction ? i + 2 : i + 1;
+    if (j === s.numbers.length || (isFraction && s.isPoint(j, ".")) || s.number(i).length > 3 || s.number(j).length > 3) continue;
+    const [a, b] = [fractionOf(s, i, !isFraction), fractionOf(s, j, !s.isPoint(j, "."))];
+    const between = s.text.slice(a.end, b.start);
+    if (between.length < 3 || bytes(between) > 24 || /[0-9]/.test(between) || !areInRange(a, b)) continue;
+    const before = s.wordBefore(a.start, 4, BEFORE_NUMBER);
+    const holds = (list: ReadonlySet<string>): boolean => (between.match(/[A-Za-z]+/g) ?? []).some((word) => isOneOf(word, list));
+    if (isOneOf(before, NAMED_LATITUDE) ? holds(NAMED_LONGITUDE) : isOneOf(before, NAMED_LONGITUDE) && holds(NAMED_LATITUDE)) return true;
+  }
+  return false;
 }
 
 /** Looks for a fraction of three decimals and a whole number, in either order, with a comma between. */
