@@ -187,13 +187,25 @@ func (s *scan) isJoinedIPv4(row octets, port bool) bool {
 		return false
 	case row.behind && isDate(s.numbers[row.first-1].value, four[0].value, four[1].value):
 		return false
-	case four[0].value == 10 && port && row.before:
+	case four[0].value == 10 && port && row.before, four[0].value == 10 && !row.before && isInternal(s.text[four[3].end:]):
 		return true
 	case s.longOctets(row.first) == 0:
 		return false
 	default:
 		return !s.isTime(row, four)
 	}
+}
+
+// isInternal reports whether text begins with a dot and goes on as the name of a
+// host in the domain internal does, which clouds give to their machines.
+func isInternal(text []byte) bool {
+	const longest, domain = 48, ".internal"
+	text = text[:min(len(text), longest)]
+	end := 0
+	for end < len(text) && (text[end] == '.' || text[end] == '-' || isAlphanumeric(text[end])) {
+		end++
+	}
+	return end >= len(domain) && text[0] == '.' && bytes.EqualFold(text[end-len(domain):end], []byte(domain))
 }
 
 // isTime reports whether four octets may be hours, minutes, seconds and

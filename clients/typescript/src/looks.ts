@@ -216,7 +216,13 @@ function isJoinedIPv4(s: Scan, row: Row, port: boolean): boolean {
   if (start.value === 0) return false; // an address begins with 0 in no network
   if (row.behind && isDate(s.number(row.first - 1).value, start.value, s.number(row.first + 1).value)) return false;
   if (start.value === 10 && port && row.before) return true;
+  if (start.value === 10 && !row.before && isInternal(s.text.slice(s.number(row.first + 3).end))) return true;
   return longOctets(s, row.first) > 0 && !isTime(s, row);
+}
+
+/** Whether a text begins with a dot and goes on as the name of a host in the domain internal does. */
+function isInternal(text: string): boolean {
+  return /^\.(?:[0-9A-Za-z.-]*\.)?internal$/.test((/^[0-9A-Za-z.-]{0,48}/.exec(text)?.[0] ?? "").replace(/internal$/i, "internal"));
 }
 
 /** Whether four octets may be hours, minutes, seconds and milliseconds. */
