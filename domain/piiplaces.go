@@ -85,8 +85,19 @@ func (s *scan) holdsFractions() bool {
 func (s *scan) mayBeApart(i, j int) bool {
 	decimals := min(s.numbers[i+1].length(), s.numbers[j+1].length())
 	first, size := s.text[s.numbers[i+1].end], s.numbers[j].start-s.numbers[i+1].end
+	if size == 1 && decimals < 3 && s.isAmidList(i, first) && (decimals < 2 || i >= 2 && s.isPoint(i-2, '.')) {
+		return false
+	}
 	return decimals >= 3 || decimals == 2 && size <= 2 || s.mayBeLabelled(i, j) ||
 		isA(first, charComma|charBlank|charNorth|charEast) || first == ';' || first == '!' || first == degreeStart
+}
+
+// isAmidList reports whether number i follows another behind the one separator, so
+// that it has no sign and no word before it.
+func (s *scan) isAmidList(i int, separator byte) bool {
+	start := s.numbers[i].start
+	return (separator == ';' || isA(separator, charComma|charBlank)) && s.numbers[i].length() <= 3 &&
+		start >= 2 && s.text[start-1] == separator && isDigit(s.text[start-2])
 }
 
 // mayBeLabelled decides cheaply whether isLabelled is worth a look, for what stands
