@@ -19,7 +19,9 @@ type judge struct {
 	oldest, furthest int64 // Unix seconds
 	scratch, object  []byte
 	found            faults
-	scanned          int // bytes of texts that are too long to be stored
+	scanned          int  // bytes of texts that are too long to be stored
+	disguised        int  // bytes of texts that were judged as they are and undisguised
+	exhausted        bool // the event has more of these than a body may have
 	texts            [64]judgedText
 	scanner          scanner
 
@@ -40,12 +42,28 @@ var textSeed = maphash.MakeSeed()
 // looksPersonal judges the text that raw stands for.
 func (j *judge) looksPersonal(raw, text []byte) bool {
 	known := &j.texts[maphash.Bytes(textSeed, raw)%uint64(len(j.texts))]
-	if known.raw == nil || !bytes.Equal(known.raw, raw) {
-		_, personal := j.scanner.scan(text, false)
-		*known = judgedText{raw, personal}
+	if known.raw != nil && bytes.Equal(known.raw, raw) {
+		return known.personal
 	}
-	return known.personal
+	if j.disguised > maxDisguised && isDisguised(text) {
+		j.exhausted = true
+		return true
+	}
+	_, personal := j.scanner.scan(text, false)
+	if j.scanner.tookOff {
+		j.disguised += len(text)
+	}
+	*known = judgedText{raw, personal}
+	return personal
 }
+
+// maxDisguised is how many bytes of different texts with encoded or look-alike
+// characters a body may have. They take ten times as long to judge as others, and
+// real batches have some hundred bytes of them.
+const maxDisguised = 8 << 10
+
+const exhaustedMessage = "the batch has more than 8 KB of different texts with encoded or look-alike characters: " +
+	"send the plain texts, or this event in another batch"
 
 // memo is the last good value and the JSON it came from.
 type memo[T any] struct {
@@ -65,6 +83,7 @@ func (v *Validator) at(now time.Time) *judge {
 
 // accept fills e from d if d keeps every rule.
 func (j *judge) accept(d *draft, e *Event) bool {
+	j.exhausted = false
 	if d.notObject || d.personal != "" || d.overflow || !j.acceptMinimal(d, e) {
 		return false
 	}

@@ -21,7 +21,7 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 			found = fmt.Sprintf("event %d: accepted by hand: %t, reported: %v and %d more", index, accepted, listed, omitted)
 			return
 		}
-		if d.notObject || d.personal != "" || d.overflow {
+		if d.notObject || d.personal != "" || d.overflow || judge.exhausted {
 			return
 		}
 		if by, ozzo := judge.faults(d).count, judge.described(index, d); by != len(ozzo) {

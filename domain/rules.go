@@ -18,10 +18,13 @@ func (j *judge) report(index int, d *draft, room int) (listed []Violation, omitt
 	r := &report{judge: j, index: index, draft: d}
 	var f *faults
 	switch {
-	case d.personal != "", d.notObject, d.overflow:
+	case d.personal != "", d.notObject, d.overflow, j.exhausted:
 		f = &faults{count: 1}
 	default:
 		f = j.faults(d)
+		if j.exhausted { // the rest of it cannot be judged
+			f = &faults{count: 1}
+		}
 	}
 	for _, p := range f.listed[:min(f.count, len(f.listed), room)] {
 		r.describe(p)
@@ -65,6 +68,8 @@ func (r *report) describe(p place) {
 		r.add("", ViolationType, "an event must be a JSON object")
 	case d.overflow:
 		r.add("", ViolationRange, overflowMessage)
+	case r.exhausted:
+		r.add("", ViolationLength, exhaustedMessage)
 	case p.field == fieldParameters:
 		r.describeParameters(p)
 	default:

@@ -647,3 +647,34 @@ func ExampleValidator_Batch() {
 	// 1 accepted, 1 refused
 	// event 1: too_precise: timestamp_hour must lie exactly on a quarter of an hour: round it down to the hour
 }
+
+// Each event has different texts with encoded characters, none of them personal.
+// A body may have so many bytes of them; events without any are not concerned.
+func TestEncodedTextsOfABodyAreBounded(t *testing.T) {
+	var events []string
+	for i := range 100 {
+		texts := make([]string, 20)
+		for n := range texts {
+			texts[n] = fmt.Sprintf(`"p%c":"wind%%20and rain%%20of%%20kind%%20%c%c%c"`, 'b'+n, 'b'+n, 'a'+i%26, 'a'+i/26)
+		}
+		events = append(events, with(t, "parameters", "{"+strings.Join(texts, ",")+"}"))
+	}
+	events = append(events[:99], with(t, "parameters", `{"plain":"text"}`))
+	validator := domain.NewValidator(domain.ValidatorConfig{})
+	body := []byte(batchOf(events...))
+	judgement, err := validator.Batch(body, capturedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if accepted := len(judgement.Events); accepted < 10 || accepted > 20 || judgement.Indexes[accepted-1] != 99 {
+		t.Errorf("%d of 100 events are accepted, the last of them %d", accepted, judgement.Indexes[accepted-1])
+	}
+	for _, v := range judgement.Violations {
+		if v.Code != domain.ViolationLength || !strings.Contains(v.Message, "8 KB of different texts") {
+			t.Fatalf("violation %+v", v)
+		}
+	}
+	if d := validator.Disagreement(body, capturedAt); d != "" {
+		t.Error(d)
+	}
+}
