@@ -21,6 +21,7 @@ type judge struct {
 	found            faults
 	scanned          int  // bytes of texts that are too long to be stored
 	disguised        int  // bytes of texts that were judged as they are and undisguised
+	signs            int  // numbers and separators of texts that were judged
 	exhausted        bool // the event has more of these than a body may have
 	texts            [64]judgedText
 	scanner          scanner
@@ -45,11 +46,12 @@ func (j *judge) looksPersonal(raw, text []byte) bool {
 	if known.raw != nil && bytes.Equal(known.raw, raw) {
 		return known.personal
 	}
-	if j.disguised > maxDisguised && isDisguised(text) {
+	if (j.disguised > maxDisguised || j.signs > maxSignsOfBody) && j.isBeyond(text) {
 		j.exhausted = true
 		return true
 	}
 	_, personal := j.scanner.scan(text, false)
+	j.signs += j.scanner.signs
 	if j.scanner.tookOff {
 		j.disguised += len(text)
 	}
@@ -57,13 +59,24 @@ func (j *judge) looksPersonal(raw, text []byte) bool {
 	return personal
 }
 
-// maxDisguised is how many bytes of different texts with encoded or look-alike
-// characters a body may have. They take ten times as long to judge as others, and
-// real batches have some hundred bytes of them.
-const maxDisguised = 8 << 10
+// What the different texts of a body may have that takes up to ten times as long to
+// judge as words: bytes of texts with encoded or look-alike characters, and numbers
+// and separators in all of them. Real batches have some hundred of each. Beyond that
+// plain texts with few signs still pass.
+const (
+	maxDisguised   = 8 << 10
+	maxSignsOfBody = 12_000
+	fewSigns       = 8
+)
 
-const exhaustedMessage = "the batch has more than 8 KB of different texts with encoded or look-alike characters: " +
-	"send the plain texts, or this event in another batch"
+const exhaustedMessage = "the batch has too many different texts of numbers and separators, or of encoded or look-alike " +
+	"characters, to be judged at once: send this event in another batch"
+
+// isBeyond reports whether a text is of a kind of which the body has had enough.
+func (j *judge) isBeyond(text []byte) bool {
+	seen := countCharacters(text)
+	return j.disguised > maxDisguised && seen.mayBeDisguised(text) || j.signs > maxSignsOfBody && seen.signs > fewSigns
+}
 
 // memo is the last good value and the JSON it came from.
 type memo[T any] struct {

@@ -27,7 +27,7 @@ const (
 	// dearestRatio is how many times as much time as an ordinary body of that
 	// length any body may take. The aim is 3; docs/benchmarks.md says what is
 	// beyond it.
-	dearestRatio = 10
+	dearestRatio = 6
 )
 
 // bodyRecipe describes a body of full length, all events of which are alike.

@@ -15,13 +15,13 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 	_, _ = newReader(body).batch(v.config.MaxBatchSize, func(index int, d *draft) {
 		var e Event
 		accepted := judge.accept(d, &e)
-		judge.scanned = 0 // only what a batch has much of differs
+		judge.scanned, judge.disguised, judge.signs = 0, 0, 0 // only what a batch has much of differs
 		listed, omitted := judge.report(index, d, MaxEventViolations)
 		if accepted != (len(listed) == 0) || omitted < 0 || omitted > 0 && len(listed) < MaxEventViolations {
 			found = fmt.Sprintf("event %d: accepted by hand: %t, reported: %v and %d more", index, accepted, listed, omitted)
 			return
 		}
-		if d.notObject || d.personal != "" || d.overflow || judge.exhausted {
+		if d.notObject || d.personal != "" || d.overflow {
 			return
 		}
 		if by, ozzo := judge.faults(d).count, judge.described(index, d); by != len(ozzo) {

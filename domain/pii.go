@@ -56,8 +56,10 @@ type scanner struct {
 	// plainer holds what a text becomes, spare what that is made from.
 	plainer, spare []byte
 	layers         [1 + maxLayers]layer
-	// tookOff says that the last text may have been disguised.
+	// tookOff says that the last text may have been disguised, and signs how many
+	// numbers and separators it had.
 	tookOff bool
+	signs   int
 }
 
 // maxLayers is how many disguises may lie over each other, and maxSigns how many
@@ -70,6 +72,7 @@ var maxSigns = [maxLayers + 1]int{1: 50, 2: 20}
 
 func (c *scanner) scan(text []byte, version bool) (Personal, bool) {
 	seen := countCharacters(text)
+	c.signs = seen.signs
 	if c.tookOff = seen.mayBeDisguised(text); !c.tookOff {
 		return c.scanPlain(text, &seen, version)
 	}
@@ -83,12 +86,6 @@ func (c *scanner) scan(text []byte, version bool) (Personal, bool) {
 		}
 	}
 	return "", false
-}
-
-// isDisguised reports whether scan would look under a disguise.
-func isDisguised(text []byte) bool {
-	seen := countCharacters(text)
-	return seen.mayBeDisguised(text)
 }
 
 // layer is a text, or what it becomes when disguises are taken off.
