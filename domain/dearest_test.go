@@ -25,9 +25,8 @@ const (
 	// bodyLength is the default limit of a body, in bytes.
 	bodyLength = 100 << 10
 	// dearestRatio is how many times as much time as an ordinary body of that
-	// length any body may take. The aim is 3; docs/benchmarks.md says what is
-	// beyond it.
-	dearestRatio = 6
+	// length any body may take.
+	dearestRatio = 3
 )
 
 // bodyRecipe describes a body of full length, all events of which are alike.
