@@ -82,16 +82,24 @@ func TestAClockIsComparedWithItsStores(t *testing.T) {
 
 // The sentence names the direction, and a length in the unit that suits it.
 func TestTheCheckSaysHowFarTheClockIsOff(t *testing.T) {
-	for offset, want := range map[time.Duration]string{
-		90 * time.Second: "90 seconds", 119 * time.Second: "119 seconds", 2 * time.Minute: "2 minutes",
-		119 * time.Minute: "119 minutes", 2 * time.Hour: "2 hours", 47 * time.Hour: "47 hours", 48 * time.Hour: "2 days",
+	for _, tt := range []struct {
+		offset time.Duration
+		want   string
+	}{
+		{90 * time.Second, "90 seconds"},
+		{119 * time.Second, "119 seconds"},
+		{2 * time.Minute, "2 minutes"},
+		{119 * time.Minute, "119 minutes"},
+		{2 * time.Hour, "2 hours"},
+		{47 * time.Hour, "47 hours"},
+		{48 * time.Hour, "2 days"},
 	} {
-		for sign, direction := range map[time.Duration]string{1: "ahead of", -1: "behind"} {
-			own := memory.NewClock(pipelineNow.Add(sign * offset))
+		for direction, offset := range map[string]time.Duration{"ahead of": tt.offset, "behind": -tt.offset} {
+			own := memory.NewClock(pipelineNow.Add(offset))
 			c := app.NewClock(own, []ports.StoreClock{memory.NewServerClock("PostgreSQL", memory.NewClock(pipelineNow))},
 				slog.New(slog.DiscardHandler), app.ClockConfig{Tolerance: time.Minute})
 			c.Compare(t.Context())
-			want := "the clock is " + want + " " + direction + " PostgreSQL's: set the wrong one of the two right"
+			want := "the clock is " + tt.want + " " + direction + " PostgreSQL's: set the wrong one of the two right"
 			if got := domain.MessageOf(c.Check(t.Context())); got != want {
 				t.Errorf("%q, want %q", got, want)
 			}

@@ -263,7 +263,8 @@ func TestTheLatestExpiryOfAnyProcessCounts(t *testing.T) {
 }
 
 func TestAnAbsenceOfThirtyDaysIsHealthy(t *testing.T) {
-	for absence, healthy := range map[time.Duration]bool{30 * 24 * time.Hour: true, 30*24*time.Hour + time.Minute: false} {
+	for _, beyond := range []time.Duration{0, time.Minute} {
+		absence, healthy := 30*24*time.Hour+beyond, beyond == 0
 		i := install(t, false)
 		i.start().checkDeletes(t, "before", 0)
 		i.pass(absence)
