@@ -182,11 +182,13 @@ func (db *DB) connect(ctx context.Context, path string) error {
 }
 
 // source names the file and how every connection to it is set up. Full
-// synchronisation makes a commit outlive a loss of power.
+// synchronisation makes a commit outlive a loss of power. A connection that is
+// made anew while the file is away must not make an empty one, beside which SQLite
+// would delete the log.
 func source(path, lock string, pragmas ...string) string {
 	pragmas = append(pragmas, "synchronous(full)", "busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)",
 		"journal_size_limit(67108864)")
-	query := url.Values{"_pragma": pragmas, "_txlock": {lock}, "_dqs": {"0"}}
+	query := url.Values{"mode": {"rw"}, "_pragma": pragmas, "_txlock": {lock}, "_dqs": {"0"}}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 

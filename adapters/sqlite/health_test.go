@@ -293,3 +293,38 @@ func TestCheckMissesNoTable(t *testing.T) {
 	clock.Advance(time.Second)
 	checkHealth(t, db, "")
 }
+
+// Connections that are made anew while the file is away make no empty one, beside
+// which SQLite would delete the log and with it what was accepted.
+func TestNoFileIsMadeInPlaceOfOneThatIsAway(t *testing.T) {
+	dir := t.TempDir()
+	clock := memory.NewClock(contract.Now)
+	db := open(t, sqlite.Config{Dir: dir, Clock: clock})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 1)...)); err != nil {
+		t.Fatal(err)
+	}
+	file, away := filepath.Join(dir, "analytics.db"), filepath.Join(dir, "away")
+	if err := os.Rename(file, away); err != nil {
+		t.Fatal(err)
+	}
+	db.Reconnect(t)
+	for range 2 {
+		if _, err := queue.Depth(t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
+			t.Errorf("read while the file is away: %v", err)
+		}
+		if err := queue.Enqueue(t.Context(), contract.NewBatch(2, contract.Events(1, 1)...)); domain.CodeOf(err) != domain.CodeUnavailable {
+			t.Errorf("write while the file is away: %v", err)
+		}
+	}
+	if err := os.Rename(away, file); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	if depth, err := queue.Depth(t.Context()); err != nil || depth.Batches != 1 {
+		t.Errorf("back again: %+v, %v", depth, err)
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
