@@ -102,17 +102,22 @@ func (c *Clock) now() (time.Time, ports.StoreClock) {
 	shown, of := own, ports.StoreClock(nil)
 	for i := range c.comparisons {
 		k := &c.comparisons[i]
-		if k.said.At.IsZero() || k.said.LowerBound {
-			continue
-		}
-		if k.skew(own, elapsed).Abs() <= c.config.Tolerance {
+		if c.agrees(k, own, elapsed) {
 			return own, nil
 		}
-		if of == nil {
+		if of == nil && k.hasTime() {
 			shown, of = k.time(elapsed), k.store
 		}
 	}
 	return shown, of
+}
+
+// hasTime reports whether the store has told a time that can be shown.
+func (k *comparison) hasTime() bool { return !k.said.At.IsZero() && !k.said.LowerBound }
+
+// agrees reports whether a store's time confirms the own one.
+func (c *Clock) agrees(k *comparison, own time.Time, elapsed time.Duration) bool {
+	return k.hasTime() && k.skew(own, elapsed).Abs() <= c.config.Tolerance
 }
 
 // time is what the store would say now.
@@ -214,8 +219,7 @@ func (c *Clock) confirmed() bool {
 	defer c.mu.RUnlock()
 	own, elapsed := c.own.Now(), c.own.Elapsed()
 	for i := range c.comparisons {
-		k := &c.comparisons[i]
-		if !k.said.At.IsZero() && !k.said.LowerBound && k.skew(own, elapsed).Abs() <= c.config.Tolerance {
+		if c.agrees(&c.comparisons[i], own, elapsed) {
 			return true
 		}
 	}
