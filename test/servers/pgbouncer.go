@@ -1,8 +1,6 @@
 package servers
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"net/url"
 	"os"
@@ -12,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // PgBouncerServer is a private PgBouncer in front of a PostgreSQL server.
@@ -72,12 +69,5 @@ func (b *PgBouncerServer) URL(tb testing.TB, server string) string {
 }
 
 func (b *PgBouncerServer) ping() error {
-	db, err := sql.Open("postgres", fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", postgresUser, postgresPassword, b.Address()))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return db.PingContext(ctx)
+	return pingPostgres(fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", postgresUser, postgresPassword, b.Address()))
 }

@@ -111,8 +111,11 @@ func (s *PostgresServer) command() *exec.Cmd {
 	return asServer(exec.Command(postgresProgram("postgres"), "-D", s.data()))
 }
 
-func (s *PostgresServer) ping() error {
-	db, err := sql.Open("postgres", s.URL("postgres"))
+func (s *PostgresServer) ping() error { return pingPostgres(s.URL("postgres")) }
+
+// pingPostgres asks whether a server, or what stands before one, takes connections.
+func pingPostgres(address string) error {
+	db, err := sql.Open("postgres", address)
 	if err != nil {
 		return err
 	}
