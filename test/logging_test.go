@@ -70,19 +70,19 @@ func f(log *slog.Logger, c config, start time.Time, n int) {
 // logCheck knows the types of the standard library alone. Expressions whose
 // types come from elsewhere have none, and are not judged.
 type logCheck struct {
-	files   *token.FileSet
-	library types.Importer
+	files    *token.FileSet
+	standard types.Importer
 }
 
 func newLogCheck() *logCheck {
 	files := token.NewFileSet()
-	return &logCheck{files: files, library: importer.ForCompiler(files, "source", nil)}
+	return &logCheck{files: files, standard: importer.ForCompiler(files, "source", nil)}
 }
 
 // Import gives time, and an empty package for any other.
 func (c *logCheck) Import(path string) (*types.Package, error) {
 	if path == "time" {
-		return c.library.Import(path)
+		return c.standard.Import(path)
 	}
 	p := types.NewPackage(path, path[strings.LastIndex(path, "/")+1:])
 	p.MarkComplete()
