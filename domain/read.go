@@ -10,6 +10,11 @@ type Selection struct {
 	Filter Filter
 	// By lists the breakdowns; [DimensionNone] asks for totals.
 	By []Dimension
+	// Latency asks for the response times of totals and of the breakdown by
+	// tool, and Sessions for the sessions of totals. Without them, and in other
+	// breakdowns, these fields of a Rollup are zero; the sum of response times
+	// is always there.
+	Latency, Sessions bool
 	// Errors asks for the error summaries too.
 	Errors bool
 }

@@ -11,6 +11,7 @@ package ports
 
 //go:generate go tool mockgen -source=queue.go -destination=mocks/queue.go -package=mocks
 //go:generate go tool mockgen -source=store.go -destination=mocks/store.go -package=mocks
+//go:generate go tool mockgen -source=merge.go -destination=mocks/merge.go -package=mocks
 //go:generate go tool mockgen -source=deadletters.go -destination=mocks/deadletters.go -package=mocks
 //go:generate go tool mockgen -source=rebuild.go -destination=mocks/rebuild.go -package=mocks
 //go:generate go tool mockgen -source=cache.go -destination=mocks/cache.go -package=mocks

@@ -14,6 +14,8 @@ type Stored struct {
 	Batches, Events int
 	// Repeated counts the batches that had been stored before.
 	Repeated int
+	// Entries is how many entries were appended to the journal; see [Merger].
+	Entries int
 }
 
 // EventStore keeps events and what they add up to.

@@ -1,0 +1,128 @@
+package domain
+
+import (
+	"hash/crc32"
+	"slices"
+	"time"
+)
+
+// PackedGrain is the grain of a packed value: the bits of a [Grain], and
+// [GrainErrors] for error summaries, which are also broken down by error type.
+type PackedGrain uint8
+
+// GrainErrors is the bit of a [PackedGrain] that stands for the error type.
+const GrainErrors PackedGrain = 1 << 4
+
+// grain is the set of dimensions without the error type.
+func (g PackedGrain) grain() Grain { return Grain(g &^ GrainErrors) }
+
+// PackedBucket is a bucket of the packed aggregates. Values are comparable when
+// Start is in UTC.
+type PackedBucket struct {
+	Resolution Resolution
+	Start      time.Time
+}
+
+// PackedKey says where a packed value stands.
+type PackedKey struct {
+	PackedBucket
+
+	Grain PackedGrain
+	// Part is the number of the part, from 0, of a grain that is cut by country.
+	Part int
+}
+
+// Packed is all groups of one grain, or of a part of it, in one bucket. The three
+// values can be read apart: Latency and Sessions say nothing without Counts, and
+// are empty where they would hold nothing.
+type Packed struct {
+	PackedKey
+
+	Counts, Latency, Sessions []byte
+	// Readable is Counts as JSON for those who read the database, at the grains
+	// where the views want it; see docs/adr/0011. Empty elsewhere.
+	Readable string
+}
+
+// The number of parts into which the finest grains of a bucket are cut. A filter
+// by country reads one of them.
+const (
+	hourParts = 4
+	dayParts  = 16
+)
+
+// Parts is the number of parts into which values of the grain are cut.
+func (r Resolution) Parts(g PackedGrain) int {
+	switch {
+	case g&GrainErrors != 0 || !g.grain().Has(DimensionCountry) || g.grain().Size() == 1:
+		return 1
+	case r == Daily:
+		return dayParts
+	default:
+		return hourParts
+	}
+}
+
+// partOf is the part that holds the country's groups.
+func partOf(country string, parts int) int {
+	return int(crc32.ChecksumIEEE([]byte(country)) % uint32(parts)) //nolint:gosec // few parts
+}
+
+// PackedGrains lists the grains that are packed at a resolution, coarsest first
+// and without error summaries. docs/adr/0011 has the measurements behind it:
+// pairs with a country are read from full grain by the hour, where they would
+// cost more than that.
+func PackedGrains(r Resolution) []Grain {
+	if r == Daily {
+		return slices.Clone(dailyGrains)
+	}
+	return slices.Clone(hourlyGrains)
+}
+
+var (
+	dailyGrains = []Grain{
+		GrainTotal,
+		GrainOf(DimensionTool), GrainOf(DimensionVersion), GrainOf(DimensionCountry), GrainOf(DimensionService),
+		GrainOf(DimensionTool, DimensionVersion), GrainOf(DimensionTool, DimensionService), GrainOf(DimensionVersion, DimensionService),
+		GrainOf(DimensionTool, DimensionCountry), GrainOf(DimensionVersion, DimensionCountry), GrainOf(DimensionCountry, DimensionService),
+		GrainOf(DimensionTool, DimensionVersion, DimensionService),
+		GrainFull,
+	}
+	hourlyGrains = slices.DeleteFunc(slices.Clone(dailyGrains), func(g Grain) bool {
+		return g == GrainOf(DimensionTool, DimensionCountry) || g == GrainOf(DimensionVersion, DimensionCountry)
+	})
+)
+
+// FinestGrains lists the grains of which a [Merge] makes all others.
+func FinestGrains() []PackedGrain {
+	return []PackedGrain{PackedGrain(GrainFull), PackedGrain(GrainFull) | GrainErrors}
+}
+
+// coarseErrors is the grain that answers errors without a filter by country or
+// service.
+const coarseErrors = PackedGrain(DimensionTool|DimensionVersion) | GrainErrors
+
+// JournalValue is what a transaction adds to the aggregates of one UTC day.
+type JournalValue struct {
+	// Day is the start of the day.
+	Day time.Time
+	// Events is how many events it counts, and Entries how many groups and
+	// error types of an hour.
+	Events  int64
+	Entries int
+	Payload []byte
+}
+
+// AllParts is the part of a [PackedRead] that wants every one.
+const AllParts = -1
+
+// PackedRead is a grain that answers some of a [Selection].
+type PackedRead struct {
+	Grain PackedGrain
+	// Part is the number of the only part that is wanted, or AllParts.
+	Part int
+	// Latency and Sessions say that these are wanted beside the counts.
+	Latency, Sessions bool
+
+	by []Dimension
+}
