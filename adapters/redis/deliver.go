@@ -18,18 +18,25 @@ import (
 // handed out again.
 func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
 	q.join.Do(func() { q.pool.tasks.start(q.beat) })
+	// To look into a queue that was empty is in vain: what comes is announced.
+	idle := wait > 0 && q.idle.Load()
 	for end := time.Now().Add(wait); ; {
-		deliveries, err := q.take(ctx, maxEvents)
-		if err != nil || len(deliveries) > 0 {
-			return deliveries, err
+		if !idle {
+			deliveries, err := q.take(ctx, maxEvents)
+			if err != nil || len(deliveries) > 0 {
+				return deliveries, err
+			}
 		}
 		left := time.Until(end)
 		if left <= 0 {
 			return nil, nil
 		}
-		if err := q.await(ctx, left); err != nil {
+		arrived, err := q.await(ctx, left)
+		if err != nil {
 			return nil, err
 		}
+		idle = !arrived
+		q.idle.Store(idle)
 	}
 }
 
@@ -94,6 +101,12 @@ func (q *Queue) logNewer(format int) {
 	})
 }
 
+func (q *Queue) holdsAny() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.held) > 0
+}
+
 func (q *Queue) heldEntries() []any {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,15 +136,24 @@ func (q *Queue) hold(entries []entry) (deliveries []ports.Delivery, unreadable [
 }
 
 // await waits until there may be something to hand out, but for a quarter of a
-// heartbeat at most: what a dead worker leaves is not announced.
-func (q *Queue) await(ctx context.Context, wait time.Duration) error {
+// heartbeat at most: what a dead worker leaves is not announced. It returns false
+// when the queue was empty at the end. An idle worker does nothing else, so this is
+// two commands and no script.
+func (q *Queue) await(ctx context.Context, wait time.Duration) (arrived bool, err error) {
 	wait = max(min(wait, q.config.Heartbeat/4), time.Millisecond) // 0 would be for ever
 	seconds := strconv.FormatFloat(wait.Seconds(), 'f', 3, 64)
 	p := q.pool
-	return p.use(ctx, p.waits, wait+p.config.CallTimeout, "queue.await", func(ctx context.Context, c redigo.Conn) error {
-		_, err := redigo.DoContext(c, ctx, "BLPOP", p.keys.arrivals, seconds)
+	err = p.use(ctx, p.waits, wait+p.config.CallTimeout, "queue.await", func(ctx context.Context, c redigo.Conn) error {
+		announced, err := redigo.DoContext(c, ctx, "BLPOP", p.keys.arrivals, seconds)
+		if err != nil || announced != nil {
+			arrived = true
+			return err
+		}
+		held, err := redigo.Int(redigo.DoContext(c, ctx, "XLEN", p.keys.stream))
+		arrived = held > 0
 		return err
 	})
+	return arrived, err
 }
 
 // Acknowledge forgets batches, as ports.Deliveries promises. After an error it
@@ -213,17 +235,27 @@ func (q *Queue) release(holdings map[domain.BatchID]holding) {
 	}
 }
 
-// beat shows that this worker is alive until ctx ends, deletes expired receipts,
-// and at the end gives back what it holds.
+// tidyEvery is how many beats there are from one tidying to the next: a minute by
+// default.
+const tidyEvery = 15
+
+// beat shows that this worker is alive while it holds anything, until ctx ends,
+// and tidies up now and then. At the end it gives back what it holds. A worker that
+// holds nothing need not be alive: claiming shows it before anything is handed out.
 func (q *Queue) beat(ctx context.Context) {
 	ticker := time.NewTicker(q.config.Heartbeat / 3)
 	defer ticker.Stop()
 	k := &q.pool.keys
-	for ctx.Err() == nil {
+	for n := 1; ctx.Err() == nil; n++ {
 		select {
 		case <-ticker.C:
 			// An outage is logged where it begins; others wait for nothing.
-			q.logFailure(ctx, q.beatOnce(ctx))
+			switch {
+			case n%tidyEvery == 0:
+				q.logFailure(ctx, q.tidy(ctx))
+			case q.holdsAny():
+				q.logFailure(ctx, q.show(ctx))
+			}
 		case <-ctx.Done():
 		}
 	}
@@ -232,10 +264,16 @@ func (q *Queue) beat(ctx context.Context) {
 	q.logFailure(last, err)
 }
 
-func (q *Queue) beatOnce(ctx context.Context) error {
+// show shows that this worker is alive, and forgets others that are not.
+func (q *Queue) show(ctx context.Context) error {
 	k := &q.pool.keys
 	_, err := q.pool.run(ctx, "queue.beat", beatScript, k.stream, k.workers, q.worker, q.config.Heartbeat.Milliseconds())
-	return errors.Join(err, q.expireReceipts(ctx))
+	return err
+}
+
+// tidy is show, and deletes expired receipts.
+func (q *Queue) tidy(ctx context.Context) error {
+	return errors.Join(q.show(ctx), q.expireReceipts(ctx))
 }
 
 // logFailure logs a failure of the background, but not each one of an outage.

@@ -111,10 +111,10 @@ func (p *Probe) put(ctx context.Context) error {
 // take does what a worker does: to a batch that is stored and to one that is
 // refused.
 func (p *Probe) take(ctx context.Context) error {
-	if err := p.queue.await(ctx, time.Millisecond); err != nil {
+	if _, err := p.queue.await(ctx, time.Millisecond); err != nil {
 		return err
 	}
-	if err := p.queue.beatOnce(ctx); err != nil {
+	if err := p.queue.tidy(ctx); err != nil {
 		return err
 	}
 	if _, _, err := p.queue.claim(ctx, 1); err != nil {

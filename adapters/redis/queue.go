@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -62,6 +63,7 @@ type Queue struct {
 	join   sync.Once
 	newer  sync.Once     // logs batches of a newer version
 	turn   chan struct{} // taken by the one who claims entries
+	idle   atomic.Bool   // the queue was empty when we looked last
 	// The scripts that go by the server's clock.
 	enqueueOnceScript, receiptScript, expireScript *redigo.Script
 
