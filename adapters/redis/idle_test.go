@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"bufio"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,7 +84,7 @@ func TestAnIdleWorkerKeepsWhatItIsHanded(t *testing.T) {
 	idle, other := newQueue(), newQueue()
 	receive(t, idle, 10*time.Millisecond)
 	eventually(t, "nobody shows an idle worker", func() bool {
-		return console.number("ZCOUNT", prefix+":workers", fmt.Sprint(time.Now().UnixMilli()), "+inf") == 0
+		return console.number("ZCOUNT", prefix+":workers", time.Now().UnixMilli(), "+inf") == 0
 	})
 	must(t, idle.Enqueue(t.Context(), batchOf(1, 1)))
 	if got := receive(t, idle, time.Second); len(got) != 1 {
