@@ -68,7 +68,7 @@ func (u *Statistics) hidden(ctx context.Context, scope domain.Scope) (bool, erro
 			continue
 		}
 		scope.Filter = filter.Without(d)
-		list, err := u.selectFor(ctx, scope, []domain.Dimension{domain.DimensionNone, d}, false)
+		list, err := u.selectFor(ctx, scope, parts{by: []domain.Dimension{d}})
 		if err != nil {
 			return false, err
 		}

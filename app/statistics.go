@@ -75,7 +75,9 @@ func NewStatistics(r ports.StatisticsReader, c ports.Clock, config StatisticsCon
 
 // Overview tells the most important figures.
 func (u *Statistics) Overview(ctx context.Context, q StatisticsQuery) (domain.Overview, error) {
-	r, err := u.read(ctx, q, withErrors(domain.DimensionTool, domain.DimensionVersion))
+	need := withErrors(domain.DimensionTool, domain.DimensionVersion)
+	need.latency, need.sessions = true, true
+	r, err := u.read(ctx, q, need)
 	if err != nil {
 		return domain.Overview{}, err
 	}
@@ -84,8 +86,9 @@ func (u *Statistics) Overview(ctx context.Context, q StatisticsQuery) (domain.Ov
 
 // All tells what a dashboard shows, in one answer.
 func (u *Statistics) All(ctx context.Context, q StatisticsQuery) (domain.All, error) {
-	r, err := u.read(ctx, q, withErrors(
-		domain.DimensionTool, domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService))
+	need := withErrors(domain.DimensionTool, domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
+	need.latency, need.sessions = true, true
+	r, err := u.read(ctx, q, need)
 	if err != nil {
 		return domain.All{}, err
 	}
@@ -94,7 +97,7 @@ func (u *Statistics) All(ctx context.Context, q StatisticsQuery) (domain.All, er
 
 // Tools compares the tools.
 func (u *Statistics) Tools(ctx context.Context, q StatisticsQuery) (domain.Tools, error) {
-	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), parts{by: []domain.Dimension{domain.DimensionTool}})
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), parts{by: []domain.Dimension{domain.DimensionTool}, latency: true})
 	if err != nil {
 		return domain.Tools{}, err
 	}
@@ -121,7 +124,7 @@ func (u *Statistics) Tool(ctx context.Context, name string, q StatisticsQuery) (
 		return domain.ToolDetail{}, domain.NewError(domain.CodeNotFound, nil, "there is no tool of this name; the catalogue lists the tools")
 	}
 	need := withErrors(domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
-	need.tool = name
+	need.tool, need.latency = name, true
 	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), need)
 	if err != nil {
 		return domain.ToolDetail{}, err
@@ -160,7 +163,8 @@ func (u *Statistics) Errors(ctx context.Context, q StatisticsQuery) (domain.Erro
 
 // Performance tells how fast and how reliable the service is.
 func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain.Performance, error) {
-	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}})
+	need := parts{by: []domain.Dimension{domain.DimensionTool, domain.DimensionService}, latency: true}
+	r, err := u.read(ctx, q.WithDefault(DefaultDetailPeriod), need)
 	if err != nil {
 		return domain.Performance{}, err
 	}
@@ -169,8 +173,10 @@ func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain
 
 // parts is what an answer needs beside the totals.
 type parts struct {
-	by     []domain.Dimension
-	errors bool
+	by []domain.Dimension
+	// latency asks for response times, sessions for the number of sessions, and
+	// errors for error types.
+	latency, sessions, errors bool
 	// onlyErrors says that without error types there is no answer.
 	onlyErrors bool
 	// tool narrows the filter to a tool whose name is not looked up.
@@ -216,7 +222,7 @@ func (u *Statistics) read(ctx context.Context, q StatisticsQuery, need parts) (*
 	if err := u.protect(ctx, &scope, need.by); err != nil {
 		return nil, err
 	}
-	return u.selectFor(ctx, scope, append([]domain.Dimension{domain.DimensionNone}, need.by...), need.errors)
+	return u.selectFor(ctx, scope, need)
 }
 
 // checkTool refuses a filter by a tool that there is not.
@@ -248,10 +254,12 @@ func (u *Statistics) scope(want asked, need parts) (domain.Scope, error) {
 	}, err
 }
 
-func (u *Statistics) selectFor(
-	ctx context.Context, scope domain.Scope, by []domain.Dimension, errs bool,
-) (*domain.Reading, error) {
-	selected, err := u.selection(ctx, domain.Selection{Window: scope.Window, Filter: scope.Filter, By: by, Errors: errs})
+// selectFor reads the totals and what is needed beside them.
+func (u *Statistics) selectFor(ctx context.Context, scope domain.Scope, need parts) (*domain.Reading, error) {
+	selected, err := u.selection(ctx, domain.Selection{
+		Window: scope.Window, Filter: scope.Filter, By: append([]domain.Dimension{domain.DimensionNone}, need.by...),
+		Latency: need.latency, Sessions: need.sessions, Errors: need.errors,
+	})
 	if err != nil {
 		return nil, err
 	}

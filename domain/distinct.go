@@ -94,12 +94,23 @@ func (d *DistinctSketch) Merge(other *DistinctSketch) {
 		for _, h := range other.sparse {
 			d.raise(h)
 		}
-	case len(other.sparse) > 0:
+	case len(other.sparse) <= few:
+		for _, h := range other.sparse {
+			d.addHash(h)
+		}
+	default:
 		merged := slices.Concat(d.sparse, other.sparse)
 		slices.Sort(merged)
 		d.sparse = slices.Compact(merged)
 		d.settle()
 	}
+}
+
+func (d *DistinctSketch) isEmpty() bool { return d.dense == nil && len(d.sparse) == 0 }
+
+// validRegisters reports whether these are all registers of a dense sketch.
+func validRegisters(registers []uint8) bool {
+	return len(registers) == distinctRegisters && slices.Max(registers) <= distinctMaxRank
 }
 
 // Estimate is the number of different strings, exact while they are few.
@@ -190,7 +201,7 @@ func (d *DistinctSketch) UnmarshalBinary(data []byte) error {
 	case len(data) == 0:
 	case data[0] == distinctDenseFormat:
 		read.dense = slices.Clone(data[1:])
-		if len(read.dense) != distinctRegisters || slices.Max(read.dense) > distinctMaxRank {
+		if !validRegisters(read.dense) {
 			return errors.New("distinct sketch: damaged registers")
 		}
 	case data[0] == distinctSparseFormat:

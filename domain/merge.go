@@ -1,39 +1,468 @@
 package domain
 
-import "time"
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // PackJournal packs what [Finest] gave, a value for each UTC day, in order.
-func PackJournal(finest Aggregates) []JournalValue { panic("not yet") }
+func PackJournal(finest Aggregates) []JournalValue {
+	days := make(map[int64]*journalDay)
+	at := func(bucket time.Time) *journalDay {
+		day := entry(days, Daily.Floor(bucket).Unix())
+		if day.rollups == nil {
+			day.cells = newCells()
+		}
+		return day
+	}
+	for i := range finest.Rollups {
+		row := &finest.Rollups[i]
+		day := at(row.Bucket)
+		day.rollups[day.names.key(hourOf(row.Bucket), row.Group, "")] = &row.Rollup
+		day.events += row.Rollup.Calls
+	}
+	for i := range finest.Errors {
+		row := &finest.Errors[i]
+		day := at(row.Bucket)
+		day.errors[day.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = &failures{count: row.Count}
+	}
+	values := make([]JournalValue, 0, len(days))
+	for _, start := range slices.Sorted(maps.Keys(days)) {
+		day := days[start]
+		values = append(values, JournalValue{
+			Day: time.Unix(start, 0).UTC(), Events: day.events, Entries: day.len(), Payload: day.payload(),
+		})
+	}
+	return values
+}
 
-// Merge adds what is new of one UTC day to its packed aggregates.
-type Merge struct{}
+// journalDay is what a transaction adds to a day.
+type journalDay struct {
+	cells
+
+	names  lexicon
+	events int64
+}
+
+// The grains of a journal's payload.
+const (
+	journalCalls  = PackedGrain(GrainFull) | grainHours
+	journalErrors = journalCalls | GrainErrors
+)
+
+// payload is the columns of the calls and the counts of the errors, each with its
+// length before it.
+func (d *journalDay) payload() []byte {
+	p := packing{names: &d.names}
+	calls, errs := p.calls(journalCalls, d.rollups), p.errors(journalErrors, d.errors)
+	var b []byte
+	for _, column := range [][]byte{calls.Counts, calls.Latency, calls.Sessions, errs.Counts} {
+		b = append(binary.AppendUvarint(b, uint64(len(column))), column...)
+	}
+	return b
+}
+
+// openJournal takes a payload apart into calls and errors.
+func openJournal(payload []byte) (calls, errs Packed, err error) {
+	u := unpacking{rest: payload}
+	calls.Grain, errs.Grain = journalCalls, journalErrors
+	for _, column := range []*[]byte{&calls.Counts, &calls.Latency, &calls.Sessions, &errs.Counts} {
+		*column = u.bytes(u.upTo(len(u.rest)))
+	}
+	if u.err == nil && len(u.rest) > 0 {
+		u.fail()
+	}
+	return calls, errs, u.err
+}
+
+// Merge adds what is new of one UTC day to its packed aggregates. It is not safe for
+// concurrent use.
+type Merge struct {
+	day     time.Time
+	cutoffs Cutoffs
+	names   lexicon
+	// added are the groups that are new, by the hour.
+	added cells
+}
 
 // NewMerge returns one for the day that begins at day. It leaves out what is due
 // by cutoffs.
-func NewMerge(day time.Time, c Cutoffs) *Merge { panic("not yet") }
+func NewMerge(day time.Time, c Cutoffs) *Merge {
+	return &Merge{day: day.UTC(), cutoffs: c, added: newCells()}
+}
 
 // Add takes the payload of a [JournalValue] of the day. Damaged bytes are an
 // error, and leave the merge as it was.
-func (m *Merge) Add(payload []byte) error { panic("not yet") }
+func (m *Merge) Add(payload []byte) error {
+	calls, errs, err := openJournal(payload)
+	if err != nil {
+		return err
+	}
+	read := newCells()
+	if err := m.readCalls(calls, read.rollups); err != nil {
+		return err
+	}
+	if err := m.readErrors(errs, read.errors); err != nil {
+		return err
+	}
+	m.add(read)
+	return nil
+}
 
 // AddFinest takes what [Finest] gave for events of the day.
-func (m *Merge) AddFinest(finest Aggregates) { panic("not yet") }
+func (m *Merge) AddFinest(finest Aggregates) {
+	read := newCells()
+	for i := range finest.Rollups {
+		row := &finest.Rollups[i]
+		read.rollups[m.names.key(hourOf(row.Bucket), row.Group, "")] = &row.Rollup
+	}
+	for i := range finest.Errors {
+		row := &finest.Errors[i]
+		read.errors[m.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = &failures{count: row.Count}
+	}
+	m.add(read)
+}
+
+func (m *Merge) add(read cells) {
+	for key, r := range read.rollups {
+		entry(m.added.rollups, key).Merge(r)
+	}
+	for key, f := range read.errors {
+		entry(m.added.errors, key).merge(*f)
+	}
+}
 
 // Entries is how many groups and error types of an hour were added.
-func (m *Merge) Entries() int { panic("not yet") }
+func (m *Merge) Entries() int { return m.added.len() }
 
 // Buckets lists the buckets that change: hours in order and then the day.
-func (m *Merge) Buckets() []PackedBucket { panic("not yet") }
+func (m *Merge) Buckets() []PackedBucket {
+	hours := make(map[uint32]struct{})
+	for key := range m.added.rollups {
+		hours[key[axisHour]] = struct{}{}
+	}
+	buckets := make([]PackedBucket, 0, len(hours)+1)
+	for _, hour := range slices.Sorted(maps.Keys(hours)) {
+		buckets = append(buckets, PackedBucket{Hourly, m.day.Add(time.Duration(hour) * time.Hour)})
+	}
+	if len(hours) > 0 {
+		buckets = append(buckets, PackedBucket{Daily, m.day})
+	}
+	return slices.DeleteFunc(buckets, func(b PackedBucket) bool {
+		return b.Start.Before(m.cutoffs.calls(b.Resolution)) && b.Start.Before(m.cutoffs.errors(b.Resolution))
+	})
+}
 
 // Bucket returns every value of a bucket, given those of [FinestGrains] that are
 // stored for it, with all three columns. They replace whatever stands there.
 // Bytes of stored are not kept. Damaged ones are an error that names the grain.
-func (m *Merge) Bucket(b PackedBucket, stored []Packed) ([]Packed, error) { panic("not yet") }
+func (m *Merge) Bucket(b PackedBucket, stored []Packed) ([]Packed, error) {
+	var values []Packed
+	p := packing{names: &m.names}
+	if !b.Start.Before(m.cutoffs.calls(b.Resolution)) {
+		calls, err := m.mergeCalls(b, stored, &p)
+		if err != nil {
+			return nil, err
+		}
+		values = calls
+	}
+	if !b.Start.Before(m.cutoffs.errors(b.Resolution)) {
+		errs, err := m.mergeErrors(b, stored, &p)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, errs...)
+	}
+	for i := range values {
+		values[i].PackedBucket = b
+	}
+	return values, nil
+}
+
+// mergeCalls goes part by part, so that the groups of one only are in memory at a
+// time, beside those of grains without a country.
+func (m *Merge) mergeCalls(b PackedBucket, stored []Packed, p *packing) ([]Packed, error) {
+	parts := b.Resolution.Parts(PackedGrain(GrainFull))
+	added := m.addedTo(b, parts)
+	// Grains that are not cut are complete when all parts have been added.
+	whole := make(map[PackedGrain]map[cellKey]*Rollup)
+	var cut []PackedGrain
+	for _, g := range PackedGrains(b.Resolution) {
+		switch grain := PackedGrain(g); {
+		case g == GrainFull:
+		case b.Resolution.Parts(grain) > 1:
+			cut = append(cut, grain)
+		default:
+			whole[grain] = make(map[cellKey]*Rollup)
+		}
+	}
+	var values []Packed
+	for part := range parts {
+		full := make(map[cellKey]*Rollup)
+		for i := range stored {
+			if stored[i].Grain == PackedGrain(GrainFull) && stored[i].Part == part {
+				if err := m.readCalls(stored[i], full); err != nil {
+					return nil, err
+				}
+			}
+		}
+		for _, a := range added[part] {
+			entry(full, a.key).Merge(a.rollup)
+		}
+		if len(full) == 0 {
+			continue
+		}
+		pack := func(g PackedGrain, groups map[cellKey]*Rollup) {
+			value := p.calls(g, groups)
+			value.Part = part
+			values = append(values, value)
+		}
+		pack(PackedGrain(GrainFull), full)
+		for _, g := range cut {
+			pairs := make(map[cellKey]*Rollup)
+			coarsen(g, full, pairs)
+			pack(g, pairs)
+		}
+		for g, groups := range whole {
+			if _, made := wholeOf[g]; !made {
+				coarsen(g, full, groups)
+			}
+		}
+	}
+	return append(values, packWhole(p, whole)...), nil
+}
+
+// wholeOf says of which other grain without parts one is made: that has fewer groups
+// than full grain. Grains that have sessions are not among them, as those of which
+// they would be made have none.
+var wholeOf = map[PackedGrain]PackedGrain{
+	PackedGrain(DimensionTool | DimensionVersion):    PackedGrain(DimensionTool | DimensionVersion | DimensionService),
+	PackedGrain(DimensionTool | DimensionService):    PackedGrain(DimensionTool | DimensionVersion | DimensionService),
+	PackedGrain(DimensionVersion | DimensionService): PackedGrain(DimensionTool | DimensionVersion | DimensionService),
+}
+
+func packWhole(p *packing, whole map[PackedGrain]map[cellKey]*Rollup) []Packed {
+	for g, finer := range wholeOf {
+		coarsen(g, whole[finer], whole[g])
+	}
+	values := make([]Packed, 0, len(whole))
+	for _, g := range slices.Sorted(maps.Keys(whole)) {
+		if len(whole[g]) > 0 {
+			values = append(values, p.calls(g, whole[g]))
+		}
+	}
+	return values
+}
+
+// coarsen adds groups to the groups of a coarser grain that they fall into.
+func coarsen(g PackedGrain, from, to map[cellKey]*Rollup) {
+	sessions := hasSessions(g)
+	for key, r := range from {
+		entry(to, key.at(g)).merge(r, sessions)
+	}
+}
+
+type addedGroup struct {
+	key    cellKey
+	rollup *Rollup
+}
+
+// addedTo lists what is added to a bucket, by its parts, without the hour.
+func (m *Merge) addedTo(b PackedBucket, parts int) [][]addedGroup {
+	partOfCountry := make([]int, len(m.names.lists[axisCountry]))
+	for number, country := range m.names.lists[axisCountry] {
+		partOfCountry[number] = partOf(country, parts)
+	}
+	added := make([][]addedGroup, parts)
+	for key, r := range m.added.rollups {
+		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
+			part := partOfCountry[key[axisCountry]]
+			added[part] = append(added[part], addedGroup{key.at(PackedGrain(GrainFull)), r})
+		}
+	}
+	return added
+}
+
+func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Packed, error) {
+	const fullErrors = PackedGrain(GrainFull) | GrainErrors
+	full := make(map[cellKey]*failures)
+	for i := range stored {
+		if stored[i].Grain == fullErrors {
+			if err := m.readErrors(stored[i], full); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for key, f := range m.added.errors {
+		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
+			added := *f
+			if b.Resolution == Daily {
+				added.first, added.last = key[axisHour], key[axisHour]
+			}
+			entry(full, key.at(fullErrors)).merge(added)
+		}
+	}
+	if len(full) == 0 {
+		return nil, nil
+	}
+	coarse := make(map[cellKey]*failures)
+	for key, f := range full {
+		entry(coarse, key.at(coarseErrors)).merge(*f)
+	}
+	return []Packed{p.errors(fullErrors, full), p.errors(coarseErrors, coarse)}, nil
+}
+
+// keysOf are the keys of a value's groups.
+func (m *Merge) keysOf(v *unpacked) []cellKey {
+	keys := make([]cellKey, v.groups)
+	for axis := range axes {
+		a := &v.axes[axis]
+		if a.numbers == nil {
+			continue
+		}
+		numbers := make([]uint32, len(a.values))
+		for i, value := range a.values {
+			numbers[i] = m.names.number(axis, string(value))
+		}
+		for i, number := range a.numbers {
+			if axis != axisHour {
+				number = numbers[number]
+			}
+			keys[i][axis] = number
+		}
+	}
+	return keys
+}
+
+func inValue(g PackedGrain, err error) error {
+	return fmt.Errorf("the packed value of grain %d cannot be read: %w", g&^grainHours, err)
+}
+
+// readCalls reads the groups of a value into an empty map or beside others.
+func (m *Merge) readCalls(p Packed, to map[cellKey]*Rollup) error {
+	v, err := unpackCounts(p.Grain, p.Counts)
+	if err != nil {
+		return inValue(p.Grain, err)
+	}
+	rollups := make([]Rollup, v.groups)
+	if err := readRollups(v, p, rollups); err != nil {
+		return inValue(p.Grain, err)
+	}
+	for i, key := range m.keysOf(v) {
+		to[key] = &rollups[i]
+	}
+	return nil
+}
+
+func readRollups(v *unpacked, p Packed, rollups []Rollup) error {
+	all := func(int) bool { return true }
+	for counter, count := range rollupCount {
+		var has func(int) bool
+		if counter == counterSum {
+			has = func(i int) bool { return rollups[i].Timed > 0 }
+		}
+		if err := v.eachCounter(has, func(i int, n int64) { *count(&rollups[i]) = n }); err != nil {
+			return err
+		}
+	}
+	times := func(i int) (timed, sum int64) { return rollups[i].Timed, rollups[i].ResponseTimeSumMS }
+	err := v.eachLatency(p.Latency, times, all, func(i int, lowest, highest int32, s *LatencySketch) {
+		rollups[i].ResponseTimeMinMS, rollups[i].ResponseTimeMaxMS = lowest, highest
+		rollups[i].Latency.Merge(s)
+	})
+	if err != nil {
+		return err
+	}
+	return v.eachSessions(p.Sessions, all, func(i int, d *DistinctSketch) { rollups[i].Sessions.Merge(d) })
+}
+
+func (m *Merge) readErrors(p Packed, to map[cellKey]*failures) error {
+	v, found, err := readFailures(p)
+	if err != nil {
+		return inValue(p.Grain, err)
+	}
+	for i, key := range m.keysOf(v) {
+		to[key] = &found[i]
+	}
+	return nil
+}
+
+func readFailures(p Packed) (*unpacked, []failures, error) {
+	v, err := unpackCounts(p.Grain, p.Counts)
+	if err != nil {
+		return nil, nil, err
+	}
+	found := make([]failures, v.groups)
+	for counter := range errorCounters {
+		numbers, err := v.numbers(nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, n := range numbers {
+			switch f := &found[i]; {
+			case counter == counterFailures:
+				f.count = n
+			case n < 0 || n > 23:
+				return nil, nil, errDamaged
+			case counter == counterFirst:
+				f.first = uint32(n)
+			default:
+				f.last = f.first + uint32(n)
+			}
+		}
+	}
+	return v, found, nil
+}
 
 // CountJournal returns how many calls the payload of a [JournalValue] counts of
 // each value of the open dimensions, as [TakeCensus] does.
-func CountJournal(day time.Time, payload []byte) ([]OpenValues, error) { panic("not yet") }
+func CountJournal(day time.Time, payload []byte) ([]OpenValues, error) {
+	calls, errs, err := openJournal(payload)
+	if err != nil {
+		return nil, err
+	}
+	var census []OpenValues
+	for _, p := range []Packed{calls, errs} {
+		p.PackedBucket = PackedBucket{Daily, day.UTC()}
+		values, err := CountPacked(p)
+		if err != nil {
+			return nil, err
+		}
+		if len(values.Values) > 0 {
+			census = append(census, values)
+		}
+	}
+	slices.SortFunc(census, func(a, b OpenValues) int { return compareOpenDays(a.OpenDay, b.OpenDay) })
+	return census, nil
+}
 
 // CountPacked is the same for a packed value of the grain of versions alone, or of
 // [GrainErrors] with any grain.
-func CountPacked(p Packed) (OpenValues, error) { panic("not yet") }
+func CountPacked(p Packed) (OpenValues, error) {
+	v, err := unpackCounts(p.Grain, p.Counts)
+	if err != nil {
+		return OpenValues{}, inValue(p.Grain, err)
+	}
+	counted := OpenValues{OpenDay: openDay(p.Start, OpenVersion)}
+	axis := &v.axes[axisVersion]
+	if p.Grain&GrainErrors != 0 {
+		counted.Dimension, axis = OpenErrorType, &v.axes[axisErrorType]
+	}
+	if axis.numbers == nil {
+		return OpenValues{}, inValue(p.Grain, errDamaged)
+	}
+	calls := make(map[string]int64)
+	err = v.eachCounter(nil, func(i int, n int64) {
+		if value := string(axis.values[axis.numbers[i]]); counted.Dimension.takesPlace(value) {
+			calls[value] += n
+		}
+	})
+	if err != nil {
+		return OpenValues{}, inValue(p.Grain, err)
+	}
+	counted.Values = ranked(calls)
+	return counted, nil
+}

@@ -13,8 +13,8 @@ type PackedGrain uint8
 // GrainErrors is the bit of a [PackedGrain] that stands for the error type.
 const GrainErrors PackedGrain = 1 << 4
 
-// grain is the set of dimensions without the error type.
-func (g PackedGrain) grain() Grain { return Grain(g &^ GrainErrors) }
+// grain is the set of dimensions alone.
+func (g PackedGrain) grain() Grain { return Grain(g) & GrainFull }
 
 // PackedBucket is a bucket of the packed aggregates. Values are comparable when
 // Start is in UTC.
@@ -39,6 +39,9 @@ type Packed struct {
 	PackedKey
 
 	Counts, Latency, Sessions []byte
+	// Calls is how many calls Counts has, of error summaries how many failed
+	// ones. [Merge.Bucket] sets it; a reader leaves it 0.
+	Calls int64
 	// Readable is Counts as JSON for those who read the database, at the grains
 	// where the views want it; see docs/adr/0011. Empty elsewhere.
 	Readable string

@@ -133,8 +133,7 @@ func rowsFrom(rows []RollupRow, from time.Time) []RollupRow {
 	return rows[first:]
 }
 
-// toolRollup adds up the window's calls of one tool, but not its sessions,
-// which nothing tells.
+// toolRollup adds up the window's calls of one tool.
 type toolRollup struct {
 	name   string
 	rollup *Rollup
@@ -145,9 +144,7 @@ func (r *Reading) byTool() []toolRollup {
 	sums := make(map[string]*Rollup)
 	for i := range r.rollups[DimensionTool] {
 		row := &r.rollups[DimensionTool][i]
-		part := row.Rollup
-		part.Sessions = DistinctSketch{}
-		entry(sums, row.Group.Tool).Merge(&part)
+		entry(sums, row.Group.Tool).Merge(&row.Rollup)
 	}
 	tools := make([]toolRollup, 0, len(sums))
 	for name, sum := range sums {

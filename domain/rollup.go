@@ -19,8 +19,9 @@ type Rollup struct {
 	RetriesObserved int64
 	Retried         int64
 
-	// ResponseTimeSumMS, MinMS and MaxMS are over the calls that told a
-	// response time; their number is Latency.Count.
+	// Timed counts the calls that told a response time, and
+	// ResponseTimeSumMS, MinMS and MaxMS and Latency are over these.
+	Timed             int64
 	ResponseTimeSumMS int64
 	ResponseTimeMinMS int32
 	ResponseTimeMaxMS int32
@@ -50,9 +51,9 @@ func (r *Rollup) Add(e *Event) {
 			r.Retried++
 		}
 	}
-	if e.ResponseTimeMS.Valid {
-		r.addTime(e.ResponseTimeMS.Value, e.ResponseTimeMS.Value, int64(e.ResponseTimeMS.Value))
-		r.Latency.Add(e.ResponseTimeMS.Value)
+	if ms := e.ResponseTimeMS; ms.Valid {
+		r.addTimes(1, int64(ms.Value), ms.Value, ms.Value)
+		r.Latency.Add(ms.Value)
 	}
 	if e.SessionID != "" {
 		r.Sessions.Add(e.SessionID)
@@ -60,7 +61,10 @@ func (r *Rollup) Add(e *Event) {
 }
 
 // Merge adds other's calls.
-func (r *Rollup) Merge(other *Rollup) {
+func (r *Rollup) Merge(other *Rollup) { r.merge(other, true) }
+
+// merge adds other's calls, with its sessions or without.
+func (r *Rollup) merge(other *Rollup, sessions bool) {
 	r.Calls += other.Calls
 	r.Errors += other.Errors
 	r.CacheHits += other.CacheHits
@@ -68,30 +72,29 @@ func (r *Rollup) Merge(other *Rollup) {
 	r.Retries += other.Retries
 	r.RetriesObserved += other.RetriesObserved
 	r.Retried += other.Retried
-	if other.Latency.Count() > 0 {
-		r.addTime(other.ResponseTimeMinMS, other.ResponseTimeMaxMS, other.ResponseTimeSumMS)
-		r.Latency.Merge(&other.Latency)
+	r.addTimes(other.Timed, other.ResponseTimeSumMS, other.ResponseTimeMinMS, other.ResponseTimeMaxMS)
+	r.Latency.Merge(&other.Latency)
+	if sessions {
+		r.Sessions.Merge(&other.Sessions)
 	}
-	r.Sessions.Merge(&other.Sessions)
 }
 
-// addTime must run before the sketch is told, which still knows whether this
-// is the first time.
-func (r *Rollup) addTime(lowest, highest int32, sum int64) {
-	if r.Latency.Count() == 0 {
-		r.ResponseTimeMinMS, r.ResponseTimeMaxMS = lowest, highest
-	} else {
-		r.ResponseTimeMinMS = min(r.ResponseTimeMinMS, lowest)
-		r.ResponseTimeMaxMS = max(r.ResponseTimeMaxMS, highest)
+// addTimes adds response times but for their sketch.
+func (r *Rollup) addTimes(timed, sum int64, lowest, highest int32) {
+	if timed == 0 {
+		return
 	}
+	if r.Timed == 0 {
+		r.ResponseTimeMinMS, r.ResponseTimeMaxMS = lowest, highest
+	}
+	r.ResponseTimeMinMS = min(r.ResponseTimeMinMS, lowest)
+	r.ResponseTimeMaxMS = max(r.ResponseTimeMaxMS, highest)
+	r.Timed += timed
 	r.ResponseTimeSumMS += sum
 }
 
 // Successes is the number of calls that were no errors.
 func (r *Rollup) Successes() int64 { return r.Calls - r.Errors }
-
-// Timed is the number of calls that told a response time.
-func (r *Rollup) Timed() int64 { return r.Latency.Count() }
 
 // Quantile returns the q-quantile of the response times in milliseconds, to
 // within [LatencyRelativeError]; 0 when no call told one.

@@ -44,7 +44,7 @@ func TestRollupCounts(t *testing.T) {
 	}
 	got := counts{
 		r.Calls, r.Errors, r.Successes(), r.CacheHits, r.CacheMisses, r.Retries, r.RetriesObserved, r.Retried,
-		r.Timed(), r.ResponseTimeSumMS, r.Sessions.Estimate(), r.ResponseTimeMinMS, r.ResponseTimeMaxMS,
+		r.Timed, r.ResponseTimeSumMS, r.Sessions.Estimate(), r.ResponseTimeMinMS, r.ResponseTimeMaxMS,
 	}
 	want := counts{
 		calls: 5, errors: 3, successes: 2, hits: 2, misses: 1, retries: 6, observed: 3, retried: 2,

@@ -79,8 +79,18 @@ func (s *LatencySketch) addBin(index uint16, count int64) {
 	s.count += count
 }
 
+// few is how many bins are added one by one: looking for the place of each costs
+// less than a pass over a sketch of many.
+const few = 4
+
 // Merge adds other's values.
 func (s *LatencySketch) Merge(other *LatencySketch) {
+	if len(other.bins) <= few {
+		for _, bin := range other.bins {
+			s.addBin(bin.index, bin.count)
+		}
+		return
+	}
 	// From the back, so that every bin moves at most once and none is copied
 	// where other brings no new one.
 	mine, place := len(s.bins)-1, len(s.bins)+s.missing(other)-1
@@ -144,14 +154,18 @@ func (s *LatencySketch) AppendBinary(b []byte) ([]byte, error) {
 	if s.count == 0 {
 		return b, nil
 	}
-	b = append(b, latencyFormat)
+	return s.appendBins(append(b, latencyFormat)), nil
+}
+
+// appendBins appends each bin as the gap to the one before and its count.
+func (s *LatencySketch) appendBins(b []byte) []byte {
 	next := uint16(0)
 	for _, bin := range s.bins {
 		b = binary.AppendUvarint(b, uint64(bin.index-next))
 		b = binary.AppendUvarint(b, uint64(bin.count)) //nolint:gosec // counts are positive
 		next = bin.index + 1
 	}
-	return b, nil
+	return b
 }
 
 // MarshalBinary returns the canonical encoding.
@@ -167,27 +181,36 @@ func (s *LatencySketch) UnmarshalBinary(data []byte) error {
 		}
 		data = data[1:]
 	}
-	if n := varints(data) / 2; n > 0 {
-		read.bins = make([]latencyBin, 0, n)
-	}
-	next := uint64(0)
-	for len(data) > 0 {
-		gap, n := binary.Uvarint(data)
-		if n <= 0 || gap >= uint64(len(latencyBounds)) || next+gap >= uint64(len(latencyBounds)) {
-			return errors.New("latency sketch: damaged bin")
-		}
-		data = data[n:]
-		count, n := binary.Uvarint(data)
-		if n <= 0 || count == 0 || count > math.MaxInt64-uint64(read.count) { //nolint:gosec // count is never negative
-			return errors.New("latency sketch: damaged count")
-		}
-		data = data[n:]
-		read.bins = append(read.bins, latencyBin{uint16(next + gap), int64(count)}) //nolint:gosec // both are checked above
-		read.count += int64(count)                                                  //nolint:gosec // checked above
-		next += gap + 1
+	if !read.readBins(data) {
+		return errors.New("latency sketch: damaged bins")
 	}
 	*s = read
 	return nil
+}
+
+// reset makes the sketch empty and keeps its room.
+func (s *LatencySketch) reset() { s.bins, s.count = s.bins[:0], 0 }
+
+// readBins replaces the sketch by what appendBins wrote, in its room, and reports
+// whether that is undamaged.
+func (s *LatencySketch) readBins(data []byte) bool {
+	s.reset()
+	if n := varints(data) / 2; n > cap(s.bins) {
+		s.bins = make([]latencyBin, 0, n)
+	}
+	u := unpacking{rest: data}
+	next := 0
+	for len(u.rest) > 0 {
+		next += u.upTo(len(latencyBounds))
+		count := u.count()
+		if u.err != nil || next >= len(latencyBounds) || count == 0 || count > math.MaxInt64-s.count {
+			return false
+		}
+		s.bins = append(s.bins, latencyBin{uint16(next), count}) //nolint:gosec // checked above
+		s.count += count
+		next++
+	}
+	return true
 }
 
 // varints counts the numbers in data by their last bytes.

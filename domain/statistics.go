@@ -16,7 +16,7 @@ type ResponseTimes struct {
 
 func responseTimesOf(r *Rollup) ResponseTimes {
 	t := ResponseTimes{
-		Observed: r.Timed(),
+		Observed: r.Timed,
 		P50:      roundMS(r.Quantile(0.50)),
 		P95:      roundMS(r.Quantile(0.95)),
 		P99:      roundMS(r.Quantile(0.99)),

@@ -73,7 +73,7 @@ func selectedUnder(t *testing.T, w domain.Window, f domain.Filter, events []doma
 		t.Fatal(err)
 	}
 	selected, err := store.Select(t.Context(), domain.Selection{
-		Window: w, Filter: f, Errors: true, By: append(domain.Dimensions(), domain.DimensionNone),
+		Window: w, Filter: f, Latency: true, Sessions: true, Errors: true, By: append(domain.Dimensions(), domain.DimensionNone),
 	})
 	if err != nil {
 		t.Fatal(err)

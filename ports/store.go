@@ -52,7 +52,7 @@ type StatisticsReader interface {
 // Maintainer keeps the store from growing for ever.
 type Maintainer interface {
 	// Expire deletes everything that starts before its cutoff and nothing
-	// else, and returns how many rows that were. It is safe beside running
+	// else, and counts it. It is safe beside running
 	// workers, and to run twice.
 	Expire(ctx context.Context, cutoffs domain.Cutoffs) (Expired, error)
 
@@ -69,10 +69,10 @@ type Maintainer interface {
 	LastExpiry(ctx context.Context) (time.Time, error)
 }
 
-// Expired counts the rows that an expiry deletes.
+// Expired counts what an expiry deletes.
 type Expired struct {
-	// Events are raw events, Hourly and Daily aggregates, and Errors error
-	// summaries.
+	// Events are raw events. Hourly, Daily and Errors are hours and days of
+	// which calls, and error summaries, were kept.
 	Events, Hourly, Daily, Errors int64
 	// Batches are ids of stored batches, and Values the values that a day's
 	// aggregates tell apart, with the counts of those that they do not.
@@ -82,7 +82,7 @@ type Expired struct {
 	Receipts int64
 }
 
-// LogValue is a group with a member for each table's rows.
+// LogValue is a group with a member for each kind.
 func (e Expired) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Int64("events", e.Events), slog.Int64("hourly_aggregations", e.Hourly), slog.Int64("daily_aggregations", e.Daily),
@@ -90,7 +90,7 @@ func (e Expired) LogValue() slog.Value {
 		slog.Int64("receipts", e.Receipts))
 }
 
-// Total is how many rows these are together.
+// Total is how many these are together.
 func (e Expired) Total() int64 {
 	return e.Events + e.Hourly + e.Daily + e.Errors + e.Batches + e.Values + e.Receipts
 }

@@ -28,7 +28,7 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 		}
 	}
 	finest, folded := s.vocabulary().Fold(domain.Finest(events))
-	s.merge(domain.RollUp(finest).Kept(cutoffs))
+	s.merge(finest, cutoffs)
 	for o := range s.folded {
 		if o.Day.Equal(day) {
 			s.folded[o] = folded[o]
@@ -49,8 +49,10 @@ func (s *Store) DayCounts(ctx context.Context, day time.Time) (raw, counted int6
 			raw++
 		}
 	}
-	if total := s.rollups[place{resolution: domain.Daily, bucket: day.Unix()}]; total != nil {
-		counted = total.Calls
+	for p, rollup := range s.rollups {
+		if p.resolution == domain.Daily && p.bucket == day.Unix() {
+			counted += rollup.Calls
+		}
 	}
 	return raw, counted, nil
 }

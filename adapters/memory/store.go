@@ -24,8 +24,9 @@ type Store struct {
 	mu       sync.RWMutex
 	received map[domain.BatchID]time.Time
 	events   []domain.Event
-	rollups  map[place]*domain.Rollup
-	errors   map[errorPlace]*domain.ErrorSummary
+	// rollups and errors are of full grain, by the hour and by the day.
+	rollups map[place]*domain.Rollup
+	errors  map[errorPlace]*domain.ErrorSummary
 	// values holds what is told apart on each open day, and whether it was noted
 	// late; folded how many calls found no place on the days that are closed.
 	values map[domain.OpenDay]map[string]bool
@@ -97,13 +98,20 @@ func isPoison(e domain.Event) bool {
 	return strings.ContainsRune(strings.Join(text, ""), 0) || e.Hour.Year() < 1 || e.Hour.Year() > 9999
 }
 
-func (s *Store) merge(a domain.Aggregates) {
-	for _, row := range a.Rollups {
-		at(s.rollups, place{row.Resolution, row.Bucket.Unix(), row.Group}).Merge(&row.Rollup)
-	}
-	for _, row := range a.Errors {
-		key := errorPlace{place{row.Resolution, row.Bucket.Unix(), row.Group}, row.ErrorType}
-		at(s.errors, key).Merge(&row.ErrorSummary)
+// merge adds hourly rows of full grain to the aggregates that are not due.
+func (s *Store) merge(finest domain.Aggregates, cutoffs domain.Cutoffs) {
+	due := dueBy(cutoffs)
+	for _, r := range domain.Resolutions() {
+		for _, row := range finest.Rollups {
+			if p := (place{r, r.Floor(row.Bucket).Unix(), row.Group}); !due.rollup(p) {
+				at(s.rollups, p).Merge(&row.Rollup)
+			}
+		}
+		for _, row := range finest.Errors {
+			if p := (errorPlace{place{r, r.Floor(row.Bucket).Unix(), row.Group}, row.ErrorType}); !due.errors(p) {
+				at(s.errors, p).Merge(&row.ErrorSummary)
+			}
+		}
 	}
 }
 
@@ -133,13 +141,15 @@ func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.
 }
 
 func (s *Store) rollupsBy(selection domain.Selection, by domain.Dimension) []domain.RollupRow {
-	grain := selection.GrainFor(by)
 	merged := make(map[place]*domain.Rollup)
 	for p, rollup := range s.rollups {
-		if p.isIn(selection, grain) {
+		if p.isIn(selection) {
 			p.group = p.group.At(domain.GrainOf(by))
 			at(merged, p).Merge(rollup)
 		}
+	}
+	for _, rollup := range merged {
+		leaveOut(rollup, selection, by)
 	}
 	rows := []domain.RollupRow{}
 	for p, rollup := range merged {
@@ -149,10 +159,20 @@ func (s *Store) rollupsBy(selection domain.Selection, by domain.Dimension) []dom
 	return rows
 }
 
+// leaveOut makes zero what the selection does not ask for.
+func leaveOut(r *domain.Rollup, s domain.Selection, by domain.Dimension) {
+	if !s.Latency || by != domain.DimensionNone && by != domain.DimensionTool {
+		r.Latency, r.ResponseTimeMinMS, r.ResponseTimeMaxMS = domain.LatencySketch{}, 0, 0
+	}
+	if !s.Sessions || by != domain.DimensionNone {
+		r.Sessions = domain.DistinctSketch{}
+	}
+}
+
 func (s *Store) errorRows(selection domain.Selection) []domain.ErrorRow {
 	merged := make(map[errorPlace]*domain.ErrorSummary)
 	for p, summary := range s.errors {
-		if p.isIn(selection, selection.ErrorGrain()) {
+		if p.isIn(selection) {
 			p.group = domain.Group{}
 			at(merged, p).Merge(summary)
 		}
@@ -168,10 +188,9 @@ func (s *Store) errorRows(selection domain.Selection) []domain.ErrorRow {
 
 func (p place) start() time.Time { return time.Unix(p.bucket, 0).UTC() }
 
-// isIn reports whether rows of that grain answer the selection with this one.
-func (p place) isIn(s domain.Selection, grain domain.Grain) bool {
-	return p.resolution == s.Window.Resolution && p.group.Grain == grain &&
-		s.Window.Contains(p.start()) && s.Filter.Matches(p.group)
+// isIn reports whether what is there answers the selection.
+func (p place) isIn(s domain.Selection) bool {
+	return p.resolution == s.Window.Resolution && s.Window.Contains(p.start()) && s.Filter.Matches(p.group)
 }
 
 // Activity tells how much there is, as ports.StatisticsReader promises.
@@ -183,7 +202,7 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 	defer s.mu.RUnlock()
 	var activity domain.Activity
 	for p, rollup := range s.rollups {
-		if p.resolution == domain.Daily && p.group.Grain == domain.GrainTotal {
+		if p.resolution == domain.Daily {
 			activity.Events += rollup.Calls
 		}
 	}
@@ -236,15 +255,20 @@ func (s *Store) due(cutoffs domain.Cutoffs) ports.Expired {
 	for _, e := range s.events {
 		n.Events += one(d.event(e))
 	}
+	buckets := make(map[place]bool)
 	for p := range s.rollups {
-		if p.resolution == domain.Daily {
-			n.Daily += one(d.rollup(p))
-		} else {
-			n.Hourly += one(d.rollup(p))
+		if p.group = (domain.Group{}); d.rollup(p) && !buckets[p] {
+			buckets[p] = true
+			n.Daily += one(p.resolution == domain.Daily)
+			n.Hourly += one(p.resolution == domain.Hourly)
 		}
 	}
+	clear(buckets)
 	for p := range s.errors {
-		n.Errors += one(d.errors(p))
+		if p.group = (domain.Group{}); d.errors(p) && !buckets[p.place] {
+			buckets[p.place] = true
+			n.Errors++
+		}
 	}
 	for o, values := range s.values {
 		n.Values += int64(len(values)) * one(d.day(o))

@@ -21,7 +21,7 @@ func (s *Store) count(finest domain.Aggregates, received time.Time) {
 	}
 	finest, folded := vocabulary.Fold(finest)
 	s.folded.Add(folded)
-	s.merge(domain.RollUp(finest))
+	s.merge(finest, domain.Cutoffs{})
 }
 
 func (s *Store) note(a domain.Admission, late bool) {
@@ -60,16 +60,20 @@ func (s *Store) weekBefore(o domain.OpenDay) []domain.OpenValues {
 }
 
 func (s *Store) callsOn(o domain.OpenDay, value string) int64 {
-	total := place{resolution: domain.Daily, bucket: o.Day.Unix()}
+	var calls int64
+	isOn := func(p place) bool { return p.resolution == domain.Daily && p.bucket == o.Day.Unix() }
 	if o.Dimension == domain.OpenErrorType {
-		if summary := s.errors[errorPlace{total, value}]; summary != nil {
-			return summary.Count
+		for p, summary := range s.errors {
+			if isOn(p.place) && p.errorType == value {
+				calls += summary.Count
+			}
 		}
-		return 0
+		return calls
 	}
-	total.group = domain.Group{Grain: domain.GrainOf(domain.DimensionVersion), Version: value}
-	if rollup := s.rollups[total]; rollup != nil {
-		return rollup.Calls
+	for p, rollup := range s.rollups {
+		if isOn(p) && p.group.Version == value {
+			calls += rollup.Calls
+		}
 	}
-	return 0
+	return calls
 }

@@ -55,6 +55,7 @@ func newRollup(n [rollupNumbers]int64, latency, sessions []byte) (domain.Rollup,
 	if err := r.Latency.UnmarshalBinary(latency); err != nil {
 		return domain.Rollup{}, err
 	}
+	r.Timed = r.Latency.Count()
 	if err := r.Sessions.UnmarshalBinary(sessions); err != nil {
 		return domain.Rollup{}, err
 	}
@@ -76,7 +77,7 @@ func addsUp(r *domain.Rollup) bool {
 // timesAddUp is addsUp for the response times; lowest and highest are as they
 // were stored.
 func timesAddUp(r *domain.Rollup, lowest, highest int64) bool {
-	timed, sum := r.Timed(), r.ResponseTimeSumMS
+	timed, sum := r.Timed, r.ResponseTimeSumMS
 	if timed == 0 {
 		return sum == 0 && lowest == 0 && highest == 0
 	}

@@ -105,6 +105,7 @@ func (r *rollupRow) rollup(table string) (domain.Rollup, error) {
 	if err := rollup.Latency.UnmarshalBinary(r.Latency); err != nil {
 		return domain.Rollup{}, r.damaged(table, err)
 	}
+	rollup.Timed = rollup.Latency.Count()
 	if err := rollup.Sessions.UnmarshalBinary(r.Sessions); err != nil {
 		return domain.Rollup{}, r.damaged(table, err)
 	}

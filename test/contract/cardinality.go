@@ -107,7 +107,7 @@ func today(events []domain.Event, versions []string, errorTypes ...string) []dom
 func checkCounts(t *testing.T, h StoreHarness, events, counted []domain.Event) {
 	t.Helper()
 	for _, w := range []domain.Window{hours(), days()} {
-		checkSelected(t, h.Store, everything(w), expected(counted, everything(w)))
+		checkSelected(t, h.Store, everything(w), Expected(counted, everything(w)))
 	}
 	checkEvents(t, h, events)
 	want := domain.Activity{Events: int64(len(events))}
@@ -466,7 +466,7 @@ func compareBounded(t *rapid.T, store, reference StorePorts) {
 		if err != nil {
 			t.Fatalf("select: %v", err)
 		}
-		if d := difference(got, want); d != "" {
+		if d := Difference(got, want); d != "" {
 			t.Fatalf("differs from the reference: %s", d)
 		}
 	}

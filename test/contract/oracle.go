@@ -11,8 +11,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// expected answers a selection the slow way: by looking at every event.
-func expected(events []domain.Event, s domain.Selection) domain.Selected {
+// Expected answers a selection the slow way: by looking at every event.
+func Expected(events []domain.Event, s domain.Selection) domain.Selected {
 	var matching []domain.Event
 	for _, e := range events {
 		if s.Window.Contains(e.Hour) && passes(&e, s.Filter) {
@@ -22,11 +22,24 @@ func expected(events []domain.Event, s domain.Selection) domain.Selected {
 	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
 	for _, by := range s.By {
 		selected.Rollups[by] = rollupsOf(matching, s.Window.Resolution, by)
+		for i := range selected.Rollups[by] {
+			leaveOut(&selected.Rollups[by][i].Rollup, s, by)
+		}
 	}
 	if s.Errors {
 		selected.Errors = errorsOf(matching, s.Window.Resolution)
 	}
 	return selected
+}
+
+// leaveOut makes zero what the selection does not ask for.
+func leaveOut(r *domain.Rollup, s domain.Selection, by domain.Dimension) {
+	if !s.Latency || by != domain.DimensionNone && by != domain.DimensionTool {
+		r.Latency, r.ResponseTimeMinMS, r.ResponseTimeMaxMS = domain.LatencySketch{}, 0, 0
+	}
+	if !s.Sessions || by != domain.DimensionNone {
+		r.Sessions = domain.DistinctSketch{}
+	}
 }
 
 func passes(e *domain.Event, f domain.Filter) bool {
@@ -109,9 +122,9 @@ func withName(names []string, name string) []string {
 	return names
 }
 
-// difference says where two answers differ, or nothing. A list that is empty
+// Difference says where two answers differ, or nothing. A list that is empty
 // equals one that is missing.
-func difference(got, want domain.Selected) string {
+func Difference(got, want domain.Selected) string {
 	if len(got.Rollups) != len(want.Rollups) {
 		return fmt.Sprintf("%d breakdowns, want %d", len(got.Rollups), len(want.Rollups))
 	}

@@ -64,7 +64,7 @@ func testRebuildChangesNothing(t *testing.T, open OpenStore) {
 		for day, of := range daysOf(events) {
 			rebuild(t, h, day, domain.Cutoffs{}, len(of))
 			for i, after := range selectAll(t, h) {
-				if d := difference(after, before[i]); d != "" {
+				if d := Difference(after, before[i]); d != "" {
 					t.Errorf("after a rebuild of %s: %s", day.Format(time.DateOnly), d)
 				}
 			}

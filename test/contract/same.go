@@ -90,10 +90,10 @@ func compare(t *rapid.T, store, reference StorePorts, events []domain.Event) {
 	if err != nil {
 		t.Fatalf("select %+v: %v", selection, err)
 	}
-	if d := difference(got, want); d != "" {
+	if d := Difference(got, want); d != "" {
 		t.Fatalf("select %+v differs from the reference:\n%s", selection, d)
 	}
-	if d := difference(got, expected(events, selection)); d != "" {
+	if d := Difference(got, Expected(events, selection)); d != "" {
 		t.Fatalf("select %+v differs from the events:\n%s", selection, d)
 	}
 }
@@ -114,6 +114,8 @@ func drawSelection(t *rapid.T) domain.Selection {
 			Service: values("service", "noaa", "openmeteo"),
 		},
 		By:     rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
-		Errors: rapid.Bool().Draw(t, "errors"),
+		Latency:  rapid.Bool().Draw(t, "latency"),
+		Sessions: rapid.Bool().Draw(t, "sessions"),
+		Errors:   rapid.Bool().Draw(t, "errors"),
 	}
 }

@@ -83,14 +83,14 @@ func days() domain.Window {
 }
 
 func everything(w domain.Window) domain.Selection {
-	return domain.Selection{Window: w, By: append(domain.Dimensions(), domain.DimensionNone), Errors: true}
+	return domain.Selection{Window: w, By: append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true}
 }
 
 // checkHolds demands that the store answers as if it held these events.
 func checkHolds(t *testing.T, h StoreHarness, events []domain.Event) {
 	t.Helper()
 	for _, w := range []domain.Window{hours(), days()} {
-		checkSelected(t, h.Store, everything(w), expected(events, everything(w)))
+		checkSelected(t, h.Store, everything(w), Expected(events, everything(w)))
 	}
 	checkEvents(t, h, events)
 	activity, err := h.Store.Activity(t.Context())
@@ -105,7 +105,7 @@ func checkSelected(t *testing.T, s ports.StatisticsReader, selection domain.Sele
 	if err != nil {
 		t.Fatalf("select %+v: %v", selection, err)
 	}
-	if d := difference(got, want); d != "" {
+	if d := Difference(got, want); d != "" {
 		t.Fatalf("select %+v:\n%s", selection, d)
 	}
 }
@@ -248,7 +248,7 @@ func testSelect(t *testing.T, open OpenStore) {
 		for _, filter := range filters() {
 			selection := everything(window)
 			selection.Filter = filter
-			want := expected(events, selection)
+			want := Expected(events, selection)
 			matched += min(1, len(want.Rollups[domain.DimensionNone]))
 			checkSelected(t, h.Store, selection, want)
 			if window != hours() {
@@ -256,6 +256,8 @@ func testSelect(t *testing.T, open OpenStore) {
 			}
 			for _, by := range selection.By {
 				alone := domain.Selection{Window: window, Filter: filter, By: []domain.Dimension{by}}
+				checkSelected(t, h.Store, alone, Expected(events, alone))
+				alone.Latency, alone.Sessions = true, true
 				checkSelected(t, h.Store, alone, domain.Selected{
 					Rollups: map[domain.Dimension][]domain.RollupRow{by: want.Rollups[by]},
 				})
@@ -382,7 +384,7 @@ func cutoff(r domain.Resolution) time.Time { return r.Floor(Now.Add(-24 * time.H
 // those before the cutoffs are missing.
 func checkExpired(t *testing.T, h StoreHarness, events []domain.Event, w domain.Window, rollups, errs time.Time) {
 	t.Helper()
-	want := expected(events, everything(w))
+	want := Expected(events, everything(w))
 	for by, rows := range want.Rollups {
 		want.Rollups[by] = slices.DeleteFunc(rows, func(r domain.RollupRow) bool { return r.Bucket.Before(rollups) })
 	}

@@ -1,0 +1,302 @@
+package domain
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"hash/crc32"
+	"iter"
+	"maps"
+	"slices"
+)
+
+// A packed value has three columns, each of which begins with packedFormat and
+// ends with the CRC-32C of what is before it, as four bytes, least first. Numbers
+// are varints.
+//
+// The counts are: the grain; the number of groups; for each axis of the grain, in
+// order, the sorted list of its values (their number; each with its length) and
+// then for each group, sorted by their values, the number of its value in the
+// list; for each counter the length of its column in bytes, 0 where all are 0,
+// and its number for each group, but for the sum of response times, which only
+// groups that have any carry. Hours have no list. The numbers of the first axis are
+// run lengths, one for each value of the list; of the others they are bytes, or
+// four for each group where the list has more than 256 values, and there are
+// none where it has one.
+//
+// The latency has an entry for each group with two response times or more, its
+// length before it: the least, the difference to the greatest, and the bins as
+// pairs of the gap to the one before and the count. One response time says all that
+// is in the sum.
+//
+// The sessions are the sorted list of the hashes that occur in sparse sketches (their
+// number, the first, the differences) and then for each group how many it has and,
+// unless it has all, their numbers in the list, as differences; or
+// denseSessions and the registers.
+//
+// docs/adr/0011 tells what else was measured.
+const packedFormat = 1
+
+// denseSessions stands in place of the number of a group's hashes.
+const denseSessions = distinctSparse + 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func seal(b []byte) []byte { return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)) }
+
+// counters are the counters of calls, in the order of their columns.
+const (
+	counterCalls = iota
+	counterErrors
+	counterCacheHits
+	counterCacheMisses
+	counterRetriesObserved
+	counterRetried
+	counterRetries
+	counterTimed
+	counterSum
+	rollupCounters
+)
+
+// rollupCount leads to a counter of a rollup.
+var rollupCount = [rollupCounters]func(*Rollup) *int64{
+	counterCalls:           func(r *Rollup) *int64 { return &r.Calls },
+	counterErrors:          func(r *Rollup) *int64 { return &r.Errors },
+	counterCacheHits:       func(r *Rollup) *int64 { return &r.CacheHits },
+	counterCacheMisses:     func(r *Rollup) *int64 { return &r.CacheMisses },
+	counterRetriesObserved: func(r *Rollup) *int64 { return &r.RetriesObserved },
+	counterRetried:         func(r *Rollup) *int64 { return &r.Retried },
+	counterRetries:         func(r *Rollup) *int64 { return &r.Retries },
+	counterTimed:           func(r *Rollup) *int64 { return &r.Timed },
+	counterSum:             func(r *Rollup) *int64 { return &r.ResponseTimeSumMS },
+}
+
+// The counters of failed calls. Hours are counted from the bucket's start.
+const (
+	counterFailures = iota
+	counterFirst
+	counterSpan
+	errorCounters
+)
+
+// packing writes values. It keeps its buffers.
+type packing struct {
+	names   *lexicon
+	column  []byte
+	rollups []*Rollup
+}
+
+// calls packs the groups of a grain. Sessions are left out where no read wants
+// them.
+func (p *packing) calls(g PackedGrain, groups map[cellKey]*Rollup) Packed {
+	s := sortKeys(p.names, g, maps.Keys(groups))
+	p.rollups = p.rollups[:0]
+	value := Packed{PackedKey: PackedKey{Grain: g &^ grainHours}}
+	for i := range s.keys {
+		r := groups[s.keys[i].key]
+		p.rollups = append(p.rollups, r)
+		value.Calls += r.Calls
+	}
+	value.Counts = p.counts(g, &s, rollupCounters, func(counter, i int) (int64, bool) {
+		r := p.rollups[i]
+		return *rollupCount[counter](r), counter != counterSum || r.Timed > 0
+	})
+	value.Latency = p.latency()
+	if hasSessions(g) {
+		value.Sessions = p.sessions()
+	}
+	if isReadable(g) {
+		value.Readable = readableCalls(&s, p.rollups)
+	}
+	return value
+}
+
+// errors packs error summaries.
+func (p *packing) errors(g PackedGrain, groups map[cellKey]*failures) Packed {
+	s := sortKeys(p.names, g, maps.Keys(groups))
+	value := Packed{PackedKey: PackedKey{Grain: g &^ grainHours}}
+	for _, f := range groups {
+		value.Calls += f.count
+	}
+	value.Counts = p.counts(g, &s, errorCounters, func(counter, i int) (int64, bool) {
+		switch f := groups[s.keys[i].key]; counter {
+		case counterFailures:
+			return f.count, true
+		case counterFirst:
+			return int64(f.first), true
+		default:
+			return int64(f.last - f.first), true
+		}
+	})
+	if g == coarseErrors {
+		value.Readable = readableErrors(&s, groups)
+	}
+	return value
+}
+
+func (p *packing) counts(g PackedGrain, s *sortedKeys, counters int, value func(counter, i int) (int64, bool)) []byte {
+	b := []byte{packedFormat, byte(g)}
+	b = binary.AppendUvarint(b, uint64(len(s.keys)))
+	first := true
+	for axis := range axes {
+		if g.hasAxis(axis) {
+			b = appendAxis(b, s, axis, first)
+			first = false
+		}
+	}
+	for counter := range counters {
+		p.column = p.column[:0]
+		zero := true
+		for i := range s.keys {
+			if n, has := value(counter, i); has {
+				p.column = binary.AppendUvarint(p.column, uint64(n)) //nolint:gosec // counts are never negative
+				zero = zero && n == 0
+			}
+		}
+		if zero {
+			p.column = p.column[:0]
+		}
+		b = binary.AppendUvarint(b, uint64(len(p.column)))
+		b = append(b, p.column...)
+	}
+	return seal(b)
+}
+
+func appendAxis(b []byte, s *sortedKeys, axis int, first bool) []byte {
+	values := 24
+	if axis != axisHour {
+		values = len(s.lists[axis])
+		b = binary.AppendUvarint(b, uint64(values))
+		for _, value := range s.lists[axis] {
+			b = append(binary.AppendUvarint(b, uint64(len(value))), value...)
+		}
+	}
+	if first {
+		runs := make([]uint64, values)
+		for i := range s.keys {
+			runs[s.keys[i].ranks[axis]]++
+		}
+		for _, run := range runs {
+			b = binary.AppendUvarint(b, run)
+		}
+		return b
+	}
+	for i := range s.keys {
+		switch rank := s.keys[i].ranks[axis]; {
+		case values <= 1:
+		case values <= 256:
+			b = append(b, byte(rank)) //nolint:gosec // below 256
+		default:
+			b = binary.LittleEndian.AppendUint32(b, rank)
+		}
+	}
+	return b
+}
+
+func (p *packing) latency() []byte {
+	b := []byte{packedFormat}
+	for _, r := range p.rollups {
+		if r.Timed < 2 {
+			continue
+		}
+		p.column = binary.AppendUvarint(p.column[:0], uint64(r.ResponseTimeMinMS))                      //nolint:gosec // never negative
+		p.column = binary.AppendUvarint(p.column, uint64(r.ResponseTimeMaxMS-r.ResponseTimeMinMS)) //nolint:gosec // never negative
+		p.column = r.Latency.appendBins(p.column)
+		b = binary.AppendUvarint(b, uint64(len(p.column)))
+		b = append(b, p.column...)
+	}
+	if len(b) == 1 {
+		return nil
+	}
+	return seal(b)
+}
+
+// hasSessions reports whether values of the grain have sessions: those that answer
+// filters by no dimension and by one, and full grain for all others.
+func hasSessions(g PackedGrain) bool {
+	size := g.grain().Size()
+	return size <= 1 || g.grain() == GrainFull
+}
+
+func (p *packing) sessions() []byte {
+	var all []uint32
+	has := false
+	for _, r := range p.rollups {
+		all = append(all, r.Sessions.sparse...)
+		has = has || !r.Sessions.isEmpty()
+	}
+	if !has {
+		return nil
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	b := binary.AppendUvarint([]byte{packedFormat}, uint64(len(all)))
+	b = appendAscending(b, slices.Values(all))
+	for _, r := range p.rollups {
+		switch hashes := r.Sessions.sparse; {
+		case r.Sessions.dense != nil:
+			b = append(binary.AppendUvarint(b, denseSessions), r.Sessions.dense...)
+		case len(hashes) == len(all):
+			b = binary.AppendUvarint(b, uint64(len(hashes)))
+		default:
+			b = binary.AppendUvarint(b, uint64(len(hashes)))
+			b = appendAscending(b, placesIn(all, hashes))
+		}
+	}
+	return seal(b)
+}
+
+// placesIn gives the places in the sorted list of values that are in it, in order.
+func placesIn(list, values []uint32) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		from := 0
+		for _, v := range values {
+			i, _ := slices.BinarySearch(list[from:], v)
+			from += i
+			if !yield(uint32(from)) { //nolint:gosec // below the length
+				return
+			}
+		}
+	}
+}
+
+func appendAscending(b []byte, values iter.Seq[uint32]) []byte {
+	previous := uint32(0)
+	for v := range values {
+		b = binary.AppendUvarint(b, uint64(v-previous))
+		previous = v
+	}
+	return b
+}
+
+// isReadable reports whether the views for operators show the grain.
+func isReadable(g PackedGrain) bool { return g&(GrainErrors|grainHours) == 0 && g.grain().Size() <= 1 }
+
+func readableCalls(s *sortedKeys, rollups []*Rollup) string {
+	rows := make([][]any, len(rollups))
+	for i, r := range rollups {
+		value := ""
+		for axis, list := range s.lists {
+			if list != nil {
+				value = list[s.keys[i].ranks[axis]]
+			}
+		}
+		rows[i] = []any{
+			value, r.Calls, r.Errors, r.CacheHits, r.CacheMisses, r.Retries, r.RetriesObserved, r.Retried, r.Timed, r.ResponseTimeSumMS,
+		}
+	}
+	text, _ := json.Marshal(rows) // strings and numbers always can be encoded
+	return string(text)
+}
+
+func readableErrors(s *sortedKeys, groups map[cellKey]*failures) string {
+	rows := make([][]any, len(s.keys))
+	for i := range s.keys {
+		f, ranks := groups[s.keys[i].key], s.keys[i].ranks
+		rows[i] = []any{
+			s.lists[axisTool][ranks[axisTool]], s.lists[axisVersion][ranks[axisVersion]], s.lists[axisErrorType][ranks[axisErrorType]],
+			f.count, f.first, f.last,
+		}
+	}
+	text, _ := json.Marshal(rows) // strings and numbers always can be encoded
+	return string(text)
+}
