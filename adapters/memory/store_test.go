@@ -26,6 +26,8 @@ func TestStore(t *testing.T) { contract.Store(t, openStore) }
 
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 
+func TestMerger(t *testing.T) { contract.Merger(t, openStore) }
+
 func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
 
 func TestSameCardinality(t *testing.T) { contract.SameCardinality(t, openBounded) }

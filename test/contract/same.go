@@ -12,16 +12,13 @@ import (
 )
 
 // SameStatistics tests that a store answers as the one in memory does,
-// whatever the events, however they are cut into batches and calls, and in
-// whatever order and how often these come; also after a day was rebuilt, and
-// after the raw events were deleted.
+// whatever the events, however they are cut into batches and calls, in whatever
+// order and how often these come, and whichever days are merged in between; also
+// after a day was rebuilt, and after the raw events were deleted.
 func SameStatistics(t *testing.T, open OpenStore) {
 	store := open(t).Store
 	check(t, func(t *rapid.T) {
-		all := domain.Cutoffs{Events: forever, Hourly: forever, Daily: forever, HourlyErrors: forever, DailyErrors: forever, Batches: forever}
-		if _, err := store.Expire(t.Context(), all); err != nil {
-			t.Fatalf("clear: %v", err)
-		}
+		deleteAll(t, store)
 		batches := drawBatches(t)
 		reference := memory.NewStore()
 		deliver(t, reference, batches)
@@ -77,6 +74,7 @@ func deliver(t *rapid.T, s StorePorts, batches []domain.Batch) {
 		if _, err := s.Store(t.Context(), call); err != nil {
 			t.Fatalf("store: %v", err)
 		}
+		mergeSome(t, s, domain.Cutoffs{})
 	}
 }
 
