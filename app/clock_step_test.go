@@ -20,7 +20,7 @@ func clockSteps() []time.Duration {
 func TestUptimeIsWhatHasPassed(t *testing.T) {
 	for _, d := range clockSteps() {
 		clock := memory.NewClock(pipelineNow)
-		u := app.NewStatus(nil, memory.NewQueue(memory.QueueConfig{}), memory.NewStore(), clock, nil)
+		u := app.NewStatus(nil, memory.NewQueue(memory.QueueConfig{}), memory.NewStore(), clock, nil, nil)
 		clock.Advance(90 * time.Second)
 		clock.Step(d)
 		if got := u.Uptime(); got != 90*time.Second {

@@ -532,7 +532,7 @@ func TestHealthIsThatOfAllChecks(t *testing.T) {
 		"one is bad": {[]ports.HealthCheck{check{"a", good}, check{"b", func(context.Context) error { return broken }}}, false},
 	}
 	for name, c := range cases {
-		status := app.NewStatus(c.checks, nil, nil, clock, nil)
+		status := app.NewStatus(c.checks, nil, nil, clock, nil, nil)
 		clock.Advance(time.Minute)
 		health := status.Health(t.Context())
 		if health.Healthy != c.healthy || len(health.Checks) != len(c.checks) || health.Uptime != time.Minute {
@@ -550,7 +550,7 @@ func TestHealthGivesUpOnAHangingCheck(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	hanging := check{"slow", func(context.Context) error { <-release; return nil }}
-	status := app.NewStatus([]ports.HealthCheck{hanging}, nil, nil, memory.NewClock(pipelineNow), nil)
+	status := app.NewStatus([]ports.HealthCheck{hanging}, nil, nil, memory.NewClock(pipelineNow), nil, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	health := status.Health(ctx)
@@ -562,7 +562,7 @@ func TestHealthGivesUpOnAHangingCheck(t *testing.T) {
 // Nobody else recovers in the goroutine of a check.
 func TestHealthSurvivesAPanickingCheck(t *testing.T) {
 	panicking := check{"broken", func(context.Context) error { panic("canary") }}
-	status := app.NewStatus([]ports.HealthCheck{panicking, check{"store", good}}, nil, nil, memory.NewClock(pipelineNow), nil)
+	status := app.NewStatus([]ports.HealthCheck{panicking, check{"store", good}}, nil, nil, memory.NewClock(pipelineNow), nil, nil)
 	health := status.Health(t.Context())
 	err := health.Checks[0].Err
 	if health.Healthy || domain.CodeOf(err) != domain.CodeInternal || health.Checks[1].Err != nil {
@@ -588,7 +588,7 @@ func TestPublicHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue := memory.NewQueue(memory.QueueConfig{Clock: clock})
-	status := app.NewStatus([]ports.HealthCheck{check{"store", good}}, queue, store, clock, nil)
+	status := app.NewStatus([]ports.HealthCheck{check{"store", good}}, queue, store, clock, nil, nil)
 	expect := func(condition app.Condition, events int64) {
 		t.Helper()
 		got := status.Public(t.Context())
@@ -607,7 +607,7 @@ func TestPublicHealth(t *testing.T) {
 	expect(app.ConditionHealthy, 1)
 	clock.Advance(time.Second)
 	expect(app.ConditionDegraded, 1)
-	status = app.NewStatus([]ports.HealthCheck{check{"store", func(context.Context) error { return errors.New("no") }}}, queue, store, clock, nil)
+	status = app.NewStatus([]ports.HealthCheck{check{"store", func(context.Context) error { return errors.New("no") }}}, queue, store, clock, nil, nil)
 	expect(app.ConditionDown, 1) // what is known is told
 }
 
@@ -620,8 +620,8 @@ func TestPublicHealthIsDownWithoutQueueOrStore(t *testing.T) {
 	badReader.EXPECT().Select(gomock.Any(), gomock.Any()).Return(domain.Selected{}, away)
 	clock, queue := memory.NewClock(pipelineNow), memory.NewQueue(memory.QueueConfig{})
 	for name, status := range map[string]*app.Status{
-		"queue": app.NewStatus(nil, badQueue, memory.NewStore(), clock, nil),
-		"store": app.NewStatus(nil, queue, badReader, clock, nil),
+		"queue": app.NewStatus(nil, badQueue, memory.NewStore(), clock, nil, nil),
+		"store": app.NewStatus(nil, queue, badReader, clock, nil, nil),
 	} {
 		if got := status.Public(t.Context()); got.Condition != app.ConditionDown {
 			t.Errorf("without %s: %+v", name, got)

@@ -27,6 +27,9 @@ type ProcessConfig struct {
 	BackoffMin, BackoffMax time.Duration
 	// Guard closes the queue's intake while the store has no room. Default none.
 	Guard *Guard
+	// Merge keeps the journal of the store short, and stops the worker while it
+	// is full. Default none.
+	Merge *Merge
 }
 
 func (c ProcessConfig) withDefaults() ProcessConfig {
@@ -119,10 +122,13 @@ func (u *Process) Run(ctx, work context.Context) {
 	}
 }
 
-// Step takes what one transaction may hold, stores it and acknowledges it. It
-// returns an error when queue or store are away; everything unfinished is then
-// back in the queue, or will be.
+// Step takes what one transaction may hold, stores it and acknowledges it, once
+// the store's journal has room. It returns an error when queue or store are away;
+// everything unfinished is then back in the queue, or will be.
 func (u *Process) Step(ctx, work context.Context) error {
+	if err := u.config.Merge.Room(ctx); err != nil {
+		return err
+	}
 	deliveries, err := u.queue.Receive(ctx, u.config.BatchSize, u.config.PollInterval)
 	if err != nil || len(deliveries) == 0 {
 		return err
@@ -149,6 +155,7 @@ func (u *Process) settle(ctx context.Context, deliveries []ports.Delivery) error
 	if err != nil {
 		return err
 	}
+	u.config.Merge.Note(stored.Entries)
 	u.log.Debug("batches stored", "batches", stored.Batches, "events", stored.Events, "repeated", stored.Repeated)
 	return u.queue.Acknowledge(ctx, idsOf(deliveries)...)
 }

@@ -311,7 +311,7 @@ func TestNothingIsWaitedForTooLong(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	hang := check{"hanging", func(context.Context) error { <-release; return nil }}
-	status := app.NewStatus([]ports.HealthCheck{hang}, hangingMeter{release}, hangingReader{release}, memory.NewClock(pipelineNow), nil)
+	status := app.NewStatus([]ports.HealthCheck{hang}, hangingMeter{release}, hangingReader{release}, memory.NewClock(pipelineNow), nil, nil)
 	start := time.Now()
 	if public := status.Public(t.Context()); public.Condition != app.ConditionDown || public.Dated24h.Err == nil || public.LastReceived.Err == nil {
 		t.Errorf("in public: %+v", public)

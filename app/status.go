@@ -24,15 +24,16 @@ type Status struct {
 	reader  ports.StatisticsReader
 	clock   ports.Clock
 	reserve *Reserve
+	merge   *Merge
 	started time.Duration // on the clock's Elapsed
 }
 
-// NewStatus returns the use case; uptime counts from this call. The reserve may
-// be nil.
+// NewStatus returns the use case; uptime counts from this call. The reserve and
+// the merge may be nil.
 func NewStatus(
-	checks []ports.HealthCheck, q ports.QueueMeter, r ports.StatisticsReader, c ports.Clock, reserve *Reserve,
+	checks []ports.HealthCheck, q ports.QueueMeter, r ports.StatisticsReader, c ports.Clock, reserve *Reserve, merge *Merge,
 ) *Status {
-	return &Status{checks: checks, queue: q, reader: r, clock: c, reserve: reserve, started: c.Elapsed()}
+	return &Status{checks: checks, queue: q, reader: r, clock: c, reserve: reserve, merge: merge, started: c.Elapsed()}
 }
 
 // CheckResult is the outcome of one check.
@@ -98,6 +99,8 @@ type Pipeline struct {
 	Health   Health
 	Queue    Measured[ports.QueueDepth]
 	Activity Measured[domain.Activity]
+	// Journal is what waits to be merged.
+	Journal Measured[JournalBacklog]
 	// Disks are those that can be measured, and Reserve what is to stay free on
 	// each, in bytes.
 	Disks   []VolumeSpace
@@ -107,7 +110,7 @@ type Pipeline struct {
 
 // Healthy reports whether every check passed and every part answered.
 func (p *Pipeline) Healthy() bool {
-	return p.Health.Healthy && p.Queue.Err == nil && p.Activity.Err == nil
+	return p.Health.Healthy && p.Queue.Err == nil && p.Activity.Err == nil && p.Journal.Err == nil
 }
 
 // Pipeline checks and measures queue and store side by side, and answers within
@@ -122,6 +125,7 @@ func (u *Status) Pipeline(ctx context.Context) Pipeline {
 	group.Go(func() {
 		pipeline.Activity = measure(ctx, func(ctx context.Context) (domain.Activity, error) { return u.reader.Activity(ctx) })
 	})
+	group.Go(func() { pipeline.Journal = measure(ctx, u.merge.Backlog) })
 	if u.reserve != nil {
 		pipeline.Disks, pipeline.Reserve = u.reserve.Measure(ctx), u.reserve.Bytes()
 	}

@@ -17,6 +17,14 @@ func workerModule() fx.Option {
 	}))
 }
 
+// mergeModule gives a merge that is in hand a moment at the end. What is not
+// merged by then waits in the journal.
+func mergeModule() fx.Option {
+	return fx.Module("merge", fx.Invoke(func(lc fx.Lifecycle, m *app.Merge) {
+		lc.Append(background(finishMerge, m.Run))
+	}))
+}
+
 // background is the life of a goroutine: when it stops, ctx ends and run has
 // the time given to finish what it has in hand; then work ends too.
 func background(finish time.Duration, run func(ctx, work context.Context)) fx.Hook {

@@ -55,6 +55,8 @@ type Config struct {
 	WorkerBatchSize      int `env:"WORKER_BATCH_SIZE" envDefault:"5000"`
 	WorkerPollIntervalMS int `env:"WORKER_POLL_INTERVAL_MS" envDefault:"1000"`
 
+	MergeIntervalSeconds int `env:"MERGE_INTERVAL_SECONDS" envDefault:"900"`
+
 	CatalogueFile      string      `env:"CATALOGUE_FILE"`
 	UnknownTool        UnknownTool `env:"UNKNOWN_TOOL" envDefault:"reject"`
 	EventMaxAgeDays    int         `env:"EVENT_MAX_AGE_DAYS" envDefault:"7"`
@@ -173,6 +175,14 @@ func (c Config) process() app.ProcessConfig {
 	return app.ProcessConfig{
 		BatchSize:    batch,
 		PollInterval: time.Duration(c.WorkerPollIntervalMS) * time.Millisecond,
+	}
+}
+
+func (c Config) merge(o Options) app.MergeConfig {
+	return app.MergeConfig{
+		Retention:  c.retention(),
+		Interval:   time.Duration(c.MergeIntervalSeconds) * time.Second,
+		StallAfter: o.StallAfter,
 	}
 }
 

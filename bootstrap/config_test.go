@@ -15,6 +15,7 @@ import (
 
 	"github.com/joho/godotenv"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -68,6 +69,9 @@ func TestDefaults(t *testing.T) {
 	if got := bootstrap.ProcessOf(load(t, "DATABASE_URL=postgres://u@h/d", "REDIS_URL=redis://h")); got.BatchSize != 5000 {
 		t.Errorf("worker on servers is %+v", got)
 	}
+	if got := bootstrap.MergeOf(config, bootstrap.Options{}); got.Interval != app.MergeInterval || got.Retention != bootstrap.RetentionOf(config) {
+		t.Errorf("merge is %+v", got)
+	}
 	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 5 || got.CountUnknownTools {
 		t.Errorf("statistics are %+v", got)
 	}
@@ -84,7 +88,7 @@ func TestSettingsTakeEffect(t *testing.T) {
 	config := load(t, "PORT=0", "BIND_ADDRESS=::1", "LOG_LEVEL=Warn", "LOG_FORMAT=text", "UNKNOWN_TOOL=count",
 		"CATALOGUE_FILE="+catalogue, "MAX_BATCH_SIZE=50", "EVENT_MAX_AGE_DAYS=2", "EVENT_MAX_AHEAD_HOURS=3", "API_BODY_LIMIT_KB=7",
 		"EVENTS_RETENTION_DAYS=1", "HOURLY_RETENTION_DAYS=2", "DAILY_RETENTION_DAYS=5", "ERRORS_RETENTION_DAYS=4",
-		"WORKER_BATCH_SIZE=9", "WORKER_POLL_INTERVAL_MS=8", "PRIVACY_MIN_COUNT=0")
+		"WORKER_BATCH_SIZE=9", "WORKER_POLL_INTERVAL_MS=8", "MERGE_INTERVAL_SECONDS=7", "PRIVACY_MIN_COUNT=0")
 	const day = 24 * time.Hour
 	if got, want := bootstrap.RetentionOf(config), (domain.Retention{Events: day, Hourly: 2 * day, Daily: 5 * day, Errors: 4 * day}); got != want {
 		t.Errorf("retention is %+v", got)
@@ -96,6 +100,9 @@ func TestSettingsTakeEffect(t *testing.T) {
 	}
 	if got := bootstrap.ProcessOf(config); got.BatchSize != 9 || got.PollInterval != 8*time.Millisecond {
 		t.Errorf("worker is %+v", got)
+	}
+	if got := bootstrap.MergeOf(config, bootstrap.Options{}); got.Interval != 7*time.Second || got.Retention != bootstrap.RetentionOf(config) {
+		t.Errorf("merge is %+v", got)
 	}
 	if got := bootstrap.StatisticsOf(config); got.PrivacyMinCount != 0 || !got.CountUnknownTools {
 		t.Errorf("statistics are %+v", got)
@@ -167,6 +174,8 @@ func TestProblems(t *testing.T) {
 		"WORKER_BATCH_SIZE=0":          {"WORKER_BATCH_SIZE", "from 1 to"},
 		"WORKER_POLL_INTERVAL_MS=1.5":  {"WORKER_POLL_INTERVAL_MS", "whole number"},
 		"WORKER_POLL_INTERVAL_MS=0":    {"WORKER_POLL_INTERVAL_MS", "from 1 to"},
+		"MERGE_INTERVAL_SECONDS=0":     {"MERGE_INTERVAL_SECONDS", "is 0: give a whole number from 1 to 86400"},
+		"MERGE_INTERVAL_SECONDS=86401": {"MERGE_INTERVAL_SECONDS", "from 1 to"},
 		"CATALOGUE_FILE=/no/such/file": {"CATALOGUE_FILE", "no such file"},
 		"UNKNOWN_TOOL=accept":          {"UNKNOWN_TOOL", "give reject or count"},
 		"EVENT_MAX_AGE_DAYS=0":         {"EVENT_MAX_AGE_DAYS", "from 1 to"},

@@ -8,6 +8,7 @@ var (
 	RetentionOf    = Config.retention
 	StatisticsOf   = Config.statistics
 	ProcessOf      = Config.process
+	MergeOf        = Config.merge
 	AnswersOf      = Config.answers
 	PagesOf        = Config.pages
 	LimitsOf       = (*Config).limits

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -22,7 +23,8 @@ func check[T ports.HealthCheck]() any {
 // healthModule provides the checks of what no single adapter knows.
 func healthModule() fx.Option {
 	return fx.Module("pipeline",
-		fx.Provide(newReserve, newBacklog, app.NewGuardedQueue, check[*app.Reserve](), check[*app.Backlog]()),
+		fx.Provide(newReserve, newBacklog, app.NewGuardedQueue, newMerge,
+			check[*app.Reserve](), check[*app.Backlog](), check[*app.Merge]()),
 	)
 }
 
@@ -62,6 +64,24 @@ func checkSize(ctx context.Context, r *app.Reserve) error {
 	return nil
 }
 
+// merging is what a merge is made of.
+type merging struct {
+	fx.In
+
+	Merger     ports.Merger `optional:"true"`
+	Maintainer ports.Maintainer
+	Clock      ports.Clock
+	Log        *slog.Logger
+	Config     app.MergeConfig
+}
+
+func newMerge(m merging) *app.Merge {
+	if m.Merger == nil {
+		m.Merger = memory.NewStore() // which has nothing to merge
+	}
+	return app.NewMerge(m.Merger, m.Maintainer, m.Clock, m.Log, m.Config)
+}
+
 // working is what a worker is made of.
 type working struct {
 	fx.In
@@ -70,11 +90,13 @@ type working struct {
 	Store   ports.EventStore
 	Intake  ports.Intake `optional:"true"`
 	Reserve *app.Reserve
+	Merge   *app.Merge
 	Log     *slog.Logger
 	Config  app.ProcessConfig
 }
 
 func newProcess(w working) *app.Process {
+	w.Config.Merge = w.Merge
 	if w.Intake != nil {
 		w.Config.Guard = app.NewGuard(w.Intake, w.Reserve, w.Log)
 	}

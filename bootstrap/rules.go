@@ -68,6 +68,7 @@ const (
 	maxDays      = 3650
 	maxValues    = 1_000_000
 	maxMinutesMS = 60_000
+	maxInterval  = 86_400
 	// Clocks in good order differ by less than the least tolerance. The most is
 	// below what a client's clock may be ahead.
 	minTolerance = 60
@@ -117,6 +118,7 @@ func (c *Config) check(p *problems) {
 	c.checkBounds(p)
 	p.between("WORKER_BATCH_SIZE", c.WorkerBatchSize, 1, maxBatchSize)
 	p.between("WORKER_POLL_INTERVAL_MS", c.WorkerPollIntervalMS, 1, maxMinutesMS)
+	p.between("MERGE_INTERVAL_SECONDS", c.MergeIntervalSeconds, 1, maxInterval)
 	oneOf(p, "UNKNOWN_TOOL", c.UnknownTool, UnknownToolReject, UnknownToolCount)
 	p.between("EVENT_MAX_AGE_DAYS", c.EventMaxAgeDays, 1, maxDays)
 	if c.EventMaxAgeDays > c.DailyRetentionDays {

@@ -27,6 +27,7 @@ const (
 	finishRequests    = 12 * time.Second
 	finishBatch       = 12 * time.Second
 	finishMaintenance = 2 * time.Second
+	finishMerge       = time.Second
 	finishAnswers     = 2 * time.Second
 )
 
@@ -139,7 +140,7 @@ func Module(ctx context.Context, config Config, options Options) fx.Option {
 	options = options.withDefaults()
 	parts := []fx.Option{base(ctx, config, options), fx.Provide(newFailures), memoryModule(), reserveModule()}
 	if config.Role.works() {
-		parts = append(parts, workerModule(), maintenanceModule())
+		parts = append(parts, mergeModule(), workerModule(), maintenanceModule())
 	}
 	if config.Role.answers() {
 		parts = append(parts, webModule())
@@ -173,7 +174,7 @@ func newContainerLog(log *slog.Logger) fxevent.Logger {
 func useCases() fx.Option {
 	return fx.Module("usecases",
 		fx.Provide(
-			Config.Validator, Config.retention, Config.process, Config.statistics, Config.answers, Config.pages,
+			Config.Validator, Config.retention, Config.process, Config.merge, Config.statistics, Config.answers, Config.pages,
 			func(c Config) *domain.Catalogue { return c.Catalogue },
 			fx.Annotate(func() system.BatchIDs { return system.BatchIDs{} }, fx.As(new(ports.BatchIDs))),
 			domain.NewValidator,

@@ -97,7 +97,7 @@ func newService(s setup) *service {
 	if s.reader == nil {
 		s.reader = store
 	}
-	useCases.Status = app.NewStatus(s.checks, s.meter, s.reader, clock, nil)
+	useCases.Status = app.NewStatus(s.checks, s.meter, s.reader, clock, nil, nil)
 	useCases.Limit = s.limit
 	server := newServer(useCases, catalogue, log, s.config)
 	return &service{checked: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {

@@ -49,7 +49,7 @@ func (s *statsService) serve(minimum int, checks ...ports.HealthCheck) {
 func (s *statsService) serveWith(config app.StatisticsConfig, answers app.AnswersConfig, checks ...ports.HealthCheck) {
 	log := slog.New(slog.DiscardHandler)
 	useCases := reading(app.NewStatistics(s.store, s.clock, config), s.clock, log, answers)
-	useCases.Status = app.NewStatus(checks, s.queue, s.store, s.clock, nil)
+	useCases.Status = app.NewStatus(checks, s.queue, s.store, s.clock, nil, nil)
 	s.handler = newServer(useCases, domain.DefaultCatalogue(), log, httpapi.Config{})
 }
 

@@ -123,6 +123,7 @@ type statusJSON struct {
 	UptimeSeconds   int64       `json:"uptime_seconds"`
 	Checks          []checkJSON `json:"checks"`
 	Queue           queueJSON   `json:"queue"`
+	Journal         journalJSON `json:"journal"`
 	DeadLetters     *int        `json:"dead_letters,omitempty"`
 	EventsProcessed *int64      `json:"events_processed,omitempty"`
 	Folded          *foldedJSON `json:"folded,omitempty"`
@@ -215,6 +216,32 @@ func (s *statusJSON) addQueue(measured app.Measured[ports.QueueDepth]) {
 	s.DeadLetters = &depth.DeadLetters
 }
 
+// journalJSON measures what is stored and not yet merged into the aggregates. Its
+// numbers are nil while the store does not answer.
+type journalJSON struct {
+	Status     string `json:"status"`
+	Rows       *int   `json:"rows,omitempty"`
+	MaxRows    *int   `json:"max_rows,omitempty"`
+	Entries    *int   `json:"entries,omitempty"`
+	MaxEntries *int   `json:"max_entries,omitempty"`
+	Days       *int   `json:"days,omitempty"`
+	// OldestSeconds is how long the oldest row has waited.
+	OldestSeconds *int64 `json:"oldest_seconds,omitempty"`
+}
+
+// addJournal tells of the journal if the store answered.
+func (s *statusJSON) addJournal(measured app.Measured[app.JournalBacklog]) {
+	s.Journal.Status = stateOf(measured.Err == nil)
+	if measured.Err != nil {
+		return
+	}
+	backlog := measured.Value
+	oldest := seconds(backlog.Oldest)
+	s.Journal.Rows, s.Journal.MaxRows = &backlog.Rows, &backlog.MaxRows
+	s.Journal.Entries, s.Journal.MaxEntries = &backlog.Entries, &backlog.MaxEntries
+	s.Journal.Days, s.Journal.OldestSeconds = &backlog.Days, &oldest
+}
+
 // addActivity tells of the store if it answered.
 func (s *statusJSON) addActivity(measured app.Measured[domain.Activity]) {
 	if measured.Err != nil {
@@ -294,6 +321,7 @@ func (h *statusHandler) getStatus(c *gin.Context) error {
 		Clock:         newClockJSON(c.Request.Context(), h.clock),
 	}
 	body.addQueue(pipeline.Queue)
+	body.addJournal(pipeline.Journal)
 	body.addActivity(pipeline.Activity)
 	c.JSON(http.StatusOK, body)
 	return nil

@@ -62,7 +62,7 @@ func newServer(b *testing.B, appendfsync string) *httpapi.Server {
 		Ingest:     app.NewIngest(validator, queue, system.BatchIDs{}, system.Clock{}),
 		Explain:    app.NewExplain(validator, domain.DefaultRetention(), system.Clock{}),
 		Statistics: app.NewStatistics(store, system.Clock{}, app.StatisticsConfig{}),
-		Status:     app.NewStatus(nil, queue, store, system.Clock{}, nil),
+		Status:     app.NewStatus(nil, queue, store, system.Clock{}, nil, nil),
 	}, domain.DefaultCatalogue(), quiet(), httpapi.Config{})
 }
 

@@ -272,7 +272,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Version, queue, cache and memory
+         * Version, queue, journal, cache and memory
          * @description For operators. Nothing here tells of a single client. Answers 200 whatever does not work: numbers that are
          *     not known now are left out, and `checks` and the parts say why.
          */
@@ -957,6 +957,7 @@ export interface components {
             /** @description As in `/v1/health`. */
             checks: components["schemas"]["Check"][];
             queue: components["schemas"]["Queue"];
+            journal: components["schemas"]["Journal"];
             disk: components["schemas"]["Disk"];
             /** @description Batches that the store refused. */
             dead_letters?: components["schemas"]["Count"];
@@ -1064,6 +1065,25 @@ export interface components {
             oldest_received?: components["schemas"]["InstantOrNone"];
             /** @description For how long batches have waited and none was stored. */
             waiting_seconds?: components["schemas"]["Count"];
+        };
+        /**
+         * @description What is counted and not yet merged into the aggregates. The numbers are left out while the store does not
+         *     answer.
+         */
+        Journal: {
+            status: components["schemas"]["HealthStatus"];
+            /** @description Transactions, each counted for every day of which it stored something. */
+            rows?: components["schemas"]["Count"];
+            /** @description With so many rows no more events are stored until some are merged. */
+            max_rows?: components["schemas"]["Count"];
+            /** @description What the rows hold, as groups of calls and of errors of an hour. */
+            entries?: components["schemas"]["Count"];
+            /** @description With so many entries no more events are stored either. */
+            max_entries?: components["schemas"]["Count"];
+            /** @description Days of which something is to be merged. */
+            days?: components["schemas"]["Count"];
+            /** @description How long the oldest row has waited. */
+            oldest_seconds?: components["schemas"]["Count"];
         };
         /** @description The disks that can be measured from the process. */
         Disk: {
@@ -2287,7 +2307,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The state of the process and its queue. */
+            /** @description The state of the process, its queue and its store. */
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["Cache-Control-Never"];
