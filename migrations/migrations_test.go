@@ -2,7 +2,6 @@ package migrations_test
 
 import (
 	"database/sql"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -129,30 +128,5 @@ func TestFailingStepsAreErrors(t *testing.T) {
 	}
 	if err := migrations.Up(t.Context(), steps); err == nil {
 		t.Error("a closed database was migrated")
-	}
-}
-
-func TestSQLiteKnowsTheValuesOfTheLastDays(t *testing.T) {
-	db, steps := openSQLite(t)
-	if _, err := steps.UpTo(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	for _, days := range []int{0, 1, 5} {
-		at := fmt.Sprintf("unixepoch() / 86400 * 86400 - %d * 86400", days)
-		for _, version := range []string{"1.0", "other"} {
-			_, err := db.ExecContext(t.Context(), `INSERT INTO daily_aggregations VALUES (2, `+at+`, '', ?, '', '', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, x'', x'')`, version)
-			must(t, err)
-		}
-		for _, errorType := range []string{"timeout", "other", "unspecified"} {
-			_, err := db.ExecContext(t.Context(), `INSERT INTO error_summary VALUES ('day', 0, '', '', '', '', `+at+`, ?, 1, 0, 0, '[]', '[]')`, errorType)
-			must(t, err)
-		}
-	}
-	must(t, migrations.Up(t.Context(), steps))
-	var days int
-	var known string
-	must(t, db.QueryRowContext(t.Context(), `SELECT count(DISTINCT day), group_concat(DISTINCT dimension || ' ' || value) FROM dimension_values`).Scan(&days, &known))
-	if days != 2 || known != "error_type timeout,version 1.0" {
-		t.Errorf("%q of %d days", known, days)
 	}
 }

@@ -98,10 +98,11 @@ func inspectCopy(ctx context.Context, path string) (b Backup, err error) {
 			return err
 		}
 		counts := map[string]*int64{
-			`SELECT count(*) FROM events`:                                            &b.Events,
-			`SELECT coalesce(sum(calls), 0) FROM daily_aggregations WHERE grain = 0`: &b.Calls,
-			`SELECT coalesce(sum(events), 0) FROM queue`:                             &b.QueuedEvents,
-			`SELECT count(*) FROM dead_letters`:                                      &b.DeadLetters,
+			`SELECT count(*) FROM events`: &b.Events,
+			`SELECT coalesce(sum(calls), 0) FROM (
+				SELECT calls FROM aggregate_buckets WHERE resolution = 'day' UNION ALL SELECT events FROM aggregation_journal)`: &b.Calls,
+			`SELECT coalesce(sum(events), 0) FROM queue`: &b.QueuedEvents,
+			`SELECT count(*) FROM dead_letters`:          &b.DeadLetters,
 		}
 		for query, count := range counts {
 			if err := db.QueryRowContext(ctx, query).Scan(count); err != nil {

@@ -99,7 +99,12 @@ func openStore(t *testing.T) contract.StoreHarness {
 
 func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
 	t.Helper()
-	config := sqlite.Config{Dir: t.TempDir(), Limits: limits}
+	return openWith(t, sqlite.Config{Limits: limits})
+}
+
+func openWith(t *testing.T, config sqlite.Config) contract.StoreHarness {
+	t.Helper()
+	config.Dir = t.TempDir()
 	db := open(t, config)
 	return contract.StoreHarness{
 		Store: sqlite.NewStore(db),

@@ -1,6 +1,8 @@
 package sqlite_test
 
 import (
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,41 +13,106 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
 
-func TestDamagedAggregateIsNamed(t *testing.T) {
+// TestDamageIsNamedAndMended damages what is stored by hand. Reading and merging
+// name it and change nothing, other days are merged, and a rebuild mends it.
+func TestDamageIsNamedAndMended(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
 	hour := contract.Now.Truncate(time.Hour).Format(time.RFC3339)
-	for _, c := range []struct {
-		table, column, value string
-		want                 []string
+	for name, c := range map[string]struct {
+		damage, of string
+		read       domain.Selection
+		want       []string
+		// merged says that merging finds nothing wrong, as it does not read the value.
+		merged bool
 	}{
-		{"hourly_aggregations", "latency", "x'ff00ff'", []string{"hourly_aggregations", hour, "latency sketch"}},
-		{"hourly_aggregations", "sessions", "x'ff00ff'", []string{"hourly_aggregations", hour, "distinct sketch"}},
-		{"error_summary", "tools", "iif(resolution = 'hour', '[broken', tools)", []string{"error_summary", hour}},
-		{"error_summary", "versions", "iif(resolution = 'hour', '[broken', versions)", []string{"error_summary", hour}},
+		"the counts of a grain": {
+			damage: `UPDATE packed_aggregates SET counts = x'ff00ff' WHERE resolution = 'hour' AND grain = 1`,
+			read:   domain.Selection{By: []domain.Dimension{domain.DimensionTool}},
+			want:   []string{"packed_aggregates", hour, "grain 1"}, merged: true,
+		},
+		"the response times of full grain": {
+			damage: `UPDATE packed_aggregates SET latency = x'ff00ff' WHERE resolution = 'hour' AND grain = 15`,
+			want:   []string{"packed_aggregates", hour, "grain 15"},
+		},
+		"the sessions of the total": {
+			damage: `UPDATE packed_aggregates SET sessions = x'ff00ff' WHERE grain = 0`,
+			read:   domain.Selection{By: []domain.Dimension{domain.DimensionNone}, Sessions: true},
+			want:   []string{"packed_aggregates", hour, "grain 0"}, merged: true,
+		},
+		"errors": {
+			damage: `UPDATE packed_aggregates SET counts = x'ff00ff' WHERE grain = 31`,
+			read:   domain.Selection{Filter: domain.Filter{Service: "noaa"}, Errors: true},
+			want:   []string{"packed_aggregates", hour, "grain 31"},
+		},
+		"the journal": {
+			damage: `UPDATE aggregation_journal SET payload = substr(payload, 2) WHERE id = (SELECT max(id) FROM aggregation_journal WHERE day = ` +
+				strconv.FormatInt(day.Unix(), 10) + `)`,
+			read: domain.Selection{By: []domain.Dimension{domain.DimensionTool}},
+			want: []string{"aggregation_journal", "2026-11-23", "row "},
+		},
 	} {
-		t.Run(c.table+" "+c.column, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			db := open(t, sqlite.Config{Dir: t.TempDir()})
 			store := sqlite.NewStore(db)
-			if _, err := store.Store(t.Context(), []domain.Batch{contract.NewBatch(1, contract.EventsOver(1, 100, 1)...)}); err != nil {
+			put(t, store, contract.NewBatch(1, contract.EventsOver(1, 300, 1)...))
+			merge(t, store, domain.Cutoffs{})
+			put(t, store, contract.NewBatch(2, contract.EventsOver(2, 100, 1)...), contract.NewBatch(3, contract.EventsOver(3, 50, 30)...))
+			exec1(t, db, c.damage)
+			before := contentOf(t, db)
+
+			if len(c.read.By) > 0 || c.read.Errors {
+				c.read.Window = domain.Window{Start: day, End: day.AddDate(0, 0, 1), Resolution: domain.Hourly}
+				_, err := store.Select(t.Context(), c.read)
+				checkDamage(t, "reading", err, c.want)
+			}
+			if !c.merged {
+				_, err := store.Merge(t.Context(), day, 1_000_000, domain.Cutoffs{})
+				checkDamage(t, "merging", err, c.want)
+				if after := contentOf(t, db); after != before {
+					t.Error("a merge that fails changes something")
+				}
+				_, err = store.Expire(t.Context(), domain.Cutoffs{})
+				checkDamage(t, "expiring", err, c.want)
+				if days, err := store.Journal(t.Context()); err != nil || len(days) != 1 || !days[0].Day.Equal(day) {
+					t.Errorf("the journal has %+v, %v; want the damaged day alone", days, err)
+				}
+				if _, err := store.Due(t.Context(), domain.Cutoffs{}); err != nil {
+					t.Errorf("counting what is due: %v", err)
+				}
+			}
+
+			if _, err := store.RebuildDay(t.Context(), day, domain.Cutoffs{}); err != nil {
 				t.Fatal(err)
 			}
-			exec1(t, db, "UPDATE "+c.table+" SET "+c.column+" = "+c.value+" WHERE grain = 1 AND tool = 'get_forecast'")
-
-			window := domain.Window{Start: contract.Now.Truncate(time.Hour), End: contract.Now, Resolution: domain.Hourly}
-			_, selectErr := store.Select(t.Context(), domain.Selection{
-				Window: window, Filter: domain.Filter{Tool: "get_forecast"},
-				By: []domain.Dimension{domain.DimensionNone}, Errors: true,
-			})
-			_, storeErr := store.Store(t.Context(), []domain.Batch{contract.NewBatch(2, contract.EventsOver(1, 100, 1)...)})
-			for _, err := range []error{selectErr, storeErr} {
-				checkCode(t, "damaged", err, domain.CodeUnavailable)
-				for _, want := range append(c.want, "get_forecast", "rebuild") {
-					if err != nil && !strings.Contains(err.Error(), want) {
-						t.Errorf("%q does not say %q", err, want)
-					}
-				}
+			merge(t, store, domain.Cutoffs{})
+			sound := sqlite.NewStore(open(t, sqlite.Config{Dir: t.TempDir()}))
+			put(t, sound, contract.NewBatch(1, contract.EventsOver(1, 300, 1)...),
+				contract.NewBatch(2, contract.EventsOver(2, 100, 1)...), contract.NewBatch(3, contract.EventsOver(3, 50, 30)...))
+			if !reflect.DeepEqual(everything(t, store, day), everything(t, sound, day)) {
+				t.Error("after the rebuild the answers are others")
 			}
 		})
 	}
+}
+
+func checkDamage(t *testing.T, what string, err error, want []string) {
+	t.Helper()
+	checkCode(t, what, err, domain.CodeUnavailable)
+	for _, want := range append(want, "analytics rebuild") {
+		if err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q does not say %q", what, err, want)
+		}
+	}
+}
+
+// contentOf is all that is stored of aggregates.
+func contentOf(t *testing.T, db *sqlite.DB) string {
+	t.Helper()
+	content, err := db.Dump(t.Context(), "packed_aggregates", "aggregate_buckets", "aggregation_journal", "dimension_overflow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // TestWhatCannotBeWrittenIsHandedOutAgain: a worker whose acknowledgement or

@@ -15,6 +15,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -36,6 +37,8 @@ type Config struct {
 	// Clock dates dead letters, idempotency keys and health checks. Default
 	// the system's clock.
 	Clock ports.Clock
+	// Buckets keeps packed aggregates that were read. Default nil, which keeps none.
+	Buckets *app.PackedCache
 	// SlowQuery is how long a transaction may take without being logged.
 	// Default 200 ms.
 	SlowQuery time.Duration
@@ -79,6 +82,9 @@ type DB struct {
 	// wait for it; readers see the last commit and wait for nobody.
 	writer  *sqlx.DB
 	readers *sqlx.DB
+	// writing and reading hold their statements.
+	writing, reading *prepared
+	packing          packing
 	// keeper is never used for queries. SQLite removes the write-ahead log with
 	// its last connection, and the others may come and go.
 	keeper *sqlx.DB
@@ -103,7 +109,7 @@ const maxReaders = 4
 // operator: a directory that cannot be written or that another process uses, a
 // file that is no database or that a newer program has changed.
 func Open(ctx context.Context, config Config) (*DB, error) {
-	db := &DB{config: config.withDefaults()}
+	db := &DB{config: config.withDefaults(), packing: newPacking()}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // Close writes a mark, whatever has ended
 	}
@@ -156,10 +162,14 @@ func (db *DB) connect(ctx context.Context, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	db.writer.SetMaxOpenConns(1)
+	db.writing = newPrepared(db.writer)
 	if db.keeper, err = sqlx.Open("sqlite", source(path, "immediate")); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	db.keeper.SetMaxOpenConns(1)
+	if err := db.refuseEarlier(ctx, path); err != nil {
+		return db.translate(ctx, path, err)
+	}
 	steps, err := migrations.SQLite(db.writer.DB)
 	if err != nil {
 		return err
@@ -178,7 +188,23 @@ func (db *DB) connect(ctx context.Context, path string) error {
 	}
 	db.readers.SetMaxOpenConns(maxReaders)
 	db.readers.SetMaxIdleConns(maxReaders)
+	db.reading = newPrepared(db.readers)
 	return nil
+}
+
+// refuseEarlier is an error for a database from before the first release: its
+// first step has the same number and made other tables. The keeper changes nothing
+// about how the file is written.
+func (db *DB) refuseEarlier(ctx context.Context, path string) error {
+	var earlier bool
+	err := db.keeper.GetContext(ctx, &earlier, `
+		SELECT count(*) FILTER (WHERE name = 'events') > count(*) FILTER (WHERE name = 'packed_aggregates')
+		FROM sqlite_schema WHERE type = 'table'`)
+	if err != nil || !earlier {
+		return err
+	}
+	return fmt.Errorf("%s was made by a version of this program from before its first release, which this one cannot read: "+
+		"move the file away, or set DATA_DIR to another directory, to begin with an empty database", path)
 }
 
 // source names the file and how every connection to it is set up. Full

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
@@ -92,6 +93,56 @@ func TestOpenRefusals(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q is no single sentence", err)
+			}
+		})
+	}
+}
+
+// TestEarlierDatabaseIsRefused: the first step of the schema had the same number
+// before the first release, and made other tables.
+func TestEarlierDatabaseIsRefused(t *testing.T) {
+	for name, mode := range map[string]string{"a database": "wal", "a backup": "delete"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "analytics.db")
+			err := sqlite.WithFile(path, func(ctx context.Context, exec func(context.Context, string) error) error {
+				for _, statement := range []string{
+					`PRAGMA journal_mode = ` + mode,
+					`CREATE TABLE schema_versions (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL,
+						is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))`,
+					`INSERT INTO schema_versions (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1)`,
+					`CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL) STRICT`,
+					`CREATE TABLE hourly_aggregations (grain INTEGER NOT NULL, bucket INTEGER NOT NULL) STRICT`,
+					`INSERT INTO events (hour) VALUES (3600)`,
+				} {
+					if err := exec(ctx, statement); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+			if err == nil {
+				closeDB(t, db)
+				t.Fatal("opened")
+			}
+			for _, want := range []string{path, "from before its first release", "move the file away", "DATA_DIR"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q is no single sentence", err)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the file is another one, %v", err)
 			}
 		})
 	}
@@ -261,7 +312,7 @@ func checkCode(t *testing.T, what string, err error, want domain.Code) {
 func TestDamagedFileIsUnavailable(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, sqlite.Config{Dir: dir})
-	batches := contract.Batches(1, 100, contract.Events(1, 1_000))
+	batches := contract.Batches(1, 100, contract.Events(1, 5_000))
 	if _, err := sqlite.NewStore(db).Store(t.Context(), batches); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -18,71 +18,95 @@ import (
 const expireChunk = 5_000
 
 // Expire deletes what is due, as ports.Maintainer promises, in many short
-// transactions.
+// transactions. It merges the journal first. What is wrong with a part is no
+// reason to keep the others.
 func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	if err := s.db.packing.lock(ctx); err != nil {
+		return ports.Expired{}, err
+	}
+	defer s.db.packing.unlock()
 	var deleted ports.Expired
+	errs := []error{s.mergeAll(ctx)}
 	for _, step := range []struct {
 		count *int64
 		take  func(tx *sqlx.Tx) (int64, error)
 	}{
 		{&deleted.Events, rowsBefore(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE hour < ? LIMIT ?)`, c.Events.Unix())},
 		{&deleted.Batches, rowsBefore(ctx, `DELETE FROM stored_batches WHERE id IN (SELECT id FROM `+dueBatches+` LIMIT ?)`, c.Batches.UnixMicro())},
-		{&deleted.Hourly, bucketBefore(ctx, `hourly_aggregations WHERE`, domain.RollupGrains(), c.Hourly)},
-		{&deleted.Daily, bucketBefore(ctx, `daily_aggregations WHERE`, domain.RollupGrains(), c.Daily)},
-		{&deleted.Errors, bucketBefore(ctx, `error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains(), c.HourlyErrors)},
-		{&deleted.Errors, bucketBefore(ctx, `error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains(), c.DailyErrors)},
+		{&deleted.Hourly, bucketBefore(ctx, dueCalls, domain.Hourly, c.Hourly)},
+		{&deleted.Daily, bucketBefore(ctx, dueCalls, domain.Daily, c.Daily)},
+		{&deleted.Errors, bucketBefore(ctx, dueErrors, domain.Hourly, c.HourlyErrors)},
+		{&deleted.Errors, bucketBefore(ctx, dueErrors, domain.Daily, c.DailyErrors)},
 		{&deleted.Values, daysBefore(ctx, `dimension_values`, c.Days())},
 		{&deleted.Values, daysBefore(ctx, `dimension_overflow`, c.Days())},
+		// Only what could not be merged is still there.
+		{new(int64), daysBefore(ctx, `aggregation_journal`, c.Days())},
 		{&deleted.Receipts, func(tx *sqlx.Tx) (int64, error) { return expireReceipts(ctx, tx, s.db.config.Clock.Now()) }},
 	} {
 		n, err := s.repeat(ctx, step.take)
 		*step.count += n
-		if err != nil {
-			return deleted, err
-		}
+		errs = append(errs, err)
 	}
-	return deleted, nil
+	return deleted, errors.Join(errs...)
+}
+
+// packedKind is a kind of packed aggregates that expires by itself.
+type packedKind struct {
+	// grains lists its grains, and grain is one of part 0 that every bucket has
+	// which has any. Both are SQL.
+	grains, grain string
+	// noted is how the bucket's row changes, but for its generation.
+	noted string
+}
+
+var (
+	dueCalls  = packedKind{callGrains, `0`, `calls = 0`}
+	dueErrors = packedKind{errorGrains, strconv.Itoa(int(finestErrors)), `calls = calls`}
+)
+
+// where is the condition of the buckets that are due. Its arguments are the
+// resolution and the cutoff.
+func (k packedKind) where() string {
+	return `resolution = ? AND grain = ` + k.grain + ` AND part = 0 AND bucket < ?`
 }
 
 // dueBatches are the batches that no redelivery can bring again.
 const dueBatches = `stored_batches WHERE received_at < ? AND id NOT IN (SELECT id FROM queue)`
 
-// Due counts what is due, as ports.Maintainer promises.
+// Due counts what is due, as ports.Maintainer promises. It merges the journal
+// first; what cannot be merged is not counted, and for Expire to report.
 func (s *Store) Due(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
+	if err := s.db.packing.lock(ctx); err != nil {
+		return ports.Expired{}, err
+	}
+	defer s.db.packing.unlock()
+	_ = s.mergeAll(ctx)
 	var due ports.Expired
 	err := s.db.read(ctx, "store.due", func(tx *sqlx.Tx) error {
 		for _, part := range []struct {
-			count  *int64
-			rows   string
-			cutoff int64
+			count *int64
+			rows  string
+			args  []any
 		}{
-			{&due.Events, `events WHERE hour < ?`, c.Events.Unix()},
-			{&due.Batches, dueBatches, c.Batches.UnixMicro()},
-			{&due.Hourly, bucketsBefore(`hourly_aggregations WHERE`, domain.RollupGrains()), c.Hourly.Unix()},
-			{&due.Daily, bucketsBefore(`daily_aggregations WHERE`, domain.RollupGrains()), c.Daily.Unix()},
-			{&due.Errors, bucketsBefore(`error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains()), c.HourlyErrors.Unix()},
-			{&due.Errors, bucketsBefore(`error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains()), c.DailyErrors.Unix()},
-			{&due.Values, `dimension_values WHERE day < ?`, c.Days().Unix()},
-			{&due.Values, `dimension_overflow WHERE day < ?`, c.Days().Unix()},
+			{&due.Events, `events WHERE hour < ?`, []any{c.Events.Unix()}},
+			{&due.Batches, dueBatches, []any{c.Batches.UnixMicro()}},
+			{&due.Hourly, `packed_aggregates WHERE ` + dueCalls.where(), []any{string(domain.Hourly), c.Hourly.Unix()}},
+			{&due.Daily, `packed_aggregates WHERE ` + dueCalls.where(), []any{string(domain.Daily), c.Daily.Unix()}},
+			{&due.Errors, `packed_aggregates WHERE ` + dueErrors.where(), []any{string(domain.Hourly), c.HourlyErrors.Unix()}},
+			{&due.Errors, `packed_aggregates WHERE ` + dueErrors.where(), []any{string(domain.Daily), c.DailyErrors.Unix()}},
+			{&due.Values, `dimension_values WHERE day < ?`, []any{c.Days().Unix()}},
+			{&due.Values, `dimension_overflow WHERE day < ?`, []any{c.Days().Unix()}},
+			{&due.Receipts, `receipts WHERE ` + isOver, overAt(s.db.config.Clock.Now())},
 		} {
 			var n int64
-			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+part.rows, part.cutoff); err != nil {
+			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+part.rows, part.args...); err != nil {
 				return err
 			}
 			*part.count += n
 		}
-		return tx.GetContext(ctx, &due.Receipts, `SELECT count(*) FROM receipts WHERE `+isOver, overAt(s.db.config.Clock.Now())...)
+		return nil
 	})
 	return due, err
-}
-
-// bucketsBefore names the grains, so that an index finds the buckets.
-func bucketsBefore(from string, grains []domain.Grain) string {
-	list := make([]string, len(grains))
-	for i, grain := range grains {
-		list[i] = strconv.Itoa(int(grain))
-	}
-	return from + ` grain IN (` + strings.Join(list, ",") + `) AND bucket < ?`
 }
 
 // NoteExpiry remembers the moment, as ports.Maintainer promises.
@@ -134,29 +158,35 @@ func rowsBefore(ctx context.Context, statement string, cutoff int64) func(tx *sq
 	}
 }
 
-// bucketBefore deletes the oldest bucket that is due, with all its grains, so
-// that nobody sees a part of it.
-func bucketBefore(ctx context.Context, from string, grains []domain.Grain, cutoff time.Time) func(tx *sqlx.Tx) (int64, error) {
+// bucketBefore deletes the values of the oldest bucket that is due, all at once,
+// so that nobody sees a part of them.
+func bucketBefore(ctx context.Context, kind packedKind, r domain.Resolution, cutoff time.Time) func(tx *sqlx.Tx) (int64, error) {
 	return func(tx *sqlx.Tx) (int64, error) {
 		var oldest sql.NullInt64
-		err := tx.GetContext(ctx, &oldest, `SELECT min(bucket) FROM `+from+` grain = 0 AND bucket < ?`, cutoff.Unix())
+		err := tx.GetContext(ctx, &oldest, `SELECT min(bucket) FROM packed_aggregates WHERE `+kind.where(), string(r), cutoff.Unix())
 		if err != nil || !oldest.Valid {
 			return 0, err
 		}
-		var deleted int64
-		for _, grain := range grains {
-			result, err := tx.ExecContext(ctx, `DELETE FROM `+from+` grain = ? AND bucket = ?`, int64(grain), oldest.Int64)
-			if err != nil {
-				return 0, err
-			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return 0, err
-			}
-			deleted += n
+		if _, err := tx.ExecContext(ctx, deletePacked(kind.grains), string(r), oldest.Int64); err != nil {
+			return 0, err
 		}
-		return deleted, nil
+		return 1, noteDeleted(ctx, tx, kind, r, oldest.Int64)
 	}
+}
+
+// noteDeleted forgets a bucket that has no values any more, and notes of another
+// one that it has changed.
+func noteDeleted(ctx context.Context, tx *sqlx.Tx, kind packedKind, r domain.Resolution, bucket int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE aggregate_buckets SET generation = ?, `+kind.noted+` WHERE resolution = ? AND bucket = ?`,
+		newGeneration(), string(r), bucket)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		DELETE FROM aggregate_buckets WHERE resolution = ?1 AND bucket = ?2 AND NOT EXISTS (
+			SELECT 1 FROM packed_aggregates
+			WHERE resolution = ?1 AND grain IN `+allGrains+` AND part IN `+allParts+` AND bucket = ?2)`, string(r), bucket)
+	return err
 }
 
 // daysBefore deletes the oldest day that is due.

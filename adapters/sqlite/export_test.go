@@ -3,7 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,27 +80,82 @@ func (db *DB) Write(ctx context.Context, name string, statements ...string) erro
 	})
 }
 
-// PlanOf tells how SQLite reads a selection's rollups.
-func (db *DB) PlanOf(ctx context.Context, s domain.Selection, by domain.Dimension) ([]string, error) {
-	return db.plan(ctx, rollupQuery(s, by))
+// Plans lists how SQLite goes in for each statement about packed aggregates.
+func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
+	plans := make(map[string][]string)
+	for name, query := range map[string]string{
+		"counts":       columns{}.query(),
+		"all columns":  columns{latency: true, sessions: true}.query(),
+		"finest":       readFinest,
+		"delete":       deletePacked(allGrains),
+		"delete a day": deleteDayPacked,
+		"due calls":    `SELECT min(bucket) FROM packed_aggregates WHERE ` + dueCalls.where(),
+		"due errors":   `SELECT count(*) FROM packed_aggregates WHERE ` + dueErrors.where(),
+	} {
+		var rows []struct {
+			ID, Parent, NotUsed int
+			Detail              string
+		}
+		args := make([]any, strings.Count(query, "?"))
+		if err := db.writer.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+query, args...); err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			plans[name] = append(plans[name], r.Detail)
+		}
+	}
+	return plans, nil
 }
 
-// PlanOfErrors tells how SQLite reads a selection's errors.
-func (db *DB) PlanOfErrors(ctx context.Context, s domain.Selection) ([]string, error) {
-	return db.plan(ctx, errorQuery(s))
+// Dump writes out all rows of the tables.
+func (db *DB) Dump(ctx context.Context, tables ...string) (string, error) {
+	var all []string
+	for _, table := range tables {
+		rows, err := db.readers.QueryxContext(ctx, `SELECT * FROM `+table)
+		if err != nil {
+			return "", err
+		}
+		for rows.Next() {
+			row, err := rows.SliceScan()
+			if err != nil {
+				return "", err
+			}
+			all = append(all, fmt.Sprint(table, row))
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return "", err
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n"), nil
 }
 
-func (db *DB) plan(ctx context.Context, q *query) ([]string, error) {
-	var rows []struct {
-		ID, Parent, NotUsed int
-		Detail              string
+// Hold begins a transaction that writes, for which all others wait until release
+// is called. Waiting reports whether anybody does.
+func (db *DB) Hold(ctx context.Context) (waiting func() bool, release func() error, err error) {
+	tx, err := db.writer.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, nil, err
 	}
-	err := db.readers.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+q.text.String(), q.args...)
-	var plan []string
-	for _, r := range rows {
-		plan = append(plan, r.Detail)
+	before := db.writer.Stats().WaitCount
+	return func() bool { return db.writer.Stats().WaitCount > before }, tx.Rollback, nil
+}
+
+// Rows reads rows as texts.
+func (db *DB) Rows(ctx context.Context, query string) (list []string, err error) {
+	rows, err := db.readers.QueryxContext(ctx, query)
+	if err != nil {
+		return nil, err
 	}
-	return plan, err
+	defer rows.Close()
+	for rows.Next() {
+		row, err := rows.SliceScan()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, fmt.Sprint(row...))
+	}
+	return list, rows.Err()
 }
 
 // Count counts the rows of a table.

@@ -2,198 +2,177 @@ package sqlite
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// mergeAggregates adds to the stored aggregates. Rows that exist are read,
-// merged in Go, as only the domain knows how, and written back.
-func mergeAggregates(ctx context.Context, tx *sqlx.Tx, a domain.Aggregates) error {
-	for _, r := range domain.Resolutions() {
-		rows := slices.DeleteFunc(slices.Clone(a.Rollups), func(row domain.RollupRow) bool { return row.Resolution != r })
-		if err := merge(ctx, tx, rollupTable(r), &addedRollups{table: tableOf(r), rows: rows}); err != nil {
-			return err
-		}
+var _ ports.Merger = (*Store)(nil)
+
+// packing is held by whoever changes packed aggregates: one at a time, as each
+// reads and computes what it writes before its transaction begins.
+type packing chan struct{}
+
+func newPacking() packing { return make(packing, 1) }
+
+func (p packing) tryLock() bool {
+	select {
+	case p <- struct{}{}:
+		return true
+	default:
+		return false
 	}
-	return merge(ctx, tx, errorTable, addedErrors(a.Errors))
 }
 
-// mergeTable is a table of aggregates whose rows have the form R.
-type mergeTable[R any] struct {
-	name string
-	// keys and values are columns; together they are all there are.
-	keys, values []string
-	// fields points to the values in a row.
-	fields func(*R) []any
-}
-
-// additions are rows to be added to those of a table.
-type additions[R any] interface {
-	count() int
-	// place returns the keys of the i-th row.
-	place(i int) []any
-	// add merges the row that is stored at its place.
-	add(i int, stored *R) error
-	// row returns the values to be stored.
-	row(i int) *R
-}
-
-// mergeChunk is how many rows one statement reads or writes. Most of the cost
-// of a row is that of its statement.
-const mergeChunk = 64
-
-func merge[R any](ctx context.Context, tx *sqlx.Tx, table mergeTable[R], added additions[R]) error {
-	chunks := added.count() / mergeChunk * mergeChunk
-	if err := mergeRange(ctx, tx, table, added, 0, chunks, mergeChunk); err != nil {
-		return err
-	}
-	return mergeRange(ctx, tx, table, added, chunks, added.count(), 1)
-}
-
-// mergeRange merges the rows from the first up to and without end, size at
-// once.
-func mergeRange[R any](ctx context.Context, tx *sqlx.Tx, table mergeTable[R], added additions[R], first, end, size int) error {
-	if first == end {
+func (p packing) lock(ctx context.Context) error {
+	select {
+	case p <- struct{}{}:
 		return nil
+	case <-ctx.Done():
+		return domain.NewError(domain.CodeUnavailable, ctx.Err(), "the call was given up")
 	}
-	get, err := tx.PreparexContext(ctx, table.getSQL(size))
+}
+
+func (p packing) unlock() { <-p }
+
+// Merge merges a part of the journal, as ports.Merger promises.
+func (s *Store) Merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
+	if !s.db.packing.tryLock() {
+		return 0, nil
+	}
+	defer s.db.packing.unlock()
+	return s.merge(ctx, day, maxEntries, cutoffs)
+}
+
+// mergeAll merges the whole journal. What is wrong with a day is no reason to
+// leave the others. The caller holds packing.
+func (s *Store) mergeAll(ctx context.Context) error {
+	days, err := s.Journal(ctx)
 	if err != nil {
 		return err
 	}
-	defer get.Close()
-	put, err := tx.PreparexContext(ctx, table.putSQL(size))
-	if err != nil {
-		return err
+	var errs []error
+	for _, day := range days {
+		const piece = 50_000 // bounds what is in memory
+		for entries := math.MaxInt; err == nil && entries > 0; {
+			entries, err = s.merge(ctx, day.Day, piece, domain.Cutoffs{})
+		}
+		errs = append(errs, err)
+		err = nil
 	}
-	defer put.Close()
-	m := merger[R]{size: size, fields: table.fields, get: get, put: put}
-	for ; first < end; first += size {
-		if err := m.merge(ctx, added, first); err != nil {
+	return errors.Join(errs...)
+}
+
+// merging is what a merge has read of the journal.
+type merging struct {
+	*domain.Merge
+
+	ids     []int64
+	entries int
+	// How many of the events count under another name than their own.
+	versions, errorTypes int64
+}
+
+// merge reads and computes, and only then begins a transaction that writes. The
+// caller holds packing, so nobody else changes what it has read; what is appended
+// to the journal meanwhile stays there.
+func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
+	m := &merging{Merge: domain.NewMerge(day, cutoffs)}
+	var values map[domain.PackedBucket][]domain.Packed
+	err := s.db.read(ctx, "store.read_merged", func(tx *sqlx.Tx) error {
+		if err := m.take(ctx, tx, day, maxEntries); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// merger merges that many rows at once.
-type merger[R any] struct {
-	size     int
-	fields   func(*R) []any
-	get, put *sqlx.Stmt
-}
-
-func (m *merger[R]) merge(ctx context.Context, added additions[R], from int) error {
-	if err := m.addStored(ctx, added, from); err != nil {
+		var err error
+		values, err = pack(ctx, tx, m.Merge)
 		return err
+	})
+	if err != nil || len(m.ids) == 0 {
+		return 0, err
 	}
-	var args []any
-	for i := range m.size {
-		args = append(args, added.place(from+i)...)
-		args = append(args, m.fields(added.row(from+i))...)
+	begin, err := s.packedWriter(ctx)
+	if err != nil {
+		return 0, s.db.translate(ctx, "store.merge", err)
 	}
-	_, err := m.put.ExecContext(ctx, args...)
-	return err
+	err = s.db.write(ctx, "store.merge", func(tx *sqlx.Tx) error {
+		ctx := context.WithoutCancel(ctx) // the transaction watches it
+		w := begin(tx)
+		for _, b := range m.Buckets() {
+			if err := w.put(ctx, b, values[b]); err != nil {
+				return err
+			}
+		}
+		if err := addFolded(ctx, tx, day, m.versions, m.errorTypes); err != nil {
+			return err
+		}
+		return forgetJournal(ctx, tx, m.ids)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return m.entries, nil
 }
 
-func (m *merger[R]) addStored(ctx context.Context, added additions[R], from int) error {
-	var args []any
-	for i := range m.size {
-		args = append(append(args, i), added.place(from+i)...)
-	}
-	rows, err := m.get.QueryContext(ctx, args...)
+// take reads the oldest rows of the day's journal.
+func (m *merging) take(ctx context.Context, tx *sqlx.Tx, day time.Time, maxEntries int) error {
+	rows, err := tx.QueryxContext(ctx, `
+		SELECT id, day, entries, folded_versions, folded_error_types, payload
+		FROM aggregation_journal WHERE day = ? ORDER BY id`, day.Unix())
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var i int
-	var stored R
-	columns := append([]any{&i}, m.fields(&stored)...)
-	for rows.Next() {
-		if err := rows.Scan(columns...); err != nil {
+	for (m.entries < maxEntries || len(m.ids) == 0) && rows.Next() {
+		var row struct {
+			journalRow
+
+			Entries          int   `db:"entries"`
+			FoldedVersions   int64 `db:"folded_versions"`
+			FoldedErrorTypes int64 `db:"folded_error_types"`
+		}
+		if err := rows.StructScan(&row); err != nil {
 			return err
 		}
-		if err := added.add(from+i, &stored); err != nil {
-			return err
+		if err := m.Add(row.Payload); err != nil {
+			return damagedJournal(day, row.ID, err)
 		}
+		m.ids = append(m.ids, row.ID)
+		m.entries += row.Entries
+		m.versions += row.FoldedVersions
+		m.errorTypes += row.FoldedErrorTypes
 	}
 	return rows.Err()
 }
 
-// getSQL reads the rows that exist at the given places, with the number of
-// each place.
-func (t mergeTable[R]) getSQL(size int) string {
-	matches := make([]string, len(t.keys))
-	for i, key := range t.keys {
-		matches[i] = "stored." + key + " = wanted." + key
-	}
-	return `WITH wanted (number, ` + strings.Join(t.keys, ", ") + `) AS (VALUES ` + placeholders(size, 1+len(t.keys)) + `)
-		SELECT wanted.number, stored.` + strings.Join(t.values, ", stored.") + `
-		FROM wanted CROSS JOIN ` + t.name + ` AS stored
-		WHERE ` + strings.Join(matches, " AND ")
-}
-
-func (t mergeTable[R]) putSQL(size int) string {
-	columns := slices.Concat(t.keys, t.values)
-	updates := make([]string, len(t.values))
-	for i, value := range t.values {
-		updates[i] = value + " = excluded." + value
-	}
-	return `INSERT INTO ` + t.name + ` (` + strings.Join(columns, ", ") + `)
-		VALUES ` + placeholders(size, len(columns)) + `
-		ON CONFLICT DO UPDATE SET ` + strings.Join(updates, ", ")
-}
-
-// placeholders is a list of that many rows of question marks.
-func placeholders(rows, columns int) string {
-	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
-	return strings.Repeat(row+", ", rows-1) + row
-}
-
-type addedRollups struct {
-	table string
-	rows  []domain.RollupRow
-}
-
-func (a *addedRollups) count() int { return len(a.rows) }
-
-func (a *addedRollups) place(i int) []any {
-	g := &a.rows[i].Group
-	return []any{int64(g.Grain), a.rows[i].Bucket.Unix(), g.Tool, g.Version, g.Country, g.Service}
-}
-
-func (a *addedRollups) add(i int, stored *rollupRow) error {
-	stored.groupColumns = newGroupColumns(a.rows[i].Group, a.rows[i].Bucket)
-	rollup, err := stored.rollup(a.table)
+// pack returns all values of the buckets that the merge changes.
+func pack(ctx context.Context, tx *sqlx.Tx, m *domain.Merge) (map[domain.PackedBucket][]domain.Packed, error) {
+	read, err := tx.PreparexContext(ctx, readFinest)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.rows[i].Rollup.Merge(&rollup)
-	return nil
-}
-
-func (a *addedRollups) row(i int) *rollupRow { return newRollupRow(&a.rows[i].Rollup) }
-
-type addedErrors []domain.ErrorRow
-
-func (a addedErrors) count() int { return len(a) }
-
-func (a addedErrors) place(i int) []any {
-	g := &a[i].Group
-	return []any{string(a[i].Resolution), int64(g.Grain), g.Tool, g.Version, g.Country, g.Service, a[i].Bucket.Unix(), a[i].ErrorType}
-}
-
-func (a addedErrors) add(i int, stored *errorRow) error {
-	stored.groupColumns = newGroupColumns(a[i].Group, a[i].Bucket)
-	summary, err := stored.summary()
-	if err != nil {
-		return err
+	defer read.Close()
+	values := make(map[domain.PackedBucket][]domain.Packed)
+	for _, b := range m.Buckets() {
+		stored, err := finestOf(ctx, tx, read, b)
+		if err != nil {
+			return nil, err
+		}
+		if values[b], err = m.Bucket(b, stored); err != nil {
+			return nil, damagedBucket(b, err)
+		}
 	}
-	a[i].Merge(&summary)
-	return nil
+	return values, nil
 }
 
-func (a addedErrors) row(i int) *errorRow { return newErrorRow(&a[i].ErrorSummary) }
+// forgetJournal deletes rows of the journal.
+func forgetJournal(ctx context.Context, tx *sqlx.Tx, ids []int64) error {
+	list, _ := json.Marshal(ids) // numbers always can be encoded
+	_, err := tx.ExecContext(ctx, `DELETE FROM aggregation_journal WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+	return err
+}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -14,85 +13,112 @@ import (
 
 var _ ports.Rebuilder = (*Store)(nil)
 
-// RebuildDay computes a day's aggregates anew, as ports.Rebuilder promises.
-// Nobody else writes meanwhile.
+// RebuildDay computes a day's aggregates anew, as ports.Rebuilder promises. It
+// reads raw events and journal in one state of the database, and replaces what is
+// stored afterwards, in a short transaction: what workers store meanwhile is in
+// the journal and stays there. It reads none of what it replaces, so it mends
+// whatever is wrong with that.
 func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cutoffs) (int64, error) {
-	var events int64
-	err := s.db.write(ctx, "store.rebuild_day", func(tx *sqlx.Tx) error {
-		// As in Store, the transaction watches the context by itself.
-		ctx := context.WithoutCancel(ctx)
-		if err := deleteAggregates(ctx, tx, day); err != nil {
+	if err := s.db.packing.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.db.packing.unlock()
+	r := rebuild{day: day, merge: domain.NewMerge(day, cutoffs), folded: make(domain.Folded)}
+	if err := s.db.read(ctx, "store.read_day", func(tx *sqlx.Tx) error { return r.take(ctx, tx) }); err != nil {
+		return 0, err
+	}
+	values := make(map[domain.PackedBucket][]domain.Packed)
+	for _, b := range r.merge.Buckets() {
+		var err error
+		if values[b], err = r.merge.Bucket(b, nil); err != nil {
+			return 0, s.db.translate(ctx, "store.rebuild_day", err)
+		}
+	}
+	begin, err := s.packedWriter(ctx)
+	if err != nil {
+		return 0, s.db.translate(ctx, "store.rebuild_day", err)
+	}
+	err = s.db.write(ctx, "store.rebuild_day", func(tx *sqlx.Tx) error {
+		ctx := context.WithoutCancel(ctx) // as in Store
+		if err := deleteDay(ctx, tx, day); err != nil {
 			return err
 		}
-		aggregates, folded, n, err := aggregateDay(ctx, tx, day)
-		if err != nil {
+		w := begin(tx)
+		for _, b := range r.merge.Buckets() {
+			if err := w.put(ctx, b, values[b]); err != nil {
+				return err
+			}
+		}
+		if err := putFolded(ctx, tx, day, r.folded); err != nil {
 			return err
 		}
-		events = n
-		if err := putFolded(ctx, tx, day, folded); err != nil {
-			return err
-		}
-		return mergeAggregates(ctx, tx, kept(aggregates, cutoffs))
+		return forgetJournal(ctx, tx, r.journal)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return events, nil
+	return r.events, nil
 }
 
-func deleteAggregates(ctx context.Context, tx *sqlx.Tx, day time.Time) error {
+var deleteDayPacked = `DELETE FROM packed_aggregates WHERE resolution IN ('hour', 'day')
+	AND grain IN ` + allGrains + ` AND part IN ` + allParts + ` AND bucket >= ? AND bucket < ?`
+
+// deleteDay deletes all packed aggregates of a day.
+func deleteDay(ctx context.Context, tx *sqlx.Tx, day time.Time) error {
 	from, to := day.Unix(), day.Add(domain.Daily.Length()).Unix()
-	for _, part := range []struct {
-		from   string
-		grains []domain.Grain
-	}{
-		{`hourly_aggregations WHERE`, domain.RollupGrains()},
-		{`daily_aggregations WHERE`, domain.RollupGrains()},
-		{`error_summary WHERE resolution = 'hour' AND`, domain.ErrorGrains()},
-		{`error_summary WHERE resolution = 'day' AND`, domain.ErrorGrains()},
+	for _, statement := range []string{
+		deleteDayPacked,
+		`DELETE FROM aggregate_buckets WHERE resolution IN ('hour', 'day') AND bucket >= ? AND bucket < ?`,
 	} {
-		for _, grain := range part.grains {
-			_, err := tx.ExecContext(ctx, `DELETE FROM `+part.from+` grain = ? AND bucket >= ? AND bucket < ?`,
-				int64(grain), from, to)
-			if err != nil {
-				return err
-			}
+		if _, err := tx.ExecContext(ctx, statement, from, to); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// aggregateDay adds up the day's raw events, folds what has been folded, and
-// counts both.
-func aggregateDay(ctx context.Context, tx *sqlx.Tx, day time.Time) (domain.Aggregates, domain.Folded, int64, error) {
-	vocabulary, err := readDay(ctx, tx, day)
+// rebuild is what a day's raw events add up to.
+type rebuild struct {
+	day    time.Time
+	merge  *domain.Merge
+	folded domain.Folded
+	events int64
+	// journal lists the rows of the journal that count some of these events.
+	journal []int64
+}
+
+// take reads the day: raw events, with those values folded that have been folded,
+// and which rows of the journal there are.
+func (r *rebuild) take(ctx context.Context, tx *sqlx.Tx) error {
+	err := tx.SelectContext(ctx, &r.journal, `SELECT id FROM aggregation_journal WHERE day = ?`, r.day.Unix())
 	if err != nil {
-		return domain.Aggregates{}, nil, 0, err
+		return err
 	}
-	var parts []domain.Aggregates
-	folded := make(domain.Folded)
-	var count int64
-	for hour := day; hour.Before(day.Add(domain.Daily.Length())); hour = hour.Add(domain.Hourly.Length()) {
+	vocabulary, err := readDay(ctx, tx, r.day)
+	if err != nil {
+		return err
+	}
+	for hour := r.day; hour.Before(r.day.Add(domain.Daily.Length())); hour = hour.Add(domain.Hourly.Length()) {
 		for after := int64(0); ; {
 			events, last, err := eventsOf(ctx, tx, hour, after)
 			if err != nil {
-				return domain.Aggregates{}, nil, 0, err
+				return err
 			}
 			if len(events) == 0 {
 				break
 			}
-			part, more := vocabulary.Fold(domain.Finest(events))
-			parts = append(parts, part)
-			folded.Add(more)
-			count += int64(len(events))
+			finest, folded := vocabulary.Fold(domain.Finest(events))
+			r.merge.AddFinest(finest)
+			r.folded.Add(folded)
+			r.events += int64(len(events))
 			after = last
 		}
 	}
-	return domain.RollUp(parts...), folded, count, nil
+	return nil
 }
 
 // rebuildChunk is how many raw events are in memory at a time.
-const rebuildChunk = 5_000
+const rebuildChunk = 10_000
 
 // eventsOf reads the next events of the hour after the row with the id after,
 // and the id of the last one. Only what counts in an aggregate is read.
@@ -141,30 +167,14 @@ func present[T any](n sql.Null[T]) domain.Optional[T] {
 	return domain.Optional[T]{Value: n.V, Valid: n.Valid}
 }
 
-// kept leaves out the rows that are due.
-func kept(a domain.Aggregates, c domain.Cutoffs) domain.Aggregates {
-	due := func(r domain.Resolution, bucket, hourly, daily time.Time) bool {
-		if r == domain.Daily {
-			return bucket.Before(daily)
-		}
-		return bucket.Before(hourly)
-	}
-	a.Rollups = slices.DeleteFunc(a.Rollups, func(row domain.RollupRow) bool {
-		return due(row.Resolution, row.Bucket, c.Hourly, c.Daily)
-	})
-	a.Errors = slices.DeleteFunc(a.Errors, func(row domain.ErrorRow) bool {
-		return due(row.Resolution, row.Bucket, c.HourlyErrors, c.DailyErrors)
-	})
-	return a
-}
-
 // DayCounts counts a day's events twice, as ports.Rebuilder promises.
 func (s *Store) DayCounts(ctx context.Context, day time.Time) (raw, counted int64, err error) {
 	err = s.db.read(ctx, "store.day_counts", func(tx *sqlx.Tx) error {
 		return tx.QueryRowxContext(ctx, `
 			SELECT (SELECT count(*) FROM events WHERE hour >= ? AND hour < ?),
-				coalesce((SELECT calls FROM daily_aggregations WHERE grain = 0 AND bucket = ?), 0)`,
-			day.Unix(), day.Add(domain.Daily.Length()).Unix(), day.Unix()).Scan(&raw, &counted)
+				coalesce((SELECT calls FROM aggregate_buckets WHERE resolution = 'day' AND bucket = ?), 0)
+					+ coalesce((SELECT sum(events) FROM aggregation_journal WHERE day = ?), 0)`,
+			day.Unix(), day.Add(domain.Daily.Length()).Unix(), day.Unix(), day.Unix()).Scan(&raw, &counted)
 	})
 	return raw, counted, err
 }

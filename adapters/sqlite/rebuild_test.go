@@ -19,7 +19,7 @@ func everything(t *testing.T, store *sqlite.Store, day time.Time) []domain.Selec
 	for _, r := range domain.Resolutions() {
 		selected, err := store.Select(t.Context(), domain.Selection{
 			Window: domain.Window{Start: day.AddDate(0, 0, -1), End: day.AddDate(0, 0, 2), Resolution: r},
-			By:     append(domain.Dimensions(), domain.DimensionNone), Errors: true,
+			By:     append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -43,15 +43,14 @@ func TestRebuildHealsADay(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := everything(t, store, day)
+	merge(t, store, domain.Cutoffs{})
 
 	from, to := day.Unix(), day.AddDate(0, 0, 1).Unix()
 	for _, damage := range []string{
-		`UPDATE hourly_aggregations SET latency = x'ff' WHERE bucket >= ? AND bucket < ?`,
-		`UPDATE error_summary SET count = 2 * count WHERE bucket >= ? AND bucket < ?`,
-		`DELETE FROM daily_aggregations WHERE bucket >= ? AND bucket < ? AND grain IN (0, 3, 15)`,
-		`INSERT INTO error_summary SELECT resolution, grain, tool, version, country, service, bucket, 'ghost',
-			count, first_seen, last_seen, tools, versions
-		FROM error_summary WHERE bucket >= ? AND bucket < ? AND error_type = 'timeout'`,
+		`UPDATE packed_aggregates SET latency = x'ff' WHERE bucket >= ? AND bucket < ?`,
+		`UPDATE packed_aggregates SET counts = x'00' WHERE grain > 15 AND bucket >= ? AND bucket < ?`,
+		`DELETE FROM packed_aggregates WHERE bucket >= ? AND bucket < ? AND grain IN (0, 3, 15)`,
+		`DELETE FROM aggregate_buckets WHERE bucket >= ? AND bucket < ? AND resolution = 'hour'`,
 	} {
 		exec1(t, db, damage, from, to)
 	}

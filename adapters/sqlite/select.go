@@ -2,10 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/jmoiron/sqlx"
 
@@ -14,159 +10,204 @@ import (
 
 // Select reads aggregates, as ports.StatisticsReader promises.
 func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.Selected, error) {
-	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
-	err := s.db.read(ctx, "store.select", func(tx *sqlx.Tx) (err error) {
-		for _, by := range selection.By {
-			if selected.Rollups[by], err = selectRollups(ctx, tx, selection, by); err != nil {
+	r := selectionReader{store: s, collector: domain.NewCollector(selection), window: selection.Window}
+	reads := selection.Reads()
+	if err := r.prepare(ctx, reads); err != nil {
+		return domain.Selected{}, s.db.translate(ctx, "store.select", err)
+	}
+	err := s.db.read(ctx, "store.select", func(tx *sqlx.Tx) error {
+		r.tx = tx
+		if err := r.addJournal(ctx); err != nil {
+			return err
+		}
+		if err := r.readGenerations(ctx); err != nil {
+			return err
+		}
+		for i := range reads {
+			if err := r.read(ctx, i, reads[i]); err != nil {
 				return err
 			}
 		}
-		if selection.Errors {
-			selected.Errors, err = selectErrors(ctx, tx, selection)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return domain.Selected{}, err
 	}
-	return selected, nil
+	return r.collector.Selected(), nil
 }
 
-func selectRollups(ctx context.Context, tx *sqlx.Tx, s domain.Selection, by domain.Dimension) ([]domain.RollupRow, error) {
-	q := rollupQuery(s, by)
-	var stored []rollupRow
-	if err := tx.SelectContext(ctx, &stored, q.text.String(), q.args...); err != nil {
-		return nil, err
-	}
-	type key struct {
-		bucket int64
-		group  domain.Group
-	}
-	merged := make(map[key]*domain.RollupRow)
-	for i := range stored {
-		row := &stored[i]
-		rollup, err := row.rollup(tableOf(s.Window.Resolution))
-		if err != nil {
-			return nil, err
-		}
-		k := key{row.Bucket, row.group().At(domain.GrainOf(by))}
-		if merged[k] == nil {
-			merged[k] = &domain.RollupRow{Resolution: s.Window.Resolution, Bucket: row.start(), Group: k.group, Rollup: rollup}
-		} else {
-			merged[k].Rollup.Merge(&rollup)
-		}
-	}
-	return sortedRows(maps.Values(merged), domain.CompareRollupRows), nil
+// selectionReader reads what a selection needs, in one transaction. Values that
+// have not changed since they were read last come from memory.
+type selectionReader struct {
+	store     *Store
+	collector *domain.Collector
+	window    domain.Window
+	// statements has one for each set of columns that is wanted.
+	statements map[columns]*sqlx.Stmt
+	tx         *sqlx.Tx
+	buckets    []generation
 }
 
-func selectErrors(ctx context.Context, tx *sqlx.Tx, s domain.Selection) ([]domain.ErrorRow, error) {
-	q := errorQuery(s)
-	var stored []errorRow
-	if err := tx.SelectContext(ctx, &stored, q.text.String(), q.args...); err != nil {
-		return nil, err
+// columns says which columns are wanted beside the counts.
+type columns struct{ latency, sessions bool }
+
+func columnsOf(r domain.PackedRead) columns { return columns{r.Latency, r.Sessions} }
+
+// query reads one part in a range of buckets.
+func (c columns) query() string {
+	wanted := `bucket, counts`
+	if c.latency {
+		wanted += `, latency`
 	}
-	merged := make(map[domain.ErrorKey]*domain.ErrorRow)
-	for i := range stored {
-		row := &stored[i]
-		summary, err := row.summary()
-		if err != nil {
-			return nil, err
-		}
-		k := domain.ErrorKey{Resolution: s.Window.Resolution, Bucket: row.start(), ErrorType: row.ErrorType}
-		if merged[k] == nil {
-			merged[k] = &domain.ErrorRow{ErrorKey: k, ErrorSummary: summary}
-		} else {
-			merged[k].Merge(&summary)
+	if c.sessions {
+		wanted += `, sessions`
+	}
+	return `SELECT ` + wanted + ` FROM packed_aggregates
+		WHERE resolution = ? AND grain = ? AND part = ? AND bucket >= ? AND bucket <= ? ORDER BY bucket`
+}
+
+// generation is what the values of a bucket are known by.
+type generation struct {
+	Bucket     int64 `db:"bucket"`
+	Generation int64 `db:"generation"`
+}
+
+func (r *selectionReader) prepare(ctx context.Context, reads []domain.PackedRead) error {
+	r.statements = make(map[columns]*sqlx.Stmt)
+	for _, read := range reads {
+		c := columnsOf(read)
+		var err error
+		if r.statements[c], err = r.store.db.reading.get(ctx, c.query()); err != nil {
+			return err
 		}
 	}
-	return sortedRows(maps.Values(merged), domain.CompareErrorRows), nil
+	return nil
 }
 
-func sortedRows[T any](rows func(func(*T) bool), compare func(a, b T) int) []T {
-	list := []T{}
-	for row := range rows {
-		list = append(list, *row)
+func (r *selectionReader) addJournal(ctx context.Context) error {
+	rows, err := journalBetween(ctx, r.tx, domain.Daily.Floor(r.window.Start), r.window.End)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(list, compare)
-	return list
-}
-
-// query is a statement with its arguments.
-type query struct {
-	text strings.Builder
-	args []any
-}
-
-func (q *query) add(text string, args ...any) {
-	q.text.WriteString(text)
-	q.args = append(q.args, args...)
-}
-
-// rollupQuery reads the rows of the grain that answers a breakdown. So that it
-// touches no others, it goes in by one of three ways:
-//
-//   - by time, when nothing is filtered: all rows of the grain are wanted;
-//   - by an index, when the breakdown is by the first dimension of a pair and
-//     the second is filtered;
-//   - bucket by bucket along the primary key, when the filter fixes dimensions
-//     that stand first in it. The buckets that hold anything are those of the
-//     total. Of full grain this reads rows that are not wanted, too, unless
-//     the filtered dimensions are the first ones.
-func rollupQuery(s domain.Selection, by domain.Dimension) *query {
-	grain, filtered := s.GrainFor(by), s.Filter.Grain()
-	table := tableOf(s.Window.Resolution)
-	q := new(query)
-	switch {
-	case filtered == domain.GrainTotal:
-		q.add(`SELECT r.* FROM ` + table + ` AS r WHERE`)
-		q.addWindow("r", s.Window)
-	case grain.Size() == 2 && filtered.Size() == 1 && domain.Grain(by) < filtered:
-		q.add(`SELECT r.* FROM ` + table + ` AS r INDEXED BY ` + table + "_" + filtered.String() +
-			` WHERE ` + indexedRows(filtered) + ` AND`)
-		q.addWindow("r", s.Window)
-	default:
-		q.add(`SELECT r.* FROM ` + table + ` AS total CROSS JOIN ` + table + ` AS r
-			WHERE total.grain = 0 AND r.bucket = total.bucket AND`)
-		q.addWindow("total", s.Window)
-	}
-	q.addGroup(s.Filter, grain)
-	return q
-}
-
-// indexedRows is the condition of the index on a dimension: rows of which it is
-// the last. The migration says the same.
-func indexedRows(last domain.Grain) string {
-	highest := min(2*last, domain.GrainFull)
-	return `r.grain < ` + strconv.Itoa(int(highest)) + ` AND r.` + last.String() + ` <> ''`
-}
-
-func (q *query) addWindow(table string, w domain.Window) {
-	q.add(` `+table+`.bucket >= ? AND `+table+`.bucket < ?`, w.Start.Unix(), w.End.Unix())
-}
-
-// addGroup fixes the grain, what is filtered and what the grain leaves out.
-func (q *query) addGroup(f domain.Filter, grain domain.Grain) {
-	q.add(` AND r.grain = ?`, int64(grain))
-	for _, d := range domain.Dimensions() {
-		if f.Value(d) != "" || !grain.Has(d) {
-			q.add(` AND r.`+d.String()+` = ?`, f.Value(d))
+	for i := range rows {
+		if err := r.collector.AddJournal(rows[i].day(), rows[i].Payload); err != nil {
+			return damagedJournal(rows[i].day(), rows[i].ID, err)
 		}
 	}
+	return nil
 }
 
-// errorQuery reads the rows that answer a selection's errors. Their key begins
-// with the group, which only full grain does not fix.
-func errorQuery(s domain.Selection) *query {
-	grain := s.ErrorGrain()
-	q := new(query)
-	q.add(`SELECT r.grain, r.bucket, r.tool, r.version, r.country, r.service, r.error_type, r.count,
-			r.first_seen, r.last_seen, r.tools, r.versions
-		FROM error_summary AS r`)
-	if grain == domain.GrainFull && s.Filter.Grain() != domain.GrainFull {
-		q.add(` INDEXED BY error_summary_bucket`)
+func (r *selectionReader) readGenerations(ctx context.Context) error {
+	return r.tx.SelectContext(ctx, &r.buckets, `
+		SELECT bucket, generation FROM aggregate_buckets WHERE resolution = ? AND bucket >= ? AND bucket < ?
+		ORDER BY bucket`, string(r.window.Resolution), r.window.Start.Unix(), r.window.End.Unix())
+}
+
+// read collects the values of one read, an index in the selection's.
+func (r *selectionReader) read(ctx context.Context, index int, read domain.PackedRead) error {
+	first, end := read.Part, read.Part+1
+	if read.Part == domain.AllParts {
+		first, end = 0, r.window.Resolution.Parts(read.Grain)
 	}
-	q.add(` WHERE r.resolution = ? AND`, string(s.Window.Resolution))
-	q.addWindow("r", s.Window)
-	q.addGroup(s.Filter, grain)
-	return q
+	for part := first; part < end; part++ {
+		p := partReader{selectionReader: r, index: index, read: read, part: part}
+		if err := p.collect(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partReader collects the values of one part.
+type partReader struct {
+	*selectionReader
+
+	index int
+	read  domain.PackedRead
+	part  int
+}
+
+func (r *partReader) key(bucket int64) domain.PackedKey {
+	return domain.PackedKey{PackedBucket: bucketAt(r.window.Resolution, bucket), Grain: r.read.Grain, Part: r.part}
+}
+
+// collect takes what is in memory, and reads the others, each run of neighbours
+// at once.
+func (r *partReader) collect(ctx context.Context) error {
+	begin := 0 // of the run of buckets that are not in memory
+	for i, b := range r.buckets {
+		p, ok := r.store.db.config.Buckets.Get(r.key(b.Bucket), b.Generation, r.read)
+		if !ok {
+			continue
+		}
+		if err := r.fetch(ctx, r.buckets[begin:i]); err != nil {
+			return err
+		}
+		begin = i + 1
+		if err := r.add(p); err != nil {
+			return err
+		}
+	}
+	return r.fetch(ctx, r.buckets[begin:])
+}
+
+// add gives a value to the collector. One without counts stands for none.
+func (r *partReader) add(p domain.Packed) error {
+	if err := r.collector.Add(r.index, p); err != nil {
+		return damagedValue(p.PackedKey, err)
+	}
+	return nil
+}
+
+// fetch reads the values of neighbouring buckets, and notes them and those that
+// there are not.
+func (r *partReader) fetch(ctx context.Context, run []generation) error {
+	if len(run) == 0 {
+		return nil
+	}
+	rows, err := r.tx.StmtxContext(ctx, r.statements[columnsOf(r.read)]).QueryContext(ctx,
+		string(r.window.Resolution), int64(r.read.Grain), r.part, run[0].Bucket, run[len(run)-1].Bucket)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var bucket int64
+		var p domain.Packed
+		fields := []any{&bucket, &p.Counts}
+		if r.read.Latency {
+			fields = append(fields, &p.Latency)
+		}
+		if r.read.Sessions {
+			fields = append(fields, &p.Sessions)
+		}
+		if err := rows.Scan(fields...); err != nil {
+			return err
+		}
+		for len(run) > 0 && run[0].Bucket < bucket {
+			r.note(run[0], domain.Packed{})
+			run = run[1:]
+		}
+		if len(run) == 0 || run[0].Bucket != bucket {
+			continue // every value has a bucket; this one was made by hand
+		}
+		p.PackedKey = r.key(bucket)
+		if err := r.add(p); err != nil {
+			return err
+		}
+		r.note(run[0], p)
+		run = run[1:]
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, b := range run {
+		r.note(b, domain.Packed{})
+	}
+	return nil
+}
+
+func (r *partReader) note(b generation, p domain.Packed) {
+	p.PackedKey = r.key(b.Bucket)
+	r.store.db.config.Buckets.Put(p, b.Generation, r.read)
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -25,15 +26,26 @@ type Store struct {
 // NewStore returns the store in db.
 func NewStore(db *DB) *Store { return &Store{db: db} }
 
-// Store stores batches, as ports.EventStore promises.
+// Store stores batches, as ports.EventStore promises. Whatever needs no look at
+// the database is computed before the transaction begins, as everybody else who
+// writes waits for it.
 func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	statements, err := s.prepareStore(ctx)
+	if err != nil {
+		return ports.Stored{}, s.db.translate(ctx, "store.store", err)
+	}
+	all := make([][]domain.Event, len(batches))
+	for i := range batches {
+		all[i] = batches[i].Events
+	}
+	plain := count(all)
 	var stored ports.Stored
 	var closed []domain.OpenDay
-	err := s.db.write(ctx, "store.store", func(tx *sqlx.Tx) error {
+	err = s.db.write(ctx, "store.store", func(tx *sqlx.Tx) error {
 		// Watching a context costs more than most of these statements; the
 		// transaction itself watches it.
 		ctx := context.WithoutCancel(ctx)
-		fresh, err := insertBatches(ctx, tx, batches)
+		fresh, err := statements.insertBatches(ctx, tx, batches)
 		if err != nil {
 			return err
 		}
@@ -41,15 +53,18 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		for _, events := range fresh {
 			stored.Events += len(events)
 		}
-		if err := insertEvents(ctx, tx, fresh); err != nil {
+		if err := statements.insertEvents(ctx, tx, fresh, stored.Events); err != nil {
 			return err
 		}
-		finest, days, err := s.fold(ctx, tx, domain.Finest(fresh...), domain.FirstReceived(batches))
-		if err != nil {
+		counted := plain
+		if stored.Repeated > 0 {
+			counted = count(fresh)
+		}
+		if counted, closed, err = s.fold(ctx, tx, counted, domain.FirstReceived(batches)); err != nil {
 			return err
 		}
-		closed = days
-		return mergeAggregates(ctx, tx, domain.RollUp(finest))
+		stored.Entries, err = s.appendJournal(ctx, tx, counted)
+		return err
 	})
 	if err != nil {
 		return ports.Stored{}, err
@@ -58,18 +73,62 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 	return stored, nil
 }
 
+// counted is what events add up to.
+type counted struct {
+	finest  domain.Aggregates
+	journal []domain.JournalValue
+	// folded counts the events that count under another name than their own.
+	folded domain.Folded
+}
+
+func count(events [][]domain.Event) counted {
+	finest := domain.Finest(events...)
+	return counted{finest: finest, journal: domain.PackJournal(finest)}
+}
+
+// storeStatements are those that a Store runs for each batch and for each event.
+type storeStatements struct {
+	batch *sqlx.Stmt
+	// events has a statement for each of eventChunks.
+	events []*sqlx.Stmt
+}
+
+// eventChunks is how many events one statement inserts. Most of the cost of an
+// event is that of its statement.
+var eventChunks = []int{100, 10, 1}
+
+func (s *Store) prepareStore(ctx context.Context) (storeStatements, error) {
+	var statements storeStatements
+	var err error
+	statements.batch, err = s.db.writing.get(ctx, `
+		INSERT INTO stored_batches (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING`)
+	for _, n := range eventChunks {
+		if err != nil {
+			break
+		}
+		var insert *sqlx.Stmt
+		insert, err = s.db.writing.get(ctx, `
+			INSERT INTO events (hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
+				cache_hit, retry_count, country, parameters, session_id, sequence_number)
+			VALUES `+placeholders(n, eventColumns))
+		statements.events = append(statements.events, insert)
+	}
+	return statements, err
+}
+
+// placeholders is a list of that many rows of question marks.
+func placeholders(rows, columns int) string {
+	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
+	return strings.Repeat(row+", ", rows-1) + row
+}
+
 // insertBatches notes the ids and returns the events of the batches whose id
 // is new.
-func insertBatches(ctx context.Context, tx *sqlx.Tx, batches []domain.Batch) ([][]domain.Event, error) {
-	insert, err := tx.PreparexContext(ctx, `
-		INSERT INTO stored_batches (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return nil, err
-	}
-	defer insert.Close()
-	var fresh [][]domain.Event
+func (s *storeStatements) insertBatches(ctx context.Context, tx *sqlx.Tx, batches []domain.Batch) ([][]domain.Event, error) {
+	insert := tx.StmtxContext(ctx, s.batch)
+	fresh := make([][]domain.Event, 0, len(batches))
 	for _, b := range batches {
-		result, err := insert.ExecContext(ctx, b.ID, b.ReceivedAt.UnixMicro())
+		result, err := insert.ExecContext(ctx, string(b.ID), b.ReceivedAt.UnixMicro())
 		if err != nil {
 			return nil, err
 		}
@@ -84,27 +143,36 @@ func insertBatches(ctx context.Context, tx *sqlx.Tx, batches []domain.Batch) ([]
 	return fresh, nil
 }
 
-func insertEvents(ctx context.Context, tx *sqlx.Tx, batches [][]domain.Event) error {
-	insert, err := tx.PreparexContext(ctx, `
-		INSERT INTO events (hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
-			cache_hit, retry_count, country, parameters, session_id, sequence_number)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
-	for _, events := range batches {
-		for i := range events {
-			e := &events[i]
-			_, err := insert.ExecContext(ctx, e.Hour.Unix(), e.Version, e.Tool, string(e.Status), string(e.Level),
-				orNull(e.ErrorType), nullable(e.ResponseTimeMS), orNull(e.Service), nullable(e.CacheHit),
-				nullable(e.RetryCount), orNull(e.Country), orNull(e.Parameters), orNull(e.SessionID), nullable(e.SequenceNumber))
-			if err != nil {
+// insertEvents stores the events of the batches, of which there are count.
+func (s *storeStatements) insertEvents(ctx context.Context, tx *sqlx.Tx, batches [][]domain.Event, count int) error {
+	args := make([]any, 0, eventChunks[0]*eventColumns)
+	batch, at := 0, 0
+	for i, n := range eventChunks {
+		insert := tx.StmtxContext(ctx, s.events[i])
+		for ; count >= n; count -= n {
+			args = args[:0]
+			for range n {
+				for at == len(batches[batch]) {
+					batch, at = batch+1, 0
+				}
+				args = appendEvent(args, &batches[batch][at])
+				at++
+			}
+			if _, err := insert.ExecContext(ctx, args...); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// eventColumns is how many values appendEvent appends.
+const eventColumns = 14
+
+func appendEvent(args []any, e *domain.Event) []any {
+	return append(args, e.Hour.Unix(), e.Version, e.Tool, string(e.Status), string(e.Level),
+		orNull(e.ErrorType), integer(e.ResponseTimeMS), orNull(e.Service), nullable(e.CacheHit),
+		integer(e.RetryCount), orNull(e.Country), orNull(e.Parameters), orNull(e.SessionID), integer(e.SequenceNumber))
 }
 
 // orNull stores absent text as NULL.
@@ -115,8 +183,18 @@ func orNull(s string) any {
 	return s
 }
 
-func nullable[T any](o domain.Optional[T]) sql.Null[T] {
-	return sql.Null[T]{V: o.Value, Valid: o.Valid}
+func nullable[T any](o domain.Optional[T]) any {
+	if !o.Valid {
+		return nil
+	}
+	return o.Value
+}
+
+func integer(o domain.Optional[int32]) any {
+	if !o.Valid {
+		return nil
+	}
+	return int64(o.Value)
 }
 
 // Activity tells how much there is, as ports.StatisticsReader promises.
@@ -129,10 +207,14 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 	}
 	err := s.db.read(ctx, "store.activity", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
-			SELECT coalesce(sum(calls), 0) AS events, (SELECT max(received_at) FROM stored_batches) AS last_received,
-				(SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'version') AS folded_versions,
-				(SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'error_type') AS folded_error_types
-			FROM daily_aggregations WHERE grain = 0`)
+			SELECT coalesce(sum(events), 0)
+					+ (SELECT coalesce(sum(calls), 0) FROM aggregate_buckets WHERE resolution = 'day') AS events,
+				coalesce(sum(folded_versions), 0)
+					+ (SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'version') AS folded_versions,
+				coalesce(sum(folded_error_types), 0)
+					+ (SELECT coalesce(sum(calls), 0) FROM dimension_overflow WHERE dimension = 'error_type') AS folded_error_types,
+				(SELECT max(received_at) FROM stored_batches) AS last_received
+			FROM aggregation_journal`)
 	})
 	if err != nil {
 		return domain.Activity{}, err

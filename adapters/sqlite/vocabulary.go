@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -10,30 +12,32 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// fold decides about the values that are new, received then, and returns what
-// the events add up to with those folded that have no place, and the days that
-// take no others from now on.
-func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, finest domain.Aggregates, received time.Time) (domain.Aggregates, []domain.OpenDay, error) {
-	census := domain.TakeCensus(finest)
+// fold decides about the values that are new, received then. It returns what the
+// events add up to with those folded that have no place, and the days that take
+// no others from now on.
+func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, c counted, received time.Time) (counted, []domain.OpenDay, error) {
+	census := domain.TakeCensus(c.finest)
 	vocabulary := domain.NewVocabulary()
 	for _, o := range census {
 		if err := readValues(ctx, tx, vocabulary, o); err != nil {
-			return domain.Aggregates{}, nil, err
+			return counted{}, nil, err
 		}
 	}
 	var closed []domain.OpenDay
 	for _, undecided := range vocabulary.Undecided(census) {
 		admission, err := s.admit(ctx, tx, undecided, received)
 		if err != nil {
-			return domain.Aggregates{}, nil, err
+			return counted{}, nil, err
 		}
 		vocabulary.Learn(admission)
 		if admission.Overflows {
 			closed = append(closed, admission.OpenDay)
 		}
 	}
-	finest, folded := vocabulary.Fold(finest)
-	return finest, closed, addFolded(ctx, tx, folded)
+	if c.finest, c.folded = vocabulary.Fold(c.finest); len(c.folded) > 0 {
+		c.journal = domain.PackJournal(c.finest)
+	}
+	return c, closed, nil
 }
 
 // tellClosed warns once a day and dimension.
@@ -69,8 +73,7 @@ func readOverflow(ctx context.Context, tx *sqlx.Tx, v *domain.Vocabulary, o doma
 	return err
 }
 
-// admit decides about values that were received then. That the day overflows
-// is noted when calls are folded.
+// admit decides about values that were received then.
 func (s *Store) admit(ctx context.Context, tx *sqlx.Tx, undecided domain.OpenValues, received time.Time) (domain.Admission, error) {
 	o := undecided.OpenDay
 	var known int
@@ -85,47 +88,88 @@ func (s *Store) admit(ctx context.Context, tx *sqlx.Tx, undecided domain.OpenVal
 		}
 	}
 	admission := s.db.config.Limits.Admit(undecided, known, week)
-	if len(admission.Values) == 0 {
-		return admission, nil
+	if len(admission.Values) > 0 {
+		values, _ := json.Marshal(admission.Values) // strings always can be encoded
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO dimension_values (day, dimension, value, late) SELECT ?, ?, value, ? FROM json_each(?)`,
+			o.Day.Unix(), o.Dimension, o.IsOver(received), string(values))
 	}
-	values, _ := json.Marshal(admission.Values) // strings always can be encoded
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO dimension_values (day, dimension, value, late) SELECT ?, ?, value, ? FROM json_each(?)`,
-		o.Day.Unix(), o.Dimension, o.IsOver(received), string(values))
+	if err == nil && admission.Overflows {
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO dimension_overflow (day, dimension, calls) VALUES (?, ?, 0) ON CONFLICT DO NOTHING`, o.Day.Unix(), o.Dimension)
+	}
 	return admission, err
 }
 
-// weekBefore counts the calls of the values that were noted in time.
+// weekBefore counts the calls of the values that were noted in time. What is
+// damaged is left out: merging and reading report it, and it is no reason to store
+// nothing today.
 func weekBefore(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay) ([]domain.OpenValues, error) {
-	counted := `SELECT value, calls FROM dimension_values JOIN daily_aggregations
-		ON grain = 2 AND bucket = day AND tool = '' AND version = value AND country = '' AND service = ''`
-	if o.Dimension == domain.OpenErrorType {
-		counted = `SELECT value, count AS calls FROM dimension_values JOIN error_summary
-			ON resolution = 'day' AND grain = 0 AND bucket = day AND error_type = value`
+	days := o.Week()
+	journal, err := journalBetween(ctx, tx, days[0].Day, o.Day)
+	if err != nil {
+		return nil, err
 	}
-	var week []domain.OpenValues
-	for _, day := range o.Week() {
-		values := domain.OpenValues{OpenDay: day}
-		err := tx.SelectContext(ctx, &values.Values, counted+`
-			WHERE day = ? AND dimension = ? AND NOT late`, day.Day.Unix(), day.Dimension)
+	calls := make(map[domain.OpenDay]map[string]int64)
+	for i := range journal {
+		counted, err := domain.CountJournal(journal[i].day(), journal[i].Payload)
+		if err != nil {
+			continue
+		}
+		for _, values := range counted {
+			addCalls(calls, values)
+		}
+	}
+	week := make([]domain.OpenValues, len(days))
+	for i, day := range days {
+		if err := countPacked(ctx, tx, day, calls); err != nil {
+			return nil, err
+		}
+		week[i].OpenDay = day
+		var inTime []string
+		err := tx.SelectContext(ctx, &inTime, `
+			SELECT value FROM dimension_values WHERE day = ? AND dimension = ? AND NOT late`, day.Day.Unix(), day.Dimension)
 		if err != nil {
 			return nil, err
 		}
-		week = append(week, values)
+		for _, value := range inTime {
+			week[i].Values = append(week[i].Values, domain.GroupCount{Value: value, Calls: calls[day][value]})
+		}
 	}
 	return week, nil
 }
 
-func addFolded(ctx context.Context, tx *sqlx.Tx, folded domain.Folded) error {
-	for o, calls := range folded {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO dimension_overflow VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET calls = calls + excluded.calls`, o.Day.Unix(), o.Dimension, calls)
-		if err != nil {
-			return err
-		}
+// countPacked adds the calls that the packed aggregates of a day count.
+func countPacked(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay, calls map[domain.OpenDay]map[string]int64) error {
+	p := domain.Packed{PackedKey: domain.PackedKey{
+		PackedBucket: domain.PackedBucket{Resolution: domain.Daily, Start: o.Day},
+		Grain:        domain.PackedGrain(domain.GrainOf(domain.DimensionVersion)),
+	}}
+	if o.Dimension == domain.OpenErrorType {
+		p.Grain = finestErrors
+	}
+	err := tx.GetContext(ctx, &p.Counts, `
+		SELECT counts FROM packed_aggregates WHERE resolution = 'day' AND grain = ? AND part = 0 AND bucket = ?`,
+		int64(p.Grain), o.Day.Unix())
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if counted, err := domain.CountPacked(p); err == nil {
+		addCalls(calls, counted)
 	}
 	return nil
+}
+
+func addCalls(calls map[domain.OpenDay]map[string]int64, counted domain.OpenValues) {
+	if calls[counted.OpenDay] == nil {
+		calls[counted.OpenDay] = make(map[string]int64)
+	}
+	for _, v := range counted.Values {
+		calls[counted.OpenDay][v.Value] += v.Calls
+	}
 }
 
 // readDay reads all that is decided about a day.
@@ -146,10 +190,21 @@ func readDay(ctx context.Context, tx *sqlx.Tx, day time.Time) (*domain.Vocabular
 	return v, nil
 }
 
+// addFolded counts folded calls that were in the journal.
+func addFolded(ctx context.Context, tx *sqlx.Tx, day time.Time, versions, errorTypes int64) error {
+	if versions == 0 && errorTypes == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		UPDATE dimension_overflow SET calls = calls + iif(dimension = 'version', ?, ?) WHERE day = ?`, versions, errorTypes, day.Unix())
+	return err
+}
+
 // putFolded replaces the counts of a day.
 func putFolded(ctx context.Context, tx *sqlx.Tx, day time.Time, folded domain.Folded) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE dimension_overflow SET calls = 0 WHERE day = ?`, day.Unix()); err != nil {
-		return err
-	}
-	return addFolded(ctx, tx, folded)
+	_, err := tx.ExecContext(ctx, `
+		UPDATE dimension_overflow SET calls = iif(dimension = 'version', ?, ?) WHERE day = ?`,
+		folded[domain.OpenDay{Day: day, Dimension: domain.OpenVersion}],
+		folded[domain.OpenDay{Day: day, Dimension: domain.OpenErrorType}], day.Unix())
+	return err
 }

@@ -1,7 +1,5 @@
 -- Times are Unix seconds in UTC, but for received_at and the like, which are
--- Unix microseconds. Optional fields of an event are NULL when absent. In the
--- aggregates a dimension is '' when it is outside the row's grain and for the
--- events that do not have it.
+-- Unix microseconds. Optional fields of an event are NULL when absent.
 
 -- +goose Up
 
@@ -36,83 +34,104 @@ CREATE TABLE stored_batches (
 
 CREATE INDEX stored_batches_received_at ON stored_batches (received_at);
 
--- grain is the set of dimensions that the row tells apart, as bits: 1 tool,
--- 2 version, 4 country, 8 service.
-CREATE TABLE hourly_aggregations (
-    grain                INTEGER NOT NULL,
-    bucket               INTEGER NOT NULL,
-    tool                 TEXT    NOT NULL,
-    version              TEXT    NOT NULL,
-    country              TEXT    NOT NULL,
-    service              TEXT    NOT NULL,
-    calls                INTEGER NOT NULL,
-    errors               INTEGER NOT NULL,
-    cache_hits           INTEGER NOT NULL,
-    cache_misses         INTEGER NOT NULL,
-    retries              INTEGER NOT NULL,
-    retries_observed     INTEGER NOT NULL,
-    retried              INTEGER NOT NULL,
-    response_time_sum_ms INTEGER NOT NULL,
-    response_time_min_ms INTEGER NOT NULL,
-    response_time_max_ms INTEGER NOT NULL,
-    latency              BLOB    NOT NULL,
-    sessions             BLOB    NOT NULL,
-    PRIMARY KEY (grain, bucket, tool, version, country, service)
-) WITHOUT ROWID, STRICT;
-
-CREATE TABLE daily_aggregations (
-    grain                INTEGER NOT NULL,
-    bucket               INTEGER NOT NULL,
-    tool                 TEXT    NOT NULL,
-    version              TEXT    NOT NULL,
-    country              TEXT    NOT NULL,
-    service              TEXT    NOT NULL,
-    calls                INTEGER NOT NULL,
-    errors               INTEGER NOT NULL,
-    cache_hits           INTEGER NOT NULL,
-    cache_misses         INTEGER NOT NULL,
-    retries              INTEGER NOT NULL,
-    retries_observed     INTEGER NOT NULL,
-    retried              INTEGER NOT NULL,
-    response_time_sum_ms INTEGER NOT NULL,
-    response_time_min_ms INTEGER NOT NULL,
-    response_time_max_ms INTEGER NOT NULL,
-    latency              BLOB    NOT NULL,
-    sessions             BLOB    NOT NULL,
-    PRIMARY KEY (grain, bucket, tool, version, country, service)
-) WITHOUT ROWID, STRICT;
-
--- A filter on the first dimensions of a row is a prefix of the primary key
--- within each bucket. Only a filter on the last one needs an index, so a row is
--- in at most one. Rows of full grain are in none: they are many, and read only
--- for filters and breakdowns of three dimensions together.
-CREATE INDEX hourly_aggregations_version ON hourly_aggregations (grain, version, bucket) WHERE grain < 4 AND version <> '';
-CREATE INDEX hourly_aggregations_country ON hourly_aggregations (grain, country, bucket) WHERE grain < 8 AND country <> '';
-CREATE INDEX hourly_aggregations_service ON hourly_aggregations (grain, service, bucket) WHERE grain < 15 AND service <> '';
-CREATE INDEX daily_aggregations_version ON daily_aggregations (grain, version, bucket) WHERE grain < 4 AND version <> '';
-CREATE INDEX daily_aggregations_country ON daily_aggregations (grain, country, bucket) WHERE grain < 8 AND country <> '';
-CREATE INDEX daily_aggregations_service ON daily_aggregations (grain, service, bucket) WHERE grain < 15 AND service <> '';
-
--- tools and versions are JSON arrays. The group stands before the bucket in
--- the key, as the rows of one group are always wanted.
-CREATE TABLE error_summary (
-    resolution TEXT    NOT NULL CHECK (resolution IN ('hour', 'day')),
+-- The aggregates, packed: a row holds all groups of one grain, or a part of
+-- them, in one hour or day. resolution is 'hour' or 'day' and bucket its start.
+-- grain is the set of dimensions that the groups tell apart, as bits: 1 tool,
+-- 2 version, 4 country, 8 service, 16 error type. The program alone reads
+-- counts, latency and sessions; a reader of counts reads none of the columns
+-- after it. readable is what the views below show.
+CREATE TABLE packed_aggregates (
+    resolution TEXT    NOT NULL,
     grain      INTEGER NOT NULL,
-    tool       TEXT    NOT NULL,
-    version    TEXT    NOT NULL,
-    country    TEXT    NOT NULL,
-    service    TEXT    NOT NULL,
+    part       INTEGER NOT NULL,
     bucket     INTEGER NOT NULL,
-    error_type TEXT    NOT NULL,
-    count      INTEGER NOT NULL,
-    first_seen INTEGER NOT NULL,
-    last_seen  INTEGER NOT NULL,
-    tools      TEXT    NOT NULL,
-    versions   TEXT    NOT NULL,
-    PRIMARY KEY (resolution, grain, tool, version, country, service, bucket, error_type)
+    counts     BLOB    NOT NULL,
+    latency    BLOB    NOT NULL,
+    sessions   BLOB    NOT NULL,
+    readable   TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX packed_aggregates_key ON packed_aggregates (resolution, grain, part, bucket);
+
+-- The hours and days that have packed aggregates. generation changes whenever
+-- any of them does. calls is the total.
+CREATE TABLE aggregate_buckets (
+    resolution TEXT    NOT NULL,
+    bucket     INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    calls      INTEGER NOT NULL,
+    PRIMARY KEY (resolution, bucket)
 ) WITHOUT ROWID, STRICT;
 
-CREATE INDEX error_summary_bucket ON error_summary (resolution, grain, bucket);
+-- What transactions add to the aggregates of a UTC day and is not merged into
+-- them yet. created_at is in Unix microseconds. folded_versions and
+-- folded_error_types are how many of the events count under 'other'.
+CREATE TABLE aggregation_journal (
+    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+    day                INTEGER NOT NULL,
+    events             INTEGER NOT NULL,
+    entries            INTEGER NOT NULL,
+    created_at         INTEGER NOT NULL,
+    folded_versions    INTEGER NOT NULL,
+    folded_error_types INTEGER NOT NULL,
+    payload            BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX aggregation_journal_day ON aggregation_journal (day, id);
+
+-- How many versions and error types the aggregates of a day tell apart is
+-- bounded. These are the values that are told apart on a day, which is the start
+-- of the UTC day. Late ones were noted when it was over, and are not reserved on
+-- the days that follow.
+CREATE TABLE dimension_values (
+    day       INTEGER NOT NULL,
+    dimension TEXT    NOT NULL CHECK (dimension IN ('version', 'error_type')),
+    value     TEXT    NOT NULL,
+    late      INTEGER NOT NULL CHECK (late IN (0, 1)),
+    PRIMARY KEY (day, dimension, value)
+) WITHOUT ROWID, STRICT;
+
+-- The days that have more values than can be told apart, and take no more: so
+-- many calls count as 'other' for it, beside those in the journal.
+CREATE TABLE dimension_overflow (
+    day       INTEGER NOT NULL,
+    dimension TEXT    NOT NULL CHECK (dimension IN ('version', 'error_type')),
+    calls     INTEGER NOT NULL,
+    PRIMARY KEY (day, dimension)
+) WITHOUT ROWID, STRICT;
+
+-- For operators: the totals, and the breakdowns by one dimension. They lack what
+-- is in the journal, up to MERGE_INTERVAL_SECONDS. value is '' in the total and
+-- for the events that do not have the dimension.
+CREATE VIEW hourly_aggregations AS
+SELECT bucket,
+    CASE grain WHEN 0 THEN 'total' WHEN 1 THEN 'tool' WHEN 2 THEN 'version' WHEN 4 THEN 'country' ELSE 'service' END AS dimension,
+    row.value ->> 0 AS value, row.value ->> 1 AS calls, row.value ->> 2 AS errors,
+    row.value ->> 3 AS cache_hits, row.value ->> 4 AS cache_misses,
+    row.value ->> 5 AS retries, row.value ->> 6 AS retries_observed, row.value ->> 7 AS retried,
+    row.value ->> 8 AS timed, row.value ->> 9 AS response_time_sum_ms
+FROM packed_aggregates, json_each(readable) AS row
+WHERE resolution = 'hour' AND grain IN (0, 1, 2, 4, 8) AND part = 0;
+
+CREATE VIEW daily_aggregations AS
+SELECT bucket,
+    CASE grain WHEN 0 THEN 'total' WHEN 1 THEN 'tool' WHEN 2 THEN 'version' WHEN 4 THEN 'country' ELSE 'service' END AS dimension,
+    row.value ->> 0 AS value, row.value ->> 1 AS calls, row.value ->> 2 AS errors,
+    row.value ->> 3 AS cache_hits, row.value ->> 4 AS cache_misses,
+    row.value ->> 5 AS retries, row.value ->> 6 AS retries_observed, row.value ->> 7 AS retried,
+    row.value ->> 8 AS timed, row.value ->> 9 AS response_time_sum_ms
+FROM packed_aggregates, json_each(readable) AS row
+WHERE resolution = 'day' AND grain IN (0, 1, 2, 4, 8) AND part = 0;
+
+-- versions is a JSON array.
+CREATE VIEW error_summary AS
+SELECT resolution, bucket, row.value ->> 0 AS tool, row.value ->> 2 AS error_type,
+    sum(row.value ->> 3) AS count,
+    min(bucket + 3600 * (row.value ->> 4)) AS first_seen, max(bucket + 3600 * (row.value ->> 5)) AS last_seen,
+    json_group_array(row.value ->> 1 ORDER BY row.value ->> 1) AS versions
+FROM packed_aggregates, json_each(readable) AS row
+WHERE grain = 19 AND part = 0
+GROUP BY resolution, bucket, row.value ->> 0, row.value ->> 2;
 
 -- What was accepted and is not stored yet, oldest first by place.
 CREATE TABLE queue (
@@ -231,8 +250,13 @@ DROP TABLE receipts;
 DROP TABLE dead_letters;
 DROP TABLE queue_size;
 DROP TABLE queue;
-DROP TABLE error_summary;
-DROP TABLE daily_aggregations;
-DROP TABLE hourly_aggregations;
+DROP VIEW error_summary;
+DROP VIEW daily_aggregations;
+DROP VIEW hourly_aggregations;
+DROP TABLE dimension_overflow;
+DROP TABLE dimension_values;
+DROP TABLE aggregation_journal;
+DROP TABLE aggregate_buckets;
+DROP TABLE packed_aggregates;
 DROP TABLE stored_batches;
 DROP TABLE events;
