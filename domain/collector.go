@@ -11,17 +11,22 @@ import (
 // The index in the list is what [Collector.Add] wants to know.
 func (s Selection) Reads() []PackedRead {
 	var reads []PackedRead
-	for _, by := range s.By {
-		g := PackedGrain(s.grainFor(by))
-		i := slices.IndexFunc(reads, func(r PackedRead) bool { return r.Grain == g })
+	want := func(g Grain) *PackedRead {
+		grain := PackedGrain(g)
+		i := slices.IndexFunc(reads, func(r PackedRead) bool { return r.Grain == grain })
 		if i < 0 {
 			i = len(reads)
-			reads = append(reads, PackedRead{Grain: g, Part: s.partOf(g)})
+			reads = append(reads, PackedRead{Grain: grain, Part: s.partOf(grain)})
 		}
-		r := &reads[i]
+		return &reads[i]
+	}
+	for _, by := range s.By {
+		r := want(s.grainFor(Grain(by), false))
 		r.by = append(r.by, by)
 		r.Latency = r.Latency || s.latencyBy(by)
-		r.Sessions = r.Sessions || s.sessionsBy(by)
+	}
+	if s.Sessions && slices.Contains(s.By, DimensionNone) {
+		want(s.grainFor(GrainTotal, true)).Sessions = true
 	}
 	if s.Errors {
 		reads = append(reads, PackedRead{Grain: s.errorGrain(), Part: AllParts})
@@ -33,17 +38,16 @@ func (s Selection) latencyBy(by Dimension) bool {
 	return s.Latency && (by == DimensionNone || by == DimensionTool)
 }
 
-func (s Selection) sessionsBy(by Dimension) bool { return s.Sessions && by == DimensionNone }
-
-// grainFor is the coarsest grain that answers a breakdown under the filter.
-func (s Selection) grainFor(by Dimension) Grain {
-	need := s.Filter.Grain() | Grain(by)
+// grainFor is the coarsest grain that answers a breakdown under the filter, with
+// sessions if these are wanted.
+func (s Selection) grainFor(by Grain, sessions bool) Grain {
+	need := s.Filter.Grain() | by
 	grains := hourlyGrains
 	if s.Window.Resolution == Daily {
 		grains = dailyGrains
 	}
 	i := slices.IndexFunc(grains, func(g Grain) bool {
-		return g&need == need && (!s.sessionsBy(by) || hasSessions(PackedGrain(g)))
+		return g&need == need && (!sessions || hasSessions(PackedGrain(g)))
 	})
 	return grains[i] // full grain answers everything
 }
@@ -72,26 +76,38 @@ type Collector struct {
 	reads     []PackedRead
 	rollups   map[Dimension][]collected[RollupRow]
 	errors    []collected[ErrorRow]
+	room      scratch
 }
 
-// collected are the rows of one bucket, and where those of each value are.
+// collected are the rows of one bucket and their values.
 type collected[R any] struct {
 	rows   []R
+	values []string
+	// places has where the row of each value is, once rows do not come in order.
 	places map[string]int
 }
 
-// at returns the row of a value, made anew if there is none.
-func (c *collected[R]) at(value string, made func() R) *R {
-	place, ok := c.places[value]
-	if !ok {
-		if c.places == nil {
-			c.places = make(map[string]int)
-		}
-		place = len(c.rows)
-		c.places[value] = place
-		c.rows = append(c.rows, made())
+// place returns where the row of a value is, which is made if there is none. In
+// most buckets all rows come from one packed value, in order; about that many.
+func (c *collected[R]) place(value string, most int, made func() R) int {
+	if c.rows == nil {
+		c.rows, c.values = make([]R, 0, most), make([]string, 0, most)
 	}
-	return &c.rows[place]
+	if n := len(c.values); c.places == nil && n > 0 && c.values[n-1] >= value {
+		c.places = make(map[string]int)
+		for i, v := range c.values {
+			c.places[v] = i
+		}
+	}
+	if c.places != nil {
+		if place, ok := c.places[value]; ok {
+			return place
+		}
+		c.places[value] = len(c.rows)
+	}
+	c.values = append(c.values, value)
+	c.rows = append(c.rows, made())
+	return len(c.rows) - 1
 }
 
 // NewCollector returns one for the selection.
@@ -122,12 +138,11 @@ func (c *Collector) Add(read int, p Packed) error {
 	if len(p.Counts) == 0 || !c.selection.Window.Contains(p.Start) {
 		return nil
 	}
-	bucket := func(uint32) int { return c.index(p.Start) }
 	var err error
 	if r := c.reads[read]; r.Grain&GrainErrors != 0 {
-		err = c.addErrors(p, bucket)
+		err = c.addErrors(p)
 	} else {
-		err = c.addCalls(r, p, bucket)
+		err = c.addCalls(r, p)
 	}
 	if err != nil {
 		return inValue(p.Grain, err)
@@ -138,193 +153,241 @@ func (c *Collector) Add(read int, p Packed) error {
 // AddJournal takes what a transaction added to a day. Days outside the window
 // add nothing.
 func (c *Collector) AddJournal(day time.Time, payload []byte) error {
+	w := c.selection.Window
+	if !day.Before(w.End) || !day.Add(Daily.Length()).After(w.Start) {
+		return nil
+	}
 	calls, errs, err := openJournal(payload)
 	if err != nil {
 		return err
 	}
 	calls.PackedBucket, errs.PackedBucket = PackedBucket{Daily, day}, PackedBucket{Daily, day}
-	bucket := func(hour uint32) int {
-		at := day.Add(time.Duration(hour) * time.Hour)
-		if at = c.selection.Window.Resolution.Floor(at); !c.selection.Window.Contains(at) {
-			return -1
-		}
-		return c.index(at)
-	}
 	if len(c.selection.By) > 0 {
-		read := PackedRead{Grain: journalCalls, by: c.selection.By, Latency: c.selection.Latency, Sessions: c.selection.Sessions}
-		if err := c.addCalls(read, calls, bucket); err != nil {
+		read := PackedRead{
+			Grain: journalCalls, by: c.selection.By, Latency: c.selection.Latency,
+			Sessions: c.selection.Sessions && slices.Contains(c.selection.By, DimensionNone),
+		}
+		if err := c.addCalls(read, calls); err != nil {
 			return err
 		}
 	}
 	if c.selection.Errors {
-		return c.addErrors(errs, bucket)
+		return c.addErrors(errs)
 	}
 	return nil
 }
 
-// matching gives the bucket's index for each group that passes the filter, and -1
-// for the others; nil when there is no such group.
-func (c *Collector) matching(v *unpacked, bucket func(hour uint32) int) []int {
-	type want struct {
-		numbers []uint32
-		number  uint32
+// matches are the groups of a value that pass the filter.
+type matches struct {
+	// buckets has for each group the index of its bucket, counted from first and
+	// with 1 added; 0 for a group that does not pass.
+	buckets []uint32
+	// first is the index of the first bucket, and span how many there are from it
+	// on to the last.
+	first, span int
+}
+
+// passes reports whether the group passes.
+func (m *matches) passes(group int) bool { return m.buckets[group] != 0 }
+
+// matching finds the groups that pass the filter; ok is false when there are none.
+// The buckets are those of the hours of the value's day where it has hours.
+func (c *Collector) matching(v *unpacked, p Packed) (m matches, ok bool) {
+	const hoursOfDay = 24
+	var buckets [hoursOfDay]uint32
+	switch w := c.selection.Window; {
+	case v.axes[axisHour].numbers == nil:
+		m.first, m.span, buckets[0] = c.index(p.Start), 1, 1
+	case w.Resolution == Daily:
+		m.first, m.span = c.index(p.Start), 1
+		for hour := range buckets {
+			buckets[hour] = 1
+		}
+	default:
+		m.first, m.span = c.index(p.Start), hoursOfDay
+		for hour := range buckets {
+			if w.Contains(p.Start.Add(time.Duration(hour) * time.Hour)) {
+				buckets[hour] = uint32(hour + 1) //nolint:gosec // at most 24
+			}
+		}
 	}
-	var wants []want
+	m.buckets = c.room.take(v.groups)
+	hours := v.axes[axisHour].numbers
+	for group := range m.buckets {
+		m.buckets[group] = buckets[0]
+		if hours != nil {
+			m.buckets[group] = buckets[hours[group]]
+		}
+	}
 	for _, d := range Dimensions() {
 		value := c.selection.Filter.Value(d)
 		if value == "" {
 			continue
 		}
 		axis := &v.axes[axisOf(d)]
-		number, ok := axis.find(value)
-		if !ok {
-			return nil
+		number, found := axis.find(value)
+		if !found {
+			return matches{}, false
 		}
-		wants = append(wants, want{axis.numbers, number})
-	}
-	indexes := make([]int, v.groups)
-	hours := v.axes[axisHour].numbers
-	one := bucket(0)
-	any := false
-groups:
-	for i := range indexes {
-		indexes[i] = -1
-		for _, w := range wants {
-			if w.numbers[i] != w.number {
-				continue groups
+		for group, n := range axis.numbers {
+			if n != number {
+				m.buckets[group] = 0
 			}
 		}
-		indexes[i] = one
-		if hours != nil {
-			indexes[i] = bucket(hours[i])
-		}
-		any = any || indexes[i] >= 0
 	}
-	if !any {
-		return nil
-	}
-	return indexes
+	return m, slices.ContainsFunc(m.buckets, func(n uint32) bool { return n != 0 })
 }
 
-func (c *Collector) addCalls(r PackedRead, p Packed, bucket func(hour uint32) int) error {
-	v, err := unpackCounts(r.Grain, p.Counts)
+func (c *Collector) addCalls(r PackedRead, p Packed) error {
+	c.room.reset()
+	v, err := unpackCounts(r.Grain, p.Counts, &c.room)
 	if err != nil {
 		return err
 	}
-	indexes := c.matching(v, bucket)
-	if indexes == nil {
+	m, ok := c.matching(v, p)
+	if !ok {
 		return nil
 	}
-	// rows are those that each group adds to, of each breakdown.
-	rows := make([][]*RollupRow, len(r.by))
-	for i, by := range r.by {
-		rows[i] = c.rowsBy(by, v, indexes)
+	var times timesOf
+	if r.Latency {
+		times = make(timesOf, v.groups)
 	}
-	wants := func(group int) bool { return indexes[group] >= 0 }
-	var timed, sums []int64
-	for counter, count := range rollupCount {
-		var has func(int) bool
-		if counter == counterSum {
-			has = func(group int) bool { return timed[group] > 0 }
-		}
-		numbers, err := v.numbers(has)
-		if err != nil {
-			return err
-		}
-		switch counter {
-		case counterTimed:
-			timed = numbers
-		case counterSum:
-			sums = numbers
-		}
-		for _, to := range rows {
-			for group, n := range numbers {
-				if n != 0 && wants(group) {
-					*count(&to[group].Rollup) += n
-				}
-			}
-		}
+	rows := make([]rowsOf, len(r.by))
+	for i, by := range r.by {
+		rows[i] = c.rowsBy(by, v, m)
+	}
+	if err := addCounters(v, rows, times); err != nil {
+		return err
 	}
 	if r.Latency {
-		if err := c.addLatency(r, p, v, timed, sums, wants, rows); err != nil {
+		err := v.eachLatency(p.Latency, times.of, m.passes, func(group int, lowest, highest int32, s *LatencySketch) {
+			for i, by := range r.by {
+				if c.selection.latencyBy(by) {
+					rows[i].rollup(group).addLatency(lowest, highest, s)
+				}
+			}
+		})
+		if err != nil {
 			return err
 		}
 	}
 	if !r.Sessions {
 		return nil
 	}
-	return v.eachSessions(p.Sessions, wants, func(group int, d *DistinctSketch) {
-		for i, by := range r.by {
-			if c.selection.sessionsBy(by) {
-				rows[i][group].Rollup.Sessions.Merge(d)
-			}
-		}
-	})
+	totals := c.rowsBy(DimensionNone, v, m)
+	return v.eachSessions(p.Sessions, m.passes, func(group int, d *DistinctSketch) { totals.rollup(group).Sessions.Merge(d) })
 }
 
-func (c *Collector) addLatency(
-	r PackedRead, p Packed, v *unpacked, timed, sums []int64, wants func(int) bool, rows [][]*RollupRow,
-) error {
-	times := func(group int) (int64, int64) { return timed[group], sums[group] }
-	return v.eachLatency(p.Latency, times, wants, func(group int, lowest, highest int32, s *LatencySketch) {
-		for i, by := range r.by {
-			if c.selection.latencyBy(by) {
-				rollup := &rows[i][group].Rollup
-				if rollup.Latency.Count() == 0 {
-					rollup.ResponseTimeMinMS, rollup.ResponseTimeMaxMS = lowest, highest
+// timesOf has the number and the sum of each group's response times.
+type timesOf []struct{ timed, sum int64 }
+
+func (t timesOf) of(group int) (timed, sum int64) { return t[group].timed, t[group].sum }
+
+// addCounters adds the counters that the breakdowns have.
+func addCounters(v *unpacked, rows []rowsOf, times timesOf) error {
+	timed := make([]bool, v.groups)
+	for counter, count := range rollupCount {
+		add := func(group int, n int64) {
+			if len(rows) == 0 || rows[0].slots[group] == 0 { // it passes for none
+				return
+			}
+			for i := range rows {
+				if r := &rows[i]; counter <= counterErrors || r.full {
+					*count(r.rollup(group)) += n
 				}
-				rollup.ResponseTimeMinMS = min(rollup.ResponseTimeMinMS, lowest)
-				rollup.ResponseTimeMaxMS = max(rollup.ResponseTimeMaxMS, highest)
-				rollup.Latency.Merge(s)
 			}
 		}
-	})
+		var err error
+		switch {
+		case counter > counterErrors && times == nil && !slices.ContainsFunc(rows, func(r rowsOf) bool { return r.full }):
+			v.skipCounter()
+		case counter == counterTimed:
+			err = v.eachCounter(func(group int, n int64) {
+				timed[group] = true
+				if times != nil {
+					times[group].timed = n
+				}
+				add(group, n)
+			})
+		case counter == counterSum:
+			err = v.eachSum(func(group int) bool { return timed[group] }, func(group int, n int64) {
+				if times != nil {
+					times[group].sum = n
+				}
+				add(group, n)
+			})
+		default:
+			err = v.eachCounter(add)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return v.counters.err
 }
 
-// rowsBy returns the row of a breakdown that each matching group adds to.
-func (c *Collector) rowsBy(by Dimension, v *unpacked, indexes []int) []*RollupRow {
-	axis := &v.axes[axisHour] // of the total; its numbers are not used
-	if by != DimensionNone {
-		axis = &v.axes[axisOf(by)]
-	}
-	// Rows move while more are made, so all are made first.
-	type place struct {
-		index  int
-		number uint32
-	}
-	places := make(map[place]*RollupRow)
-	at := func(group int) place {
-		if by == DimensionNone {
-			return place{indexes[group], 0}
+// rowsOf are the rows of a breakdown that the groups of a value add to.
+type rowsOf struct {
+	// slots has the place in rows for each group, with 1 added; 0 for one that does
+	// not pass.
+	slots []uint32
+	rows  []*RollupRow
+	// full says that the rows have all counters.
+	full bool
+}
+
+func (r *rowsOf) rollup(group int) *Rollup { return &r.rows[r.slots[group]-1].Rollup }
+
+// slotsOf gives those groups the same slot, from 1 on, that have the same bucket and
+// the same number; each makes a slot and says whose it is, by bucket and number.
+func (c *Collector) slotsOf(m matches, numbers []uint32, values int, each func(index, number int)) []uint32 {
+	slots, slotOf := c.room.take(len(m.buckets)), c.room.take(m.span*values)
+	made := uint32(0)
+	for group, bucket := range m.buckets {
+		if bucket == 0 {
+			continue
 		}
-		return place{indexes[group], axis.numbers[group]}
+		number := uint32(0)
+		if numbers != nil {
+			number = numbers[group]
+		}
+		slot := &slotOf[(int(bucket)-1)*values+int(number)]
+		if *slot == 0 {
+			made++
+			*slot = made
+			each(m.first+int(bucket)-1, int(number))
+		}
+		slots[group] = *slot
 	}
-	row := func(p place) *RollupRow {
+	return slots
+}
+
+func (c *Collector) rowsBy(by Dimension, v *unpacked, m matches) rowsOf {
+	r := rowsOf{full: by == DimensionNone || by == DimensionTool}
+	var axis unpackedAxis
+	values := 1
+	if by != DimensionNone {
+		axis = v.axes[axisOf(by)]
+		values = len(axis.values)
+	}
+	type place struct{ index, place int }
+	places := make([]place, 0, values)
+	r.slots = c.slotsOf(m, axis.numbers, values, func(index, number int) {
 		value := ""
 		if by != DimensionNone {
-			value = string(axis.values[p.number])
+			value = string(axis.values[number])
 		}
-		return c.rollups[by][p.index].at(value, func() RollupRow {
-			return RollupRow{Resolution: c.selection.Window.Resolution, Bucket: c.start(p.index), Group: groupWith(by, value)}
-		})
+		bucket := &c.rollups[by][index]
+		places = append(places, place{index, bucket.place(value, values, func() RollupRow {
+			return RollupRow{Resolution: c.selection.Window.Resolution, Bucket: c.start(index), Group: groupWith(by, value)}
+		})})
+	})
+	// Rows move while a bucket gets more, so it has all of them now.
+	r.rows = make([]*RollupRow, len(places))
+	for i, p := range places {
+		r.rows[i] = &c.rollups[by][p.index].rows[p.place]
 	}
-	for group, index := range indexes {
-		if index >= 0 {
-			if p := at(group); places[p] == nil {
-				places[p] = row(p)
-			}
-		}
-	}
-	for p := range places {
-		places[p] = row(p)
-	}
-	rows := make([]*RollupRow, len(indexes))
-	for group, index := range indexes {
-		if index >= 0 {
-			rows[group] = places[at(group)]
-		}
-	}
-	return rows
+	return r
 }
 
 // groupWith is the group of a breakdown.
@@ -344,34 +407,74 @@ func groupWith(by Dimension, value string) Group {
 	return g
 }
 
-func (c *Collector) addErrors(p Packed, bucket func(hour uint32) int) error {
-	v, found, err := readFailures(p)
+func (c *Collector) addErrors(p Packed) error {
+	c.room.reset()
+	v, found, err := readFailures(p, &c.room)
 	if err != nil {
 		return err
 	}
-	indexes := c.matching(v, bucket)
+	m, ok := c.matching(v, p)
+	if !ok {
+		return nil
+	}
+	tools, versions, types := v.axes[axisTool], v.axes[axisVersion], v.axes[axisErrorType]
 	hours := v.axes[axisHour].numbers
-	value := func(axis, group int) string { return string(v.axes[axis].values[v.axes[axis].numbers[group]]) }
-	for group, index := range indexes {
-		if index < 0 {
+	type summary struct {
+		failures
+
+		index, number   int
+		tools, versions []bool
+	}
+	var summaries []summary
+	slots := c.slotsOf(m, types.numbers, len(types.values), func(index, number int) {
+		summaries = append(summaries, summary{
+			index: index, number: number, tools: make([]bool, len(tools.values)), versions: make([]bool, len(versions.values)),
+		})
+	})
+	for group, slot := range slots {
+		if slot == 0 {
 			continue
 		}
 		f := found[group]
-		first, last := p.Start.Add(time.Duration(f.first)*time.Hour), p.Start.Add(time.Duration(f.last)*time.Hour)
 		if hours != nil {
-			first = p.Start.Add(time.Duration(hours[group]) * time.Hour)
-			last = first
+			f.first, f.last = hours[group], hours[group]
 		}
-		errorType := value(axisErrorType, group)
-		row := c.errors[index].at(errorType, func() ErrorRow {
-			return ErrorRow{ErrorKey: ErrorKey{Resolution: c.selection.Window.Resolution, Bucket: c.start(index), ErrorType: errorType}}
+		s := &summaries[slot-1]
+		s.merge(f)
+		s.tools[tools.numbers[group]], s.versions[versions.numbers[group]] = true, true
+	}
+	toolNames, versionNames := textsOf(tools.values), textsOf(versions.values)
+	for _, s := range summaries {
+		errorType := string(types.values[s.number])
+		place := c.errors[s.index].place(errorType, len(types.values), func() ErrorRow {
+			return ErrorRow{ErrorKey: ErrorKey{Resolution: c.selection.Window.Resolution, Bucket: c.start(s.index), ErrorType: errorType}}
 		})
-		row.Merge(&ErrorSummary{
-			Count: f.count, FirstSeen: first, LastSeen: last,
-			Tools: []string{value(axisTool, group)}, Versions: []string{value(axisVersion, group)},
+		c.errors[s.index].rows[place].Merge(&ErrorSummary{
+			Count:     s.count,
+			FirstSeen: p.Start.Add(time.Duration(s.first) * time.Hour), LastSeen: p.Start.Add(time.Duration(s.last) * time.Hour),
+			Tools: picked(toolNames, s.tools), Versions: picked(versionNames, s.versions),
 		})
 	}
 	return nil
+}
+
+func textsOf(values [][]byte) []string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
+	}
+	return texts
+}
+
+// picked lists the texts that are picked, in order.
+func picked(texts []string, picks []bool) []string {
+	var list []string
+	for i, pick := range picks {
+		if pick {
+			list = append(list, texts[i])
+		}
+	}
+	return list
 }
 
 // Selected returns the answer.

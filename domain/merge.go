@@ -67,12 +67,12 @@ func (d *journalDay) payload() []byte {
 
 // openJournal takes a payload apart into calls and errors.
 func openJournal(payload []byte) (calls, errs Packed, err error) {
-	u := unpacking{rest: payload}
+	u := unpacking{data: payload}
 	calls.Grain, errs.Grain = journalCalls, journalErrors
 	for _, column := range []*[]byte{&calls.Counts, &calls.Latency, &calls.Sessions, &errs.Counts} {
-		*column = u.bytes(u.upTo(len(u.rest)))
+		*column = u.bytes(u.upTo(u.left()))
 	}
-	if u.err == nil && len(u.rest) > 0 {
+	if u.err == nil && u.left() > 0 {
 		u.fail()
 	}
 	return calls, errs, u.err
@@ -343,7 +343,7 @@ func inValue(g PackedGrain, err error) error {
 
 // readCalls reads the groups of a value into an empty map or beside others.
 func (m *Merge) readCalls(p Packed, to map[cellKey]*Rollup) error {
-	v, err := unpackCounts(p.Grain, p.Counts)
+	v, err := unpackCounts(p.Grain, p.Counts, nil)
 	if err != nil {
 		return inValue(p.Grain, err)
 	}
@@ -360,11 +360,14 @@ func (m *Merge) readCalls(p Packed, to map[cellKey]*Rollup) error {
 func readRollups(v *unpacked, p Packed, rollups []Rollup) error {
 	all := func(int) bool { return true }
 	for counter, count := range rollupCount {
-		var has func(int) bool
+		visit := func(i int, n int64) { *count(&rollups[i]) = n }
+		var err error
 		if counter == counterSum {
-			has = func(i int) bool { return rollups[i].Timed > 0 }
+			err = v.eachSum(func(i int) bool { return rollups[i].Timed > 0 }, visit)
+		} else {
+			err = v.eachCounter(visit)
 		}
-		if err := v.eachCounter(has, func(i int, n int64) { *count(&rollups[i]) = n }); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -380,7 +383,7 @@ func readRollups(v *unpacked, p Packed, rollups []Rollup) error {
 }
 
 func (m *Merge) readErrors(p Packed, to map[cellKey]*failures) error {
-	v, found, err := readFailures(p)
+	v, found, err := readFailures(p, nil)
 	if err != nil {
 		return inValue(p.Grain, err)
 	}
@@ -390,29 +393,32 @@ func (m *Merge) readErrors(p Packed, to map[cellKey]*failures) error {
 	return nil
 }
 
-func readFailures(p Packed) (*unpacked, []failures, error) {
-	v, err := unpackCounts(p.Grain, p.Counts)
+func readFailures(p Packed, room *scratch) (*unpacked, []failures, error) {
+	v, err := unpackCounts(p.Grain, p.Counts, room)
 	if err != nil {
 		return nil, nil, err
 	}
 	found := make([]failures, v.groups)
+	hours := true
 	for counter := range errorCounters {
-		numbers, err := v.numbers(nil)
+		err := v.eachCounter(func(i int, n int64) {
+			switch f := &found[i]; counter {
+			case counterFailures:
+				f.count = n
+			case counterFirst:
+				f.first, f.last = uint32(n), uint32(n) //nolint:gosec // hours is checked
+				hours = hours && n < 24
+			default:
+				f.last += uint32(n) //nolint:gosec // hours is checked
+				hours = hours && n < 24
+			}
+		})
 		if err != nil {
 			return nil, nil, err
 		}
-		for i, n := range numbers {
-			switch f := &found[i]; {
-			case counter == counterFailures:
-				f.count = n
-			case n < 0 || n > 23:
-				return nil, nil, errDamaged
-			case counter == counterFirst:
-				f.first = uint32(n)
-			default:
-				f.last = f.first + uint32(n)
-			}
-		}
+	}
+	if !hours {
+		return nil, nil, errDamaged
 	}
 	return v, found, nil
 }
@@ -442,7 +448,7 @@ func CountJournal(day time.Time, payload []byte) ([]OpenValues, error) {
 // CountPacked is the same for a packed value of the grain of versions alone, or of
 // [GrainErrors] with any grain.
 func CountPacked(p Packed) (OpenValues, error) {
-	v, err := unpackCounts(p.Grain, p.Counts)
+	v, err := unpackCounts(p.Grain, p.Counts, nil)
 	if err != nil {
 		return OpenValues{}, inValue(p.Grain, err)
 	}
@@ -455,7 +461,7 @@ func CountPacked(p Packed) (OpenValues, error) {
 		return OpenValues{}, inValue(p.Grain, errDamaged)
 	}
 	calls := make(map[string]int64)
-	err = v.eachCounter(nil, func(i int, n int64) {
+	err = v.eachCounter(func(i int, n int64) {
 		if value := string(axis.values[axis.numbers[i]]); counted.Dimension.takesPlace(value) {
 			calls[value] += n
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -30,27 +31,44 @@ func unseal(column []byte) ([]byte, error) {
 
 // unpacking reads numbers and texts. After damage it gives zeros, and err says so.
 type unpacking struct {
-	rest []byte
+	data []byte
+	at   int
 	err  error
 }
 
 func (u *unpacking) fail() {
-	u.rest, u.err = nil, errDamaged
+	u.data, u.at, u.err = nil, 0, errDamaged
 }
 
+// left is how many bytes are left.
+func (u *unpacking) left() int { return len(u.data) - u.at }
+
 func (u *unpacking) number() uint64 {
-	if len(u.rest) > 0 && u.rest[0] < 0x80 { // nearly always
-		n := u.rest[0]
-		u.rest = u.rest[1:]
+	if u.at < len(u.data) && u.data[u.at] < 0x80 { // nearly always
+		n := u.data[u.at]
+		u.at++
 		return uint64(n)
 	}
-	n, size := binary.Uvarint(u.rest)
+	n, size := binary.Uvarint(u.data[u.at:])
 	if size <= 0 {
 		u.fail()
 		return 0
 	}
-	u.rest = u.rest[size:]
+	u.at += size
 	return n
+}
+
+// skip passes over that many numbers.
+func (u *unpacking) skip(n int) {
+	for ; n > 0; n-- {
+		for u.at < len(u.data) && u.data[u.at] >= 0x80 {
+			u.at++
+		}
+		if u.at++; u.at > len(u.data) {
+			u.fail()
+			return
+		}
+	}
 }
 
 // upTo reads a number that is at most that, as counts of what follows are.
@@ -73,13 +91,36 @@ func (u *unpacking) count() int64 {
 }
 
 func (u *unpacking) bytes(n int) []byte {
-	if n > len(u.rest) {
+	if n > u.left() {
 		u.fail()
 		return nil
 	}
-	b := u.rest[:n]
-	u.rest = u.rest[n:]
+	b := u.data[u.at : u.at+n]
+	u.at += n
 	return b
+}
+
+// scratch lends room for the numbers of one value at a time. A nil one makes it anew.
+type scratch struct {
+	numbers []uint32
+	lent    int
+}
+
+// reset takes back what was lent.
+func (s *scratch) reset() { s.lent = 0 }
+
+// take lends room for n numbers, all 0.
+func (s *scratch) take(n int) []uint32 {
+	if s == nil {
+		return make([]uint32, n)
+	}
+	if s.lent+n > len(s.numbers) {
+		s.numbers, s.lent = make([]uint32, max(2*len(s.numbers), n, 4096)), 0
+	}
+	lent := s.numbers[s.lent : s.lent+n : s.lent+n]
+	s.lent += n
+	clear(lent)
+	return lent
 }
 
 // unpacked are the groups of a value as its counts tell them.
@@ -97,23 +138,24 @@ type unpackedAxis struct {
 	numbers []uint32
 }
 
-// unpackCounts reads the counts of a value of that grain, up to the counters.
-func unpackCounts(g PackedGrain, column []byte) (*unpacked, error) {
+// unpackCounts reads the counts of a value of that grain, up to the counters, into
+// room of room.
+func unpackCounts(g PackedGrain, column []byte, room *scratch) (*unpacked, error) {
 	rest, err := unseal(column)
 	if err != nil {
 		return nil, err
 	}
-	u := &unpacking{rest: rest}
+	u := &unpacking{data: rest}
 	if grain := u.bytes(1); len(grain) == 1 && PackedGrain(grain[0]) != g {
 		return nil, fmt.Errorf("%w: it is of another grain", errDamaged)
 	}
 	value := &unpacked{grain: g}
-	// A group takes one byte at least, as it has calls.
-	value.groups = u.upTo(len(u.rest))
+	// A group takes two bits at least, as it has calls.
+	value.groups = u.upTo(4 * u.left())
 	first := true
 	for axis := range axes {
 		if g.hasAxis(axis) {
-			value.axes[axis] = u.axis(value.groups, axis, first)
+			value.axes[axis] = u.axis(value.groups, axis, first, room)
 			first = false
 		}
 	}
@@ -121,17 +163,17 @@ func unpackCounts(g PackedGrain, column []byte) (*unpacked, error) {
 	return value, u.err
 }
 
-func (u *unpacking) axis(groups, axis int, first bool) unpackedAxis {
+func (u *unpacking) axis(groups, axis int, first bool, room *scratch) unpackedAxis {
 	var a unpackedAxis
 	values := 24
 	if axis != axisHour {
-		values = u.upTo(len(u.rest))
+		values = u.upTo(u.left())
 		a.values = make([][]byte, values)
 		for i := range a.values {
-			a.values[i] = u.bytes(u.upTo(len(u.rest)))
+			a.values[i] = u.bytes(u.upTo(u.left()))
 		}
 	}
-	a.numbers = make([]uint32, groups)
+	a.numbers = room.take(groups)
 	switch {
 	case first:
 		done := 0
@@ -145,22 +187,14 @@ func (u *unpacking) axis(groups, axis int, first bool) unpackedAxis {
 		if done != groups {
 			u.fail()
 		}
-	case values <= 1:
-		if values == 0 && groups > 0 {
-			u.fail()
-		}
-	case values <= 256:
-		for i, number := range u.bytes(groups) {
-			a.numbers[i] = uint32(number)
-		}
 	default:
+		width := widthOf(values)
+		r := bitReader{rest: u.bytes((groups*width + 7) / 8)}
 		for i := range a.numbers {
-			if b := u.bytes(4); len(b) == 4 {
-				a.numbers[i] = binary.LittleEndian.Uint32(b)
-			}
+			a.numbers[i] = r.read(width)
 		}
 	}
-	if !first && slices.ContainsFunc(a.numbers, func(n uint32) bool { return n >= uint32(max(values, 1)) }) { //nolint:gosec // a length
+	if !first && slices.ContainsFunc(a.numbers, func(n uint32) bool { return n >= uint32(values) }) { //nolint:gosec // a length
 		u.fail()
 	}
 	return a
@@ -172,30 +206,81 @@ func (a *unpackedAxis) find(value string) (uint32, bool) {
 	return uint32(i), ok //nolint:gosec // below the length of a list
 }
 
-// eachCounter calls visit for every group of which the next column has a number, in
-// order; with a column of zeros it does not call it. has says which groups have a
-// number in the column, nil for all.
-func (v *unpacked) eachCounter(has func(group int) bool, visit func(group int, n int64)) error {
+// bitReader reads what a bitWriter wrote, and zeros beyond it.
+type bitReader struct {
+	rest    []byte
+	pending uint64
+	bits    int
+}
+
+func (r *bitReader) read(width int) uint32 {
+	for r.bits < width && len(r.rest) > 0 {
+		r.pending |= uint64(r.rest[0]) << r.bits
+		r.rest = r.rest[1:]
+		r.bits += 8
+	}
+	n := r.pending & (1<<width - 1)
+	r.pending >>= width
+	r.bits = max(r.bits-width, 0)
+	return uint32(n) //nolint:gosec // at most 32 bits
+}
+
+// eachCounter calls visit, in order, for every group whose number in the next column
+// is above 0.
+func (v *unpacked) eachCounter(visit func(group int, n int64)) error {
 	u := &v.counters
-	column := unpacking{rest: u.bytes(u.upTo(len(u.rest)))}
-	if u.err != nil || len(column.rest) == 0 {
+	column := unpacking{data: u.bytes(u.upTo(u.left()))}
+	if u.err != nil || column.left() == 0 {
 		return u.err
 	}
-	for i := range v.groups {
-		if has == nil || has(i) {
-			visit(i, column.count())
+	some := column.bytes((v.groups + 7) / 8)
+	positive := 0
+	for _, b := range some {
+		positive += bits.OnesCount8(b)
+	}
+	more := column.bytes((positive + 7) / 8)
+	if column.err != nil {
+		return errDamaged
+	}
+	seen := 0
+	for i, b := range some {
+		for ; b != 0; b &= b - 1 {
+			group, n := 8*i+bits.TrailingZeros8(b), int64(1)
+			if group >= v.groups {
+				return errDamaged
+			}
+			if more[seen/8]>>(seen%8)&1 != 0 {
+				n = column.count() + 2
+			}
+			seen++
+			visit(group, n)
 		}
 	}
-	if column.err != nil || len(column.rest) > 0 {
+	if column.err != nil || column.left() > 0 {
 		return errDamaged
 	}
 	return nil
 }
 
-// numbers reads the next column.
-func (v *unpacked) numbers(has func(group int) bool) ([]int64, error) {
-	list := make([]int64, v.groups)
-	return list, v.eachCounter(has, func(group int, n int64) { list[group] = n })
+// eachSum is eachCounter for the sums of response times, given which groups have any.
+func (v *unpacked) eachSum(timed func(group int) bool, visit func(group int, n int64)) error {
+	u := &v.counters
+	column := unpacking{data: u.bytes(u.upTo(u.left()))}
+	for i := range v.groups {
+		if timed(i) {
+			visit(i, column.count())
+		}
+	}
+	if u.err != nil || column.err != nil || column.left() > 0 {
+		return errDamaged
+	}
+	return nil
+}
+
+// skipCounter passes over the next column.
+func (v *unpacked) skipCounter() {
+	u := &v.counters
+	u.bytes(u.upTo(u.left()))
 }
 
 // eachLatency calls visit for every group that has response times and that wants
@@ -211,42 +296,61 @@ func (v *unpacked) eachLatency(
 		if err != nil {
 			return err
 		}
-		u.rest = rest
+		u.data = rest
 	}
 	var sketch LatencySketch
 	for i := range v.groups {
-		switch timed, sum := times(i); timed {
-		case 0:
-		case 1:
-			if sum > MaxResponseTimeMS {
-				return errDamaged
-			}
-			if wants(i) {
-				ms := int32(sum) //nolint:gosec // checked above
-				sketch.reset()
-				sketch.Add(ms)
-				visit(i, ms, ms, &sketch)
-			}
-		default:
-			entry := unpacking{rest: u.bytes(u.upTo(len(u.rest)))}
-			if u.err != nil {
-				return u.err
-			}
-			if !wants(i) {
-				continue
-			}
-			lowest := entry.upTo(MaxResponseTimeMS)
-			highest := lowest + entry.upTo(MaxResponseTimeMS)
-			if entry.err != nil || highest > MaxResponseTimeMS || !sketch.readBins(entry.rest) || sketch.count != timed {
-				return errDamaged
-			}
-			visit(i, int32(lowest), int32(highest), &sketch) //nolint:gosec // checked above
+		timed, sum := times(i)
+		if timed == 0 {
+			continue
 		}
+		lowest, highest, bins := u.entry(timed, sum)
+		if u.err != nil {
+			return u.err
+		}
+		if !wants(i) {
+			continue
+		}
+		if timed <= 3 {
+			sketch.reset()
+			sketch.Add(lowest)
+			if timed > 1 {
+				sketch.Add(highest)
+			}
+			if timed > 2 {
+				sketch.Add(int32(sum - int64(lowest) - int64(highest))) //nolint:gosec // entry checked it
+			}
+		} else if !sketch.readBins(bins) || sketch.count != timed {
+			return errDamaged
+		}
+		visit(i, lowest, highest, &sketch)
 	}
-	if len(u.rest) > 0 {
+	if u.left() > 0 {
 		return errDamaged
 	}
 	return nil
+}
+
+// entry reads the range of a group's response times, and its bins where there are
+// any.
+func (u *unpacking) entry(timed, sum int64) (lowest, highest int32, bins []byte) {
+	low, high := sum, sum
+	if timed > 1 {
+		low = int64(u.upTo(MaxResponseTimeMS))
+		high = sum - low
+	}
+	if timed > 2 {
+		high = low + int64(u.upTo(MaxResponseTimeMS))
+	}
+	if timed > 3 {
+		bins = u.bytes(u.upTo(u.left()))
+	}
+	// What is between the ends of three is no more and no less than they are.
+	if low > high || high > MaxResponseTimeMS || timed == 3 && (sum-low-high < low || sum-low-high > high) {
+		u.fail()
+		return 0, 0, nil
+	}
+	return int32(low), int32(high), bins //nolint:gosec // checked above
 }
 
 // eachSessions calls visit for every group that has sessions and that wants holds
@@ -259,8 +363,8 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 	if err != nil {
 		return err
 	}
-	u := &unpacking{rest: rest}
-	all := make([]uint32, u.upTo(len(u.rest)))
+	u := &unpacking{data: rest}
+	all := make([]uint32, u.upTo(u.left()))
 	if !u.ascending(all, math.MaxUint32) {
 		return errDamaged
 	}
@@ -268,8 +372,14 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 	var sketch DistinctSketch
 	for i := range v.groups {
 		n := u.upTo(denseSessions)
+		if n == 0 {
+			continue
+		}
 		sketch.sparse, sketch.dense = sketch.sparse[:0], nil
 		switch {
+		case n < denseSessions && n != len(all) && !wants(i):
+			u.skip(n)
+			continue
 		case n == denseSessions:
 			if sketch.dense = u.bytes(distinctRegisters); !validRegisters(sketch.dense) {
 				return errDamaged
@@ -283,11 +393,11 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 				sketch.sparse = append(sketch.sparse, all[place])
 			}
 		}
-		if n > 0 && wants(i) {
+		if wants(i) {
 			visit(i, &sketch)
 		}
 	}
-	if u.err != nil || len(u.rest) > 0 {
+	if u.err != nil || u.left() > 0 {
 		return errDamaged
 	}
 	return nil

@@ -6,27 +6,29 @@ import (
 	"hash/crc32"
 	"iter"
 	"maps"
+	"math/bits"
 	"slices"
 )
 
 // A packed value has three columns, each of which begins with packedFormat and
 // ends with the CRC-32C of what is before it, as four bytes, least first. Numbers
-// are varints.
+// are varints; lists of bits are whole bytes, the first bit of each the least.
 //
 // The counts are: the grain; the number of groups; for each axis of the grain, in
 // order, the sorted list of its values (their number; each with its length) and
 // then for each group, sorted by their values, the number of its value in the
 // list; for each counter the length of its column in bytes, 0 where all are 0,
-// and its number for each group, but for the sum of response times, which only
-// groups that have any carry. Hours have no list. The numbers of the first axis are
-// run lengths, one for each value of the list; of the others they are bytes, or
-// four for each group where the list has more than 256 values, and there are
-// none where it has one.
+// and the column. Hours have no list. The numbers of the first axis are run lengths,
+// one for each value of the list; of the others they have as many bits as the last
+// number of the list needs. A column has a bit for each group, whether its number is
+// above 0; a bit for each of these, whether it is above 1; and 2 less than the number
+// for each of those. The column of sums has a number for each group that has
+// response times.
 //
-// The latency has an entry for each group with two response times or more, its
-// length before it: the least, the difference to the greatest, and the bins as
-// pairs of the gap to the one before and the count. One response time says all that
-// is in the sum.
+// The latency has an entry for each group with two response times or more: the
+// least; of three or more the difference to the greatest; of four or more the bins as
+// pairs of the gap to the one before and the count, with their length before them.
+// One to three response times follow from that and their sum.
 //
 // The sessions are the sorted list of the hashes that occur in sparse sketches (their
 // number, the first, the differences) and then for each group how many it has and,
@@ -82,6 +84,7 @@ const (
 type packing struct {
 	names   *lexicon
 	column  []byte
+	numbers []int64
 	rollups []*Rollup
 }
 
@@ -144,21 +147,76 @@ func (p *packing) counts(g PackedGrain, s *sortedKeys, counters int, value func(
 		}
 	}
 	for counter := range counters {
-		p.column = p.column[:0]
-		zero := true
+		p.numbers = p.numbers[:0]
 		for i := range s.keys {
 			if n, has := value(counter, i); has {
-				p.column = binary.AppendUvarint(p.column, uint64(n)) //nolint:gosec // counts are never negative
-				zero = zero && n == 0
+				p.numbers = append(p.numbers, n)
 			}
 		}
-		if zero {
-			p.column = p.column[:0]
+		p.column = p.column[:0]
+		if counters == rollupCounters && counter == counterSum {
+			for _, n := range p.numbers {
+				p.column = binary.AppendUvarint(p.column, uint64(n)) //nolint:gosec // sums are never negative
+			}
+		} else {
+			p.column = appendCounter(p.column, p.numbers)
 		}
 		b = binary.AppendUvarint(b, uint64(len(p.column)))
 		b = append(b, p.column...)
 	}
 	return seal(b)
+}
+
+// appendCounter appends a column, and nothing when all numbers are 0.
+func appendCounter(b []byte, numbers []int64) []byte {
+	if !slices.ContainsFunc(numbers, func(n int64) bool { return n != 0 }) {
+		return b
+	}
+	var some, more bitWriter
+	for _, n := range numbers {
+		some.write(boolBit(n > 0), 1)
+		if n > 0 {
+			more.write(boolBit(n > 1), 1)
+		}
+	}
+	b = append(append(b, some.bytes()...), more.bytes()...)
+	for _, n := range numbers {
+		if n > 1 {
+			b = binary.AppendUvarint(b, uint64(n-2))
+		}
+	}
+	return b
+}
+
+func boolBit(set bool) uint32 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// bitWriter writes numbers of few bits.
+type bitWriter struct {
+	done    []byte
+	pending uint64
+	bits    int
+}
+
+// write appends the lowest bits of n, at most 32.
+func (w *bitWriter) write(n uint32, width int) {
+	w.pending |= uint64(n) << w.bits
+	for w.bits += width; w.bits >= 8; w.bits -= 8 {
+		w.done = append(w.done, byte(w.pending)) //nolint:gosec // its lowest byte
+		w.pending >>= 8
+	}
+}
+
+// bytes returns all that was written, with zeros up to a whole byte.
+func (w *bitWriter) bytes() []byte {
+	if w.bits == 0 {
+		return w.done
+	}
+	return append(w.done, byte(w.pending)) //nolint:gosec // its lowest byte
 }
 
 func appendAxis(b []byte, s *sortedKeys, axis int, first bool) []byte {
@@ -180,17 +238,16 @@ func appendAxis(b []byte, s *sortedKeys, axis int, first bool) []byte {
 		}
 		return b
 	}
+	var w bitWriter
+	width := widthOf(values)
 	for i := range s.keys {
-		switch rank := s.keys[i].ranks[axis]; {
-		case values <= 1:
-		case values <= 256:
-			b = append(b, byte(rank)) //nolint:gosec // below 256
-		default:
-			b = binary.LittleEndian.AppendUint32(b, rank)
-		}
+		w.write(s.keys[i].ranks[axis], width)
 	}
-	return b
+	return append(b, w.bytes()...)
 }
+
+// widthOf is how many bits the numbers below values need.
+func widthOf(values int) int { return bits.Len(uint(max(values, 1) - 1)) }
 
 func (p *packing) latency() []byte {
 	b := []byte{packedFormat}
@@ -198,11 +255,14 @@ func (p *packing) latency() []byte {
 		if r.Timed < 2 {
 			continue
 		}
-		p.column = binary.AppendUvarint(p.column[:0], uint64(r.ResponseTimeMinMS))                      //nolint:gosec // never negative
-		p.column = binary.AppendUvarint(p.column, uint64(r.ResponseTimeMaxMS-r.ResponseTimeMinMS)) //nolint:gosec // never negative
-		p.column = r.Latency.appendBins(p.column)
-		b = binary.AppendUvarint(b, uint64(len(p.column)))
-		b = append(b, p.column...)
+		b = binary.AppendUvarint(b, uint64(r.ResponseTimeMinMS)) //nolint:gosec // never negative
+		if r.Timed > 2 {
+			b = binary.AppendUvarint(b, uint64(r.ResponseTimeMaxMS-r.ResponseTimeMinMS)) //nolint:gosec // never negative
+		}
+		if r.Timed > 3 {
+			p.column = r.Latency.appendBins(p.column[:0])
+			b = append(binary.AppendUvarint(b, uint64(len(p.column))), p.column...)
+		}
 	}
 	if len(b) == 1 {
 		return nil

@@ -10,10 +10,10 @@ type Selection struct {
 	Filter Filter
 	// By lists the breakdowns; [DimensionNone] asks for totals.
 	By []Dimension
-	// Latency asks for the response times of totals and of the breakdown by
-	// tool, and Sessions for the sessions of totals. Without them, and in other
-	// breakdowns, these fields of a Rollup are zero; the sum of response times
-	// is always there.
+	// Latency asks for the range and the quantiles of the response times of
+	// totals and of the breakdown by tool, and Sessions for the sessions of
+	// totals. Without them these fields of a Rollup are zero. In the breakdowns by
+	// version, country and service all but Calls and Errors are.
 	Latency, Sessions bool
 	// Errors asks for the error summaries too.
 	Errors bool

@@ -79,7 +79,8 @@ func (r *Rollup) merge(other *Rollup, sessions bool) {
 	}
 }
 
-// addTimes adds response times but for their sketch.
+// addTimes adds response times but for their sketch. It comes before that of the
+// sketch.
 func (r *Rollup) addTimes(timed, sum int64, lowest, highest int32) {
 	if timed == 0 {
 		return
@@ -91,6 +92,16 @@ func (r *Rollup) addTimes(timed, sum int64, lowest, highest int32) {
 	r.ResponseTimeMaxMS = max(r.ResponseTimeMaxMS, highest)
 	r.Timed += timed
 	r.ResponseTimeSumMS += sum
+}
+
+// addLatency adds the range and the sketch of response times.
+func (r *Rollup) addLatency(lowest, highest int32, s *LatencySketch) {
+	if r.Latency.Count() == 0 {
+		r.ResponseTimeMinMS, r.ResponseTimeMaxMS = lowest, highest
+	}
+	r.ResponseTimeMinMS = min(r.ResponseTimeMinMS, lowest)
+	r.ResponseTimeMaxMS = max(r.ResponseTimeMaxMS, highest)
+	r.Latency.Merge(s)
 }
 
 // Successes is the number of calls that were no errors.

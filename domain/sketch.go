@@ -85,6 +85,10 @@ const few = 4
 
 // Merge adds other's values.
 func (s *LatencySketch) Merge(other *LatencySketch) {
+	if s.count == 0 {
+		s.bins, s.count = append(s.bins, other.bins...), other.count
+		return
+	}
 	if len(other.bins) <= few {
 		for _, bin := range other.bins {
 			s.addBin(bin.index, bin.count)
@@ -198,9 +202,9 @@ func (s *LatencySketch) readBins(data []byte) bool {
 	if n := varints(data) / 2; n > cap(s.bins) {
 		s.bins = make([]latencyBin, 0, n)
 	}
-	u := unpacking{rest: data}
+	u := unpacking{data: data}
 	next := 0
-	for len(u.rest) > 0 {
+	for u.left() > 0 {
 		next += u.upTo(len(latencyBounds))
 		count := u.count()
 		if u.err != nil || next >= len(latencyBounds) || count == 0 || count > math.MaxInt64-s.count {

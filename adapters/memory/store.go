@@ -161,7 +161,10 @@ func (s *Store) rollupsBy(selection domain.Selection, by domain.Dimension) []dom
 
 // leaveOut makes zero what the selection does not ask for.
 func leaveOut(r *domain.Rollup, s domain.Selection, by domain.Dimension) {
-	if !s.Latency || by != domain.DimensionNone && by != domain.DimensionTool {
+	if by != domain.DimensionNone && by != domain.DimensionTool {
+		*r = domain.Rollup{Calls: r.Calls, Errors: r.Errors}
+	}
+	if !s.Latency {
 		r.Latency, r.ResponseTimeMinMS, r.ResponseTimeMaxMS = domain.LatencySketch{}, 0, 0
 	}
 	if !s.Sessions || by != domain.DimensionNone {

@@ -34,7 +34,10 @@ func Expected(events []domain.Event, s domain.Selection) domain.Selected {
 
 // leaveOut makes zero what the selection does not ask for.
 func leaveOut(r *domain.Rollup, s domain.Selection, by domain.Dimension) {
-	if !s.Latency || by != domain.DimensionNone && by != domain.DimensionTool {
+	if by != domain.DimensionNone && by != domain.DimensionTool {
+		*r = domain.Rollup{Calls: r.Calls, Errors: r.Errors}
+	}
+	if !s.Latency {
 		r.Latency, r.ResponseTimeMinMS, r.ResponseTimeMaxMS = domain.LatencySketch{}, 0, 0
 	}
 	if !s.Sessions || by != domain.DimensionNone {
