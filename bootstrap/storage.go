@@ -64,7 +64,7 @@ func EmbeddedStorage() fx.Option {
 			func(c Config) Volumes { return Volumes{system.Volume{Name: "store", Path: c.DataDir}} },
 			fx.Annotate(sqlite.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
-				fx.As(new(ports.Rebuilder))),
+				fx.As(new(ports.Rebuilder)), fx.As(new(ports.Merger))),
 			func(c Config, o Options) memory.CacheConfig { return c.memoryCache(o) },
 			fx.Annotate(memory.NewCache, fx.As(new(ports.StatisticsCache))),
 		),

@@ -126,6 +126,8 @@ func openWith(t *testing.T, config sqlite.Config) contract.StoreHarness {
 
 func TestStore(t *testing.T) { contract.Store(t, openStore) }
 
+func TestMerger(t *testing.T) { contract.Merger(t, openStore) }
+
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 
 func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }

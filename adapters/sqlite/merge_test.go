@@ -86,7 +86,6 @@ func TestMergingStore(t *testing.T) {
 	t.Run("statistics", func(t *testing.T) { contract.SameStatistics(t, openOne) })
 	t.Run("rebuild", func(t *testing.T) { contract.Rebuild(t, openOne) })
 	t.Run("cardinality", func(t *testing.T) { contract.Cardinality(t, openMerging) })
-	t.Run("same cardinality", func(t *testing.T) { contract.SameCardinality(t, openMerging) })
 }
 
 func TestJournalListsItsDays(t *testing.T) {
