@@ -1,8 +1,12 @@
 package domain_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +164,244 @@ func TestPackedValuesAreCanonical(t *testing.T) {
 	for key, value := range want {
 		if fmt.Sprint(got[key]) != fmt.Sprint(value) {
 			t.Errorf("%+v differs:\n%v\n%v", key, got[key], value)
+		}
+	}
+}
+
+// valuesOf packs the events of one day.
+func valuesOf(t *testing.T, day time.Time, events []domain.Event, c domain.Cutoffs) []domain.Packed {
+	t.Helper()
+	m := domain.NewMerge(day, c)
+	m.AddFinest(domain.Finest(events))
+	var all []domain.Packed
+	for _, b := range m.Buckets() {
+		values, err := m.Bucket(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, values...)
+	}
+	return all
+}
+
+func eventsOn(day time.Time, n int) []domain.Event {
+	events := contract.Events(1, n)
+	for i := range events {
+		events[i].Hour = day.Add(time.Duration(i%24) * time.Hour)
+	}
+	return events
+}
+
+// seal gives a column the checksum of what it has become.
+func seal(column []byte) []byte {
+	end := len(column) - 4
+	return binary.LittleEndian.AppendUint32(slices.Clone(column[:end]), crc32.Checksum(column[:end], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func TestDamagedValuesAreErrors(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	everything := domain.Selection{
+		Window: domain.Window{Start: day, End: day.AddDate(0, 0, 1), Resolution: domain.Daily},
+		Filter: domain.Filter{Country: "US"}, By: append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true,
+	}
+	add := func(p domain.Packed) error {
+		for i, read := range everything.Reads() {
+			if read.Grain == p.Grain {
+				return domain.NewCollector(everything).Add(i, p)
+			}
+		}
+		return nil
+	}
+	for _, value := range valuesOf(t, day, eventsOn(day, 100), domain.Cutoffs{}) {
+		if value.Resolution == domain.Hourly || add(value) != nil {
+			continue
+		}
+		for name, column := range map[string]*[]byte{"counts": &value.Counts, "latency": &value.Latency, "sessions": &value.Sessions} {
+			sound := *column
+			for i := range sound {
+				damaged := slices.Clone(sound)
+				damaged[i] ^= 0x15
+				*column = damaged
+				if err := mergeInto(day, value); isFinest(value) && err == nil {
+					t.Fatalf("grain %d: byte %d of %s is another and is merged with", value.Grain, i, name)
+				}
+				if name == "counts" {
+					if isRead(everything, value) && add(value) == nil {
+						t.Fatalf("grain %d: byte %d of %s is another and is read", value.Grain, i, name)
+					}
+				}
+				// Whoever damages a value and its checksum gets an error or other numbers.
+				*column = seal(damaged)
+				_ = add(value)
+				_ = mergeInto(day, value)
+			}
+			for n := range sound {
+				*column = sound[:n:n]
+				if n > 0 && isFinest(value) && mergeInto(day, value) == nil {
+					t.Fatalf("grain %d: the first %d bytes of %s are merged with", value.Grain, n, name)
+				}
+			}
+			*column = sound
+		}
+	}
+}
+
+func isFinest(p domain.Packed) bool { return slices.Contains(domain.FinestGrains(), p.Grain) }
+
+func isRead(s domain.Selection, p domain.Packed) bool {
+	return slices.ContainsFunc(s.Reads(), func(r domain.PackedRead) bool { return r.Grain == p.Grain })
+}
+
+// mergeInto adds an event to a stored value.
+func mergeInto(day time.Time, stored domain.Packed) error {
+	m := domain.NewMerge(day, domain.Cutoffs{})
+	m.AddFinest(domain.Finest(eventsOn(day, 1)))
+	_, err := m.Bucket(domain.PackedBucket{Resolution: domain.Daily, Start: day}, []domain.Packed{stored})
+	return err
+}
+
+func TestValuesOfNewerFormatsAreNamed(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	for _, value := range valuesOf(t, day, eventsOn(day, 10), domain.Cutoffs{}) {
+		if value.Resolution == domain.Daily && isFinest(value) {
+			value.Counts[0]++
+			value.Counts = seal(value.Counts)
+			if err := mergeInto(day, value); err == nil || !strings.Contains(err.Error(), "format 2") || !strings.Contains(err.Error(), fmt.Sprint(value.Grain)) {
+				t.Errorf("a value of a newer format gives %v", err)
+			}
+			return
+		}
+	}
+	t.Fatal("no value")
+}
+
+func TestDamagedPayloadsAreErrors(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	payload := domain.PackJournal(domain.Finest(eventsOn(day, 60)))[0].Payload
+	selection := domain.Selection{
+		Window: domain.Window{Start: day, End: day.AddDate(0, 0, 1), Resolution: domain.Hourly},
+		By:     append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true,
+	}
+	try := func(payload []byte) (add, read, count error) {
+		_, count = domain.CountJournal(day, payload)
+		return domain.NewMerge(day, domain.Cutoffs{}).Add(payload), domain.NewCollector(selection).AddJournal(day, payload), count
+	}
+	if a, b, c := try(payload); a != nil || b != nil || c != nil {
+		t.Fatal(a, b, c)
+	}
+	for i := range payload {
+		damaged := slices.Clone(payload)
+		damaged[i] ^= 0x15
+		if add, read, _ := try(damaged); add == nil || read == nil {
+			t.Fatalf("byte %d is another: %v, %v", i, add, read)
+		}
+		if add, read, _ := try(payload[:i]); add == nil || read == nil {
+			t.Fatalf("the first %d bytes: %v, %v", i, add, read)
+		}
+	}
+}
+
+func TestMergeLeavesOutWhatIsDue(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	events := eventsOn(day, 4800)
+	tests := []struct {
+		cutoffs             domain.Cutoffs
+		hours, days         int
+		errorHours, errDays int
+	}{
+		{domain.Cutoffs{}, 24, 1, 24, 1},
+		{domain.Cutoffs{Hourly: day.Add(6 * time.Hour)}, 18, 1, 24, 1},
+		{domain.Cutoffs{Hourly: day.Add(24 * time.Hour), HourlyErrors: day.Add(20 * time.Hour)}, 0, 1, 4, 1},
+		{domain.Cutoffs{Hourly: day.Add(24 * time.Hour), HourlyErrors: day.Add(24 * time.Hour), DailyErrors: day.Add(24 * time.Hour)}, 0, 1, 0, 0},
+		{domain.Cutoffs{Hourly: day.AddDate(0, 0, 9), HourlyErrors: day.AddDate(0, 0, 9), Daily: day.AddDate(0, 0, 9), DailyErrors: day.AddDate(0, 0, 9)}, 0, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		buckets := make(map[string]map[domain.PackedBucket]bool)
+		for _, value := range valuesOf(t, day, events, tt.cutoffs) {
+			kind := string(value.Resolution)
+			if value.Grain&domain.GrainErrors != 0 {
+				kind += " errors"
+			}
+			if buckets[kind] == nil {
+				buckets[kind] = make(map[domain.PackedBucket]bool)
+			}
+			buckets[kind][value.PackedBucket] = true
+		}
+		got := [4]int{len(buckets["hour"]), len(buckets["day"]), len(buckets["hour errors"]), len(buckets["day errors"])}
+		if want := [4]int{tt.hours, tt.days, tt.errorHours, tt.errDays}; got != want {
+			t.Errorf("cutoffs %+v leave %v buckets, want %v", tt.cutoffs, got, want)
+		}
+	}
+}
+
+func TestReadableValues(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	ms, hit, retries := domain.Some[int32](120), domain.Some(true), domain.Some[int32](2)
+	events := []domain.Event{
+		{Hour: day.Add(3 * time.Hour), Tool: "get_alerts", Version: "1.0.0", Status: domain.StatusError, ErrorType: "timeout", Country: "US", ResponseTimeMS: ms, CacheHit: hit, RetryCount: retries},
+		{Hour: day.Add(5 * time.Hour), Tool: "get_alerts", Version: "1.0.0", Status: domain.StatusError, ErrorType: "timeout"},
+		{Hour: day.Add(5 * time.Hour), Tool: "get_forecast", Version: "1.1.0", Status: domain.StatusSuccess},
+	}
+	want := map[domain.PackedGrain]string{
+		0:                      `[["",3,2,1,0,2,1,1,1,120]]`,
+		1:                      `[["get_alerts",2,2,1,0,2,1,1,1,120],["get_forecast",1,0,0,0,0,0,0,0,0]]`,
+		4:                      `[["",2,1,0,0,0,0,0,0,0],["US",1,1,1,0,2,1,1,1,120]]`,
+		3 | domain.GrainErrors: `[["get_alerts","1.0.0","timeout",2,3,5]]`,
+	}
+	for _, value := range valuesOf(t, day, events, domain.Cutoffs{}) {
+		if text, ok := want[value.Grain]; ok && value.Resolution == domain.Daily {
+			delete(want, value.Grain)
+			if value.Readable != text {
+				t.Errorf("grain %d reads %s, want %s", value.Grain, value.Readable, text)
+			}
+		}
+		if value.Grain == domain.PackedGrain(domain.GrainFull) && value.Readable != "" {
+			t.Errorf("full grain reads %s", value.Readable)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not packed: %v", want)
+	}
+}
+
+func TestCountsOfOpenValues(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	events := eventsOn(day, 400)
+	want := domain.TakeCensus(domain.Finest(events))
+	got, err := domain.CountJournal(day, domain.PackJournal(domain.Finest(events))[0].Payload)
+	if err != nil || len(want) != 2 || !reflect.DeepEqual(got, want) {
+		t.Errorf("journal: %v, %v\nwant %v", got, err, want)
+	}
+	for _, value := range valuesOf(t, day, events, domain.Cutoffs{}) {
+		if value.Resolution != domain.Daily || value.Grain != domain.PackedGrain(domain.DimensionVersion) && value.Grain&domain.GrainErrors == 0 {
+			continue
+		}
+		counted, err := domain.CountPacked(value)
+		if err != nil || !slices.ContainsFunc(want, func(o domain.OpenValues) bool { return reflect.DeepEqual(o, counted) }) {
+			t.Errorf("grain %d: %v, %v", value.Grain, counted, err)
+		}
+	}
+	if _, err := domain.CountPacked(domain.Packed{}); err == nil {
+		t.Error("a value without counts has counts")
+	}
+}
+
+// Whatever is merged of a day, its totals are those of its parts.
+func TestCallsOfValues(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	events := eventsOn(day, 500)
+	calls := make(map[domain.PackedGrain]int64)
+	for _, value := range valuesOf(t, day, events, domain.Cutoffs{}) {
+		if value.Resolution == domain.Daily && value.Grain&domain.GrainErrors == 0 {
+			calls[value.Grain] += value.Calls
+		}
+	}
+	if len(calls) != len(domain.PackedGrains(domain.Daily)) {
+		t.Errorf("%d grains", len(calls))
+	}
+	for grain, n := range calls {
+		if n != 500 {
+			t.Errorf("grain %d counts %d calls", grain, n)
 		}
 	}
 }
