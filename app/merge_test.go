@@ -169,6 +169,12 @@ func (s *journalStore) merged() []string {
 	return days
 }
 
+func (s *journalStore) looked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
+}
+
 // bubbleClock is the clock of a synctest bubble.
 type bubbleClock struct{ start time.Time }
 
@@ -345,4 +351,370 @@ func TestMergeTriesADamagedDayAgain(t *testing.T) {
 			t.Errorf("logged:\n%s", log)
 		}
 	})
+}
+
+// A day that another process has is tried again within a second or so, in case
+// that one gives it up.
+func TestMergeTriesATakenDayAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.add(daysBefore(0), 15_000)
+		s.add(daysBefore(1), 10_000)
+		s.lock(daysBefore(0), true)
+		startMerge(t, newMerge(s, nil, app.MergeConfig{}))
+		time.Sleep(30 * time.Second)
+		checkMerged(t, s, "30 s") // the other process shortens the journal
+		s.lock(daysBefore(0), false)
+		time.Sleep(time.Second)
+		checkMerged(t, s, "a second", "01")
+	})
+}
+
+// A store that cannot be reached is asked again every few seconds, and that is
+// logged once.
+func TestMergeOutlivesAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newJournalStore(), new(logs.Buffer)
+		end := time.Now().Add(time.Hour)
+		s.fail = func(context.Context, time.Time) error {
+			if time.Now().Before(end) {
+				return errStoreAway
+			}
+			return nil
+		}
+		s.add(daysBefore(0), 10)
+		startMerge(t, newMerge(s, log.Logger(), app.MergeConfig{}))
+		time.Sleep(time.Hour + 5*time.Second)
+		checkMerged(t, s, "the outage", "01")
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("logged:\n%s", log)
+		}
+	})
+}
+
+// A connection that was lost at commit leaves open whether the piece was merged.
+func TestMergeGoesOnAfterALostCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		for range 3 {
+			s.add(daysBefore(0), 30_000)
+		}
+		lost := 0
+		s.late = func(time.Time) error {
+			if lost++; lost == 1 {
+				return errStoreAway
+			}
+			return nil
+		}
+		startMerge(t, newMerge(s, nil, app.MergeConfig{}))
+		time.Sleep(2 * time.Second)
+		checkMerged(t, s, "the error", "01", "01")
+	})
+}
+
+func TestMergeSurvivesAPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newJournalStore(), new(logs.Buffer)
+		s.add(daysBefore(0), 30_000)
+		s.add(daysBefore(1), 40_000)
+		s.fail = func(_ context.Context, day time.Time) error {
+			if day.Equal(daysBefore(1)) {
+				panic("canary")
+			}
+			return nil
+		}
+		startMerge(t, newMerge(s, log.Logger(), app.MergeConfig{}))
+		checkMerged(t, s, "a panic", "01")
+		if !strings.Contains(log.String(), "code=internal_error") || strings.Contains(log.String(), "canary") {
+			t.Errorf("logged:\n%s", log)
+		}
+	})
+}
+
+// A merge that hangs is given up, and gets more time when it is tried again.
+func TestMergeGivesUpWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.takes = 3 * time.Minute
+		s.add(daysBefore(0), 30_000)
+		startMerge(t, newMerge(s, nil, app.MergeConfig{}))
+		time.Sleep(2*time.Minute + time.Second + 3*time.Minute)
+		checkMerged(t, s, "a second try", "01")
+	})
+}
+
+// Ages are those of the store's clock, which may be set back by years.
+func TestMergeDoesNotRelyOnTheStoresClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.behind = 10_000 * time.Hour
+		s.add(daysBefore(0), 10)
+		startMerge(t, newMerge(s, nil, app.MergeConfig{}))
+		time.Sleep(15 * time.Minute)
+		checkMerged(t, s, "the interval", "01")
+	})
+}
+
+// What is due goes by the last expiry that the store knows of: a process's clock
+// may be wrong.
+func TestMergeLeavesOutWhatWasDueAtTheLastExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		config := app.MergeConfig{Retention: domain.Retention{Events: time.Hour, Hourly: 2 * time.Hour, Daily: 48 * time.Hour, Errors: 3 * time.Hour}}
+		u := newMerge(s, nil, config)
+		startMerge(t, u)
+		s.add(daysBefore(0), 20_000)
+		time.Sleep(5 * time.Second)
+		noted := time.Date(1990, 5, 6, 7, 8, 9, 0, time.UTC)
+		if err := s.NoteExpiry(t.Context(), noted); err != nil {
+			t.Fatal(err)
+		}
+		s.add(daysBefore(0), 20_000)
+		time.Sleep(5 * time.Second)
+		checkMerged(t, s, "two looks", "01", "01")
+		if s.pieces[0].cutoffs != (domain.Cutoffs{}) || s.pieces[1].cutoffs != config.Retention.Cutoffs(noted) {
+			t.Errorf("merged %+v", s.pieces)
+		}
+	})
+}
+
+func TestMergeStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newJournalStore(), new(logs.Buffer)
+		s.takes = time.Second
+		for n := range 5 {
+			s.add(daysBefore(n), 20_000)
+		}
+		stop := startMerge(t, newMerge(s, log.Logger(), app.MergeConfig{}))
+		time.Sleep(1500 * time.Millisecond)
+		stop()
+		time.Sleep(time.Hour)
+		checkMerged(t, s, "stopping", "28", "29") // what was in hand, and no more
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { newMerge(s, log.Logger(), app.MergeConfig{}).Run(ctx, ctx) })
+		time.Sleep(500 * time.Millisecond)
+		cancel()
+		running.Wait()
+		checkMerged(t, s, "the end of work", "28", "29")
+		if log.String() != "" {
+			t.Errorf("logged:\n%s", log)
+		}
+	})
+}
+
+func checkBacklog(t *testing.T, u *app.Merge, want app.JournalBacklog) {
+	t.Helper()
+	if got, err := u.Backlog(t.Context()); err != nil || got != want {
+		t.Errorf("backlog is %+v, %v; want %+v", got, err, want)
+	}
+}
+
+func TestMergeMeasuresItsBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		u := newMerge(s, nil, app.MergeConfig{})
+		checkBacklog(t, u, app.JournalBacklog{MaxRows: 4000, MaxEntries: 160_000})
+		s.add(daysBefore(0), 7)
+		time.Sleep(time.Minute)
+		s.add(daysBefore(0), 8)
+		s.add(daysBefore(1), 9)
+		checkBacklog(t, u, app.JournalBacklog{Rows: 3, Entries: 24, Days: 2, MaxRows: 4000, MaxEntries: 160_000, Oldest: time.Minute})
+		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		if _, err := u.Backlog(t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
+			t.Errorf("without a store: %v", err)
+		}
+		if got, err := (*app.Merge)(nil).Backlog(t.Context()); err != nil || got != (app.JournalBacklog{}) {
+			t.Errorf("without a journal: %+v, %v", got, err)
+		}
+	})
+}
+
+func checkJournalHealth(t *testing.T, u *app.Merge, when string, healthy bool) {
+	t.Helper()
+	err := u.Check(t.Context())
+	if healthy != (err == nil) || !healthy && domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("%s: the check says %v, want healthy %t", when, err, healthy)
+	}
+}
+
+// Health fails five minutes after something was due, in a process that has run
+// for as long, and at once when the store is away.
+func TestStalledMergeIsUnhealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.add(daysBefore(1), 10)
+		s.add(daysBefore(0), 10)
+		u := newMerge(s, nil, app.MergeConfig{})
+		time.Sleep(20 * time.Minute)
+		checkJournalHealth(t, u, "5 minutes late", true)
+		time.Sleep(time.Second)
+		checkJournalHealth(t, u, "later", false)
+		young := newMerge(s, nil, app.MergeConfig{})
+		checkJournalHealth(t, young, "just started", true)
+		time.Sleep(5*time.Minute + time.Second)
+		checkJournalHealth(t, young, "5 minutes after the start", false)
+		s.rows[daysBefore(0)] = nil
+		checkJournalHealth(t, u, "merged", true)
+		time.Sleep(70 * time.Minute)
+		checkJournalHealth(t, u, "a day that is over, after 95 minutes", false)
+		s.rows[daysBefore(1)] = nil
+		checkJournalHealth(t, u, "nothing left", true)
+		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		checkJournalHealth(t, u, "no store", false)
+	})
+}
+
+// A full journal is bad health only while none of it is merged.
+func TestFullJournalThatIsNotMergedIsUnhealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		for range 4 {
+			s.add(daysBefore(0), 100_000)
+		}
+		u := newMerge(s, nil, app.MergeConfig{})
+		checkJournalHealth(t, u, "full", true)
+		time.Sleep(29 * time.Second)
+		checkJournalHealth(t, u, "full for a moment", true)
+		time.Sleep(time.Second)
+		checkJournalHealth(t, u, "full for 30 s", false)
+		s.rows[daysBefore(0)][0].merged = time.Now()
+		s.add(daysBefore(0), 100_000)
+		s.rows[daysBefore(0)][1].at = time.Now()
+		checkJournalHealth(t, u, "full, but some was merged", true)
+		time.Sleep(30 * time.Second)
+		checkJournalHealth(t, u, "full for 30 s again", false)
+		s.rows[daysBefore(0)] = s.rows[daysBefore(0)][:2]
+		checkJournalHealth(t, u, "room", true)
+	})
+}
+
+// roomIn returns how long it took until there was room.
+func roomIn(t *testing.T, u *app.Merge) (time.Duration, error) {
+	t.Helper()
+	start := time.Now()
+	err := u.Room(t.Context())
+	return time.Since(start), err
+}
+
+func checkRoom(t *testing.T, u *app.Merge, when string, after time.Duration) {
+	t.Helper()
+	if took, err := roomIn(t, u); err != nil || took != after {
+		t.Errorf("%s: room after %v, %v; want it after %v", when, took, err, after)
+	}
+}
+
+func TestRoomWaitsUntilTheJournalIsNotFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.takes = 700 * time.Millisecond
+		u := newMerge(s, nil, app.MergeConfig{})
+		checkRoom(t, u, "empty", 0)
+		for range 4 {
+			s.add(daysBefore(0), 39_999)
+			u.Note(39_999)
+		}
+		checkRoom(t, u, "nearly full", 0)
+		s.add(daysBefore(0), 4)
+		u.Note(4)
+		startMerge(t, u)
+		checkRoom(t, u, "full", 700*time.Millisecond)
+		time.Sleep(time.Minute)
+		checkMerged(t, s, "a minute", "01", "01")
+		looks := s.looked()
+		for range 19 {
+			s.add(daysBefore(0), 1000)
+			u.Note(1000)
+			checkRoom(t, u, "short", 0)
+		}
+		if n := s.looked() - looks; n > 0 {
+			t.Errorf("%d looks for nothing", n)
+		}
+	})
+}
+
+// Rows count as entries do.
+func TestRoomCountsRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.takes = time.Second
+		u := newMerge(s, nil, app.MergeConfig{})
+		for range 4000 {
+			s.add(daysBefore(0), 1)
+			u.Note(1)
+		}
+		startMerge(t, u)
+		checkRoom(t, u, "full", time.Second)
+	})
+}
+
+func TestRoomIsRefusedWhenNothingIsMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.add(daysBefore(0), 160_000)
+		u := newMerge(s, nil, app.MergeConfig{})
+		s.lock(daysBefore(0), true)
+		startMerge(t, u)
+		if took, err := roomIn(t, u); domain.CodeOf(err) != domain.CodeUnavailable || took < 30*time.Second || took > 32*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		if took, err := roomIn(t, u); domain.CodeOf(err) != domain.CodeUnavailable || took != 0 {
+			t.Errorf("once more, after %v: %v", took, err)
+		}
+		s.lock(daysBefore(0), false)
+		time.Sleep(2 * time.Second)
+		checkRoom(t, u, "merged", 0)
+
+		s.add(daysBefore(0), 160_000)
+		s.lock(daysBefore(0), true)
+		u.Note(160_000)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := u.Room(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the end: %v", err)
+		}
+		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		if _, err := roomIn(t, u); domain.CodeOf(err) != domain.CodeUnavailable {
+			t.Errorf("without a store: %v", err)
+		}
+	})
+	if err := (*app.Merge)(nil).Room(t.Context()); err != nil {
+		t.Errorf("without a journal: %v", err)
+	}
+}
+
+// A worker takes nothing from the queue while the journal is full.
+func TestWorkerWaitsForRoomInTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		s.add(daysBefore(0), 160_000)
+		s.lock(daysBefore(0), true)
+		u := newMerge(s, nil, app.MergeConfig{})
+		startMerge(t, u)
+		queue := enqueued(t, 3)
+		process := newProcess(queue, appending{s}, app.ProcessConfig{Merge: u})
+		if err := process.Step(t.Context(), t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
+			t.Errorf("with a full journal: %v", err)
+		}
+		if depth, err := queue.Depth(t.Context()); err != nil || depth.Events != 3 {
+			t.Errorf("the queue holds %+v, %v", depth, err)
+		}
+		s.lock(daysBefore(0), false)
+		time.Sleep(2 * time.Second)
+		if err := process.Step(t.Context(), t.Context()); err != nil {
+			t.Errorf("with room: %v", err)
+		}
+		checkMerged(t, s, "storing", "01", "01")
+	})
+}
+
+// appending appends a long row for each transaction.
+type appending struct{ *journalStore }
+
+func (s appending) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	stored, err := s.journalStore.Store.Store(ctx, batches)
+	stored.Entries = 20_000
+	s.add(daysBefore(0), stored.Entries)
+	return stored, err
 }
