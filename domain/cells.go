@@ -2,6 +2,7 @@ package domain
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 )
@@ -22,7 +23,14 @@ const (
 // the grain is 0.
 type cellKey [axes]uint32
 
-func (k cellKey) compare(other cellKey) int { return slices.Compare(k[:], other[:]) }
+func (k *cellKey) compare(other *cellKey) int {
+	for axis, number := range k {
+		if number != other[axis] {
+			return cmp.Compare(number, other[axis])
+		}
+	}
+	return 0
+}
 
 // at is the group of that grain that the group falls into, without the hour.
 func (k cellKey) at(g PackedGrain) cellKey {
@@ -60,9 +68,20 @@ func axisOf(d Dimension) int {
 type lexicon struct {
 	lists   [axes][]string
 	numbers [axes]map[string]uint32
+	// last is the number that was asked for last: what comes together often has
+	// the same values.
+	last [axes]uint32
 }
 
 func (n *lexicon) number(axis int, value string) uint32 {
+	if last := n.last[axis]; int(last) < len(n.lists[axis]) && n.lists[axis][last] == value {
+		return last
+	}
+	n.last[axis] = n.find(axis, value)
+	return n.last[axis]
+}
+
+func (n *lexicon) find(axis int, value string) uint32 {
 	if number, ok := n.numbers[axis][value]; ok {
 		return number
 	}
@@ -129,7 +148,14 @@ type rankedKey struct {
 	ranks, key cellKey
 }
 
-func sortKeys(n *lexicon, g PackedGrain, keys func(yield func(cellKey) bool)) sortedKeys {
+func sortKeys(n *lexicon, g PackedGrain, keys iter.Seq[cellKey]) sortedKeys {
+	s := rankKeys(n, g, keys)
+	slices.SortFunc(s.keys, func(a, b rankedKey) int { return a.ranks.compare(&b.ranks) })
+	return s
+}
+
+// rankKeys is sortKeys without the order.
+func rankKeys(n *lexicon, g PackedGrain, keys iter.Seq[cellKey]) sortedKeys {
 	var s sortedKeys
 	var ranks [axes][]uint32
 	for axis := range axes {
@@ -159,7 +185,6 @@ func sortKeys(n *lexicon, g PackedGrain, keys func(yield func(cellKey) bool)) so
 			}
 		}
 	}
-	slices.SortFunc(s.keys, func(a, b rankedKey) int { return a.ranks.compare(b.ranks) })
 	return s
 }
 
