@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -98,4 +100,42 @@ func BenchmarkPayload(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkDrain takes batches of so many events out of the queue, 5,000 events at a
+// time as a worker does, and acknowledges them.
+func BenchmarkDrain(b *testing.B) {
+	for _, size := range []int{1, 100} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			const events = 40_000
+			server := servers.Redis(b, "appendonly yes", "appendfsync always")
+			q := redis.NewQueue(open(b, redis.Config{URL: server.URL()}), redis.QueueConfig{MaxEvents: events})
+			batches := contract.Batches(1, size, contract.Events(1, events))
+			for b.Loop() {
+				b.StopTimer()
+				var group sync.WaitGroup
+				for part := range 16 {
+					group.Go(func() {
+						for i := part; i < len(batches); i += 16 {
+							must(b, q.Enqueue(b.Context(), batches[i]))
+						}
+					})
+				}
+				group.Wait()
+				b.StartTimer()
+				for left := events; left > 0; {
+					deliveries, err := q.Receive(b.Context(), 5_000, 0)
+					must(b, err)
+					ids := make([]domain.BatchID, len(deliveries))
+					for i, d := range deliveries {
+						ids[i] = d.Batch.ID
+						left -= len(d.Batch.Events)
+					}
+					must(b, q.Acknowledge(b.Context(), ids...))
+				}
+			}
+
+			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
 }

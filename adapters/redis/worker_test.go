@@ -327,3 +327,46 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 	}
 	goleak.VerifyNone(t, ignored)
 }
+
+// What two workers acknowledge counts once, also among others.
+func TestAnAcknowledgedBatchIsCountedOnce(t *testing.T) {
+	server := servers.SharedRedis(t)
+	prefix := newPrefix()
+	late := redis.NewQueue(open(t, redis.Config{URL: server.URL(), Prefix: prefix}), redis.QueueConfig{})
+	other := redis.NewQueue(open(t, redis.Config{URL: server.URL(), Prefix: prefix}), redis.QueueConfig{})
+	for i := range 10 {
+		must(t, late.Enqueue(t.Context(), batchOf(i+1, 1)))
+	}
+	receive(t, late, 0)
+	newConsole(t, server.URL()).do("ZREM", prefix+":workers", late.WorkerName())
+	receive(t, other, 0)
+	must(t, late.Acknowledge(t.Context(), batchOf(1, 0).ID))
+	must(t, other.Acknowledge(t.Context(), batchOf(1, 0).ID, batchOf(2, 0).ID))
+	checkHeld(t, other, 8, 8)
+}
+
+// More entries than one command is about are handed out and acknowledged in order.
+func TestManyEntriesAtOnce(t *testing.T) {
+	const entries = 2_500
+	q := redis.NewQueue(open(t, redis.Config{URL: servers.SharedRedis(t).URL()}), redis.QueueConfig{})
+	for i := range entries {
+		must(t, q.Enqueue(t.Context(), batchOf(i+1, 1)))
+	}
+	deliveries, err := q.Receive(t.Context(), entries-1, 0)
+	must(t, err)
+	if len(deliveries) != entries-1 {
+		t.Fatalf("received %d", len(deliveries))
+	}
+	ids := make([]domain.BatchID, len(deliveries))
+	for i, d := range deliveries {
+		if ids[i] = d.Batch.ID; d.Attempt != 1 || ids[i] != batchOf(i+1, 0).ID {
+			t.Fatalf("batch %d is %s, attempt %d", i, ids[i], d.Attempt)
+		}
+	}
+	must(t, q.Return(t.Context(), ids[0]))
+	must(t, q.Acknowledge(t.Context(), ids[1:]...))
+	if got := receive(t, q, 0); len(got) != 2 || got[ids[0]] != 2 {
+		t.Errorf("received %v, want the batch that was returned and the last", got)
+	}
+	checkHeld(t, q, 2, 2)
+}

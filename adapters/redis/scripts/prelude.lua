@@ -103,23 +103,40 @@ local function append(stream, size, arrivals, id, n, t, b)
   announce(arrivals)
 end
 
+-- CHUNK is how many entries one command is about: Lua passes no more than some
+-- thousands of arguments.
+local CHUNK = 1000
+
+-- remove_all takes entries out of the queue, as far as they are there. The list has
+-- of each one its name, its events and its bytes. An empty queue has no events,
+-- whatever was counted. When that was is kept under settled.
+local function remove_all(stream, size, settled, list)
+  for from = 1, #list, 3 * CHUNK do
+    local entries, n, b = {}, 0, 0
+    for i = from, math.min(from + 3 * CHUNK, #list + 1) - 1, 3 do
+      entries[#entries + 1] = list[i]
+      n, b = n + list[i + 1], b + list[i + 2]
+    end
+    redis.call('XACK', stream, GROUP, unpack(entries))
+    local events, bytes = counted(stream, size)
+    local deleted = redis.call('XDEL', stream, unpack(entries))
+    if deleted > 0 then
+      redis.call('SET', settled, now())
+      if redis.call('XLEN', stream) == 0 then
+        redis.call('DEL', size)
+      elseif deleted < #entries or events < n or bytes < b then
+        set_size(size, recount(stream))
+      else
+        set_size(size, events - n, bytes - b)
+      end
+    end
+  end
+end
+
 -- remove takes an entry of so many events and bytes out of the queue, if it is
--- there. An empty queue has no events, whatever was counted. When that was is kept
--- under settled.
+-- there.
 local function remove(stream, size, settled, entry, n, b)
-  redis.call('XACK', stream, GROUP, entry)
-  local events, bytes = counted(stream, size)
-  if redis.call('XDEL', stream, entry) == 0 then
-    return
-  end
-  redis.call('SET', settled, now())
-  if redis.call('XLEN', stream) == 0 then
-    redis.call('DEL', size)
-  elseif events < n or bytes < b then
-    set_size(size, recount(stream))
-  else
-    set_size(size, events - n, bytes - b)
-  end
+  remove_all(stream, size, settled, {entry, n, b})
 end
 
 -- holding returns who holds an entry and how often it was handed out, or nil.
@@ -160,6 +177,22 @@ end
 local function hand(stream, worker, entry, attempts)
   redis.call('XCLAIM', stream, GROUP, worker, 0, entry,
     'RETRYCOUNT', attempts, 'FORCE', 'JUSTID', 'LASTID', entry)
+end
+
+-- hand_all makes a worker the holder of entries in their order, none of which was
+-- handed out before.
+local function hand_all(stream, worker, entries)
+  for from = 1, #entries, CHUNK do
+    local to = math.min(from + CHUNK - 1, #entries)
+    local command = {'XCLAIM', stream, GROUP, worker, 0}
+    for i = from, to do
+      command[#command + 1] = entries[i]
+    end
+    for _, word in ipairs({'RETRYCOUNT', 1, 'FORCE', 'JUSTID', 'LASTID', entries[to]}) do
+      command[#command + 1] = word
+    end
+    redis.call(unpack(command))
+  end
 end
 
 -- LONGEST_LIFE is longer than any heartbeat, in milliseconds. A worker that

@@ -47,9 +47,10 @@ table.sort(free, function(a, b)
   return a.ms < b.ms or a.ms == b.ms and a.seq < b.seq
 end)
 
-local handed, events, newest = {}, 0, 0
+local handed, fresh, events, newest = {}, {}, 0, 0
 -- take hands out an entry, or returns false when there is no room for it. One
--- without events takes some room too, or there might be no end of them.
+-- without events takes some room too, or there might be no end of them. Those that
+-- were never handed out are handed out together at the end.
 local function take(entry, attempt, fields)
   local later = laterFormat(fields, format)
   if later then
@@ -62,9 +63,18 @@ local function take(entry, attempt, fields)
     return false
   end
   events = events + n
-  hand(stream, me, entry, attempt)
+  if attempt == 1 then
+    fresh[#fresh + 1] = entry
+  else
+    hand(stream, me, entry, attempt)
+  end
   handed[#handed + 1] = {entry, attempt, fields}
   return true
+end
+
+local function finish()
+  hand_all(stream, me, fresh)
+  return {newest, handed}
 end
 
 for _, f in ipairs(free) do
@@ -73,7 +83,7 @@ for _, f in ipairs(free) do
     redis.call('XACK', stream, GROUP, f.entry) -- deleted by other means
   elseif not take(f.entry, f.attempt, found[2]) then
     announce(arrivals)
-    return {newest, handed}
+    return finish()
   end
 end
 
@@ -85,15 +95,28 @@ if pending[1] > 0 then
     end
   end
 end
-while true do
-  local found = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
-  if not found then
+-- reads is how many entries to read at once: as many as there is room for when the
+-- next ones are as large as those so far.
+local function reads()
+  if #handed == 0 then
+    return 1
+  end
+  return math.max(1, math.min(200, math.ceil((most - events) * #handed / events)))
+end
+
+local full = false
+while not full do
+  local found = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', reads())
+  if #found == 0 then
     break
   end
-  last = found[1]
-  if not take(last, 1, found[2]) then
-    announce(arrivals)
-    break
+  for _, e in ipairs(found) do
+    last = e[1]
+    if not take(last, 1, e[2]) then
+      announce(arrivals)
+      full = true
+      break
+    end
   end
 end
 if #handed == 0 and redis.call('XLEN', stream) == 0 then
@@ -102,4 +125,4 @@ end
 if newest > 0 then
   announce(arrivals)
 end
-return {newest, handed}
+return finish()
