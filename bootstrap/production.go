@@ -47,7 +47,7 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			fx.Annotate(redis.NewCache, fx.As(new(ports.StatisticsCache))),
 			fx.Annotate(postgres.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
-				fx.As(new(ports.Rebuilder))),
+				fx.As(new(ports.Rebuilder)), fx.As(new(ports.Merger))),
 		),
 	)
 }

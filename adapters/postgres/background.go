@@ -3,15 +3,13 @@ package postgres
 import (
 	"context"
 	"sync"
-	"time"
 )
 
-// background runs one task at a time, now or later, until it is ended.
+// background runs one task at a time until it is ended.
 type background struct {
 	mu      sync.Mutex
 	running bool
 	ended   bool
-	timer   *time.Timer
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -38,28 +36,10 @@ func (b *background) finish() {
 	b.running = false
 }
 
-// startLater is start after a delay, unless one is waiting already.
-func (b *background) startLater(ctx context.Context, delay time.Duration, task func(context.Context)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.timer != nil || b.ended {
-		return
-	}
-	b.timer = time.AfterFunc(delay, func() {
-		b.mu.Lock()
-		b.timer = nil
-		b.mu.Unlock()
-		b.start(ctx, task)
-	})
-}
-
 // end stops the task and waits for it; no other is started.
 func (b *background) end() {
 	b.mu.Lock()
 	b.ended = true
-	if b.timer != nil {
-		b.timer.Stop()
-	}
 	if b.running {
 		b.stop()
 	}

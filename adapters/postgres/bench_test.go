@@ -28,7 +28,7 @@ func BenchmarkSelect(b *testing.B) {
 	} {
 		for _, f := range []domain.Filter{{}, {Country: "DE"}} {
 			b.Run(name+f.Country, func(b *testing.B) {
-				s := domain.Selection{Window: w, Filter: f, By: append(domain.Dimensions(), domain.DimensionNone), Errors: true}
+				s := domain.Selection{Window: w, Filter: f, By: append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true}
 				for b.Loop() {
 					if _, err := store.Select(b.Context(), s); err != nil {
 						b.Fatal(err)

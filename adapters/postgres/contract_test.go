@@ -1,13 +1,17 @@
 package postgres_test
 
 import (
+	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
@@ -58,7 +62,6 @@ var migrated struct {
 	name string
 }
 
-// openStore opens a store whose journal is merged now and then.
 func openStore(t *testing.T) contract.StoreHarness {
 	t.Helper()
 	return openBounded(t, domain.Cardinality{})
@@ -67,19 +70,65 @@ func openStore(t *testing.T) contract.StoreHarness {
 func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
 	t.Helper()
 	server := servers.SharedPostgres(t)
-	config := postgres.Config{URL: newMigrated(t), JournalEntries: 100, Limits: limits}
+	config := postgres.Config{URL: newMigrated(t), Limits: limits}
+	harness, _ := harnessOf(t, config)
+	harness.Break = func(t *testing.T) { server.Drop(t, config.URL) }
+	return harness
+}
+
+// harnessOf opens a store with a small cache of packed values, which is merged in
+// part now and then.
+func harnessOf(t *testing.T, config postgres.Config) (contract.StoreHarness, *postgres.DB) {
+	t.Helper()
+	config.Buckets = app.NewPackedCache(1 << 20)
 	db := open(t, config)
 	return contract.StoreHarness{
-		Store: postgres.NewStore(db),
-		Events: func(t *testing.T) []domain.Event {
-			return rawEvents(t, db)
-		},
+		Store:  &mergingStore{t: t, pgStore: postgres.NewStore(db)},
+		Events: func(t *testing.T) []domain.Event { return rawEvents(t, db) },
 		Reopen: func(t *testing.T) contract.StorePorts {
 			closeDB(t, db)
 			db = open(t, config)
 			return postgres.NewStore(db)
 		},
-		Break: func(t *testing.T) { server.Drop(t, config.URL) },
+	}, db
+}
+
+type pgStore = *postgres.Store
+
+// mergingStore merges a part of each day after every third call that stored.
+type mergingStore struct {
+	pgStore
+
+	t      *testing.T
+	stored atomic.Int64
+}
+
+func (s *mergingStore) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	stored, err := s.pgStore.Store(ctx, batches)
+	if err != nil || s.stored.Add(1)%3 != 0 {
+		return stored, err
+	}
+	days, err := s.Journal(s.t.Context())
+	for _, d := range days {
+		if err == nil {
+			_, err = s.Merge(s.t.Context(), d.Day, 100, domain.Cutoffs{})
+		}
+	}
+	if err != nil {
+		s.t.Error(err)
+	}
+	return stored, nil
+}
+
+// unmerged opens a store that is merged only when it is told to.
+func unmerged(open contract.OpenStore) contract.OpenStore {
+	return func(t *testing.T) contract.StoreHarness {
+		t.Helper()
+		harness := open(t)
+		if merging, ok := harness.Store.(*mergingStore); ok {
+			harness.Store = merging.pgStore
+		}
+		return harness
 	}
 }
 
@@ -93,6 +142,8 @@ func rawEvents(t *testing.T, db *postgres.DB) []domain.Event {
 }
 
 func TestStore(t *testing.T) { contract.Store(t, openStore) }
+
+func TestMerger(t *testing.T) { contract.Merger(t, unmerged(openStore)) }
 
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 

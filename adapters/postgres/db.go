@@ -20,15 +20,14 @@ type DB struct {
 	config Config
 	// pool is for workers and readers, maintenance for what takes long.
 	pool, maintenance *sqlx.DB
-	// timescale says that tables are hypertables rather than partitioned.
-	timescale  bool
-	directory  string // of the server's data, where that is a path of this machine
-	journal    journalMeter
-	health     health
-	background background
-	mending    background
-	outage     outage
-	closed     atomic.Bool
+	// timescale says that events are a hypertable rather than partitioned.
+	timescale bool
+	directory string // of the server's data, where that is a path of this machine
+	rebuild   rebuildBounds
+	health    health
+	mending   background
+	outage    outage
+	closed    atomic.Bool
 }
 
 // Open connects to the database and brings its schema up to date; of any
@@ -37,8 +36,7 @@ type DB struct {
 // older than PostgreSQL 15, wrong credentials, a missing database, a schema
 // that a newer program has changed.
 func Open(ctx context.Context, config Config) (*DB, error) {
-	db := &DB{config: config.withDefaults()}
-	db.journal.limit = journalSize{Rows: maxJournalRows, Entries: db.config.JournalEntries}
+	db := &DB{config: config.withDefaults(), rebuild: defaultRebuildBounds}
 	if err := db.migrate(ctx); err != nil {
 		return nil, err
 	}
@@ -109,6 +107,7 @@ func inspect(ctx context.Context, pool *sqlx.DB) error {
 	var database struct {
 		Version                 int
 		Encoding, Schema, Other string
+		Earlier                 bool
 	}
 	err := pool.GetContext(ctx, &database, `
 		SELECT current_setting('server_version_num')::integer AS version,
@@ -118,7 +117,8 @@ func inspect(ctx context.Context, pool *sqlx.DB) error {
 				SELECT min(n.nspname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 				WHERE c.oid IN (to_regclass('schema_versions'), to_regclass('stored_batches'))
 					AND n.nspname IS DISTINCT FROM current_schema()
-			), '') AS other`)
+			), '') AS other,
+			EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('hourly_aggregations') AND relkind <> 'v') AS earlier`)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,18 @@ func inspect(ctx context.Context, pool *sqlx.DB) error {
 	if err := checkEncoding(database.Encoding); err != nil {
 		return err
 	}
-	return checkSchema(database.Schema, database.Other)
+	if err := checkSchema(database.Schema, database.Other); err != nil {
+		return err
+	}
+	if database.Earlier {
+		return errEarlier
+	}
+	return nil
 }
+
+// errEarlier refuses a database whose aggregates are not packed.
+var errEarlier = domain.NewError(domain.CodeUnavailable, nil, "the database has the schema of a program from before v0.1.0, "+
+	"which cannot be upgraded: give this program an empty database")
 
 // checkEncoding refuses databases that cannot hold every text.
 func checkEncoding(encoding string) error {
@@ -166,7 +176,6 @@ func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
 	}
-	db.background.end()
 	db.mending.end()
 	db.outage.end()
 	var errs []error
@@ -185,7 +194,7 @@ func (db *DB) Stats() sql.DBStats { return db.pool.Stats() }
 // and lets the program know; otherwise empty.
 func (db *DB) DataDirectory() string { return db.directory }
 
-// Timescale tells whether the tables are hypertables of TimescaleDB.
+// Timescale tells whether the events are a hypertable of TimescaleDB.
 func (db *DB) Timescale() bool { return db.timescale }
 
 // transaction is one on a connection that it has to itself.
@@ -288,7 +297,11 @@ func (db *DB) run(ctx context.Context, pool *sqlx.DB, name string, options *sql.
 	} else {
 		_ = tx.Rollback() // the connection may be lost
 	}
-	if took := time.Since(start); took >= db.config.SlowQuery {
+	slow := db.config.SlowQuery
+	if pool == db.maintenance {
+		slow *= maintenanceFactor
+	}
+	if took := time.Since(start); took >= slow {
 		db.config.Log.Warn("slow query", "query", name, "duration_ms", took.Milliseconds())
 	}
 	return err

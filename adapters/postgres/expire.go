@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
@@ -39,59 +40,38 @@ type step struct {
 
 func (s *Store) expirySteps(c domain.Cutoffs, deleted *ports.Expired) []step {
 	nothing := new(int64)
-	steps := []step{{nothing, func(ctx context.Context) (int64, error) { return 0, s.mergeJournal(ctx, all) }}}
-	for _, p := range partitionedTables() {
-		steps = append(steps, step{countOf(deleted, p.name), func(ctx context.Context) (int64, error) {
-			return s.db.dropWhole(ctx, p, p.cutoff(c))
-		}})
+	steps := []step{
+		{nothing, func(ctx context.Context) (int64, error) { return 0, s.mergeAll(ctx) }},
+		{&deleted.Events, func(ctx context.Context) (int64, error) { return s.db.dropWhole(ctx, c.Events) }},
+		{&deleted.Events, func(ctx context.Context) (int64, error) { return s.expireDays(ctx, eventExpiry(c)) }},
 	}
-	for _, e := range expiries(c) {
-		steps = append(steps, step{countOf(deleted, e.table), func(ctx context.Context) (int64, error) { return s.expireDays(ctx, e) }})
+	for _, e := range packedExpiries(c) {
+		steps = append(steps, step{e.count(deleted), func(ctx context.Context) (int64, error) { return s.expireDays(ctx, e) }})
 	}
-	for _, rows := range plainExpiries(c) {
-		steps = append(steps, step{countOf(deleted, rows.table), func(ctx context.Context) (int64, error) {
-			return s.expireRows(ctx, rows)
-		}})
+	for _, e := range plainExpiries(c) {
+		steps = append(steps, step{e.count(deleted), func(ctx context.Context) (int64, error) { return s.expireRows(ctx, e) }})
 	}
-	for _, p := range partitionedTables() {
-		steps = append(steps, step{nothing, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx, p) }})
-	}
-	return steps
-}
-
-// countOf is where the rows of a table are counted.
-func countOf(n *ports.Expired, table string) *int64 {
-	switch table {
-	case "events":
-		return &n.Events
-	case "hourly_aggregations":
-		return &n.Hourly
-	case "daily_aggregations":
-		return &n.Daily
-	case errorTable:
-		return &n.Errors
-	case "stored_batches":
-		return &n.Batches
-	default:
-		return &n.Values
-	}
+	return append(steps,
+		// Of a day that is wholly due only what is damaged is left in it.
+		step{nothing, func(ctx context.Context) (int64, error) { return s.expireRows(ctx, journalExpiry(c)) }},
+		step{nothing, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx) }},
+	)
 }
 
 // Due counts what is due, as ports.Maintainer promises. It merges the journal
-// first.
+// first, as far as it can: what cannot be merged keeps nothing else from expiring.
 func (s *Store) Due(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
-	if err := s.mergeJournal(ctx, all); err != nil {
-		return ports.Expired{}, err
-	}
+	_ = s.mergeAll(ctx) // Expire does it again and says what is wrong
 	var due ports.Expired
 	err := s.db.maintain(ctx, "store.due", func(tx *transaction) error {
 		due = ports.Expired{}
-		for _, e := range append(expiries(c), plainExpiries(c)...) {
+		for _, e := range slices.Concat([]expiry{eventExpiry(c)}, packedExpiries(c), plainExpiries(c)) {
 			var n int64
-			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+e.table+` WHERE `+e.all+` AND `+e.column+` < $1`, e.cutoff); err != nil {
+			err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+e.table+` WHERE `+e.counted+` AND `+e.column+` < $1`, e.cutoff)
+			if err != nil {
 				return err
 			}
-			*countOf(&due, e.table) += n
+			*e.count(&due) += n
 		}
 		return nil
 	})
@@ -120,49 +100,61 @@ func (s *Store) LastExpiry(ctx context.Context) (time.Time, error) {
 	return last.Time.UTC(), nil
 }
 
-func earliest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
+func earliest(times ...time.Time) time.Time { return slices.MinFunc(times, time.Time.Compare) }
 
 // expiry says what is due in a table.
 type expiry struct {
 	table, column string
-	// first is a condition under which an index leads to the oldest row, and
-	// all one that every row fulfils and that lets an index find the others.
-	first, all string
-	cutoff     time.Time
+	// rows is a condition of those that are deleted, and counted of those of
+	// them that are counted.
+	rows, counted string
+	cutoff        time.Time
+	// count is where they are counted.
+	count func(*ports.Expired) *int64
+	// resolution is that of packed aggregates.
+	resolution domain.Resolution
 }
 
-func expiries(c domain.Cutoffs) []expiry {
-	return append(aggregateExpiries(c), expiry{"events", "hour", "true", "true", c.Events})
+func eventExpiry(c domain.Cutoffs) expiry {
+	return expiry{
+		table: "events", column: "hour", rows: "true", counted: "true", cutoff: c.Events,
+		count: func(n *ports.Expired) *int64 { return &n.Events },
+	}
 }
 
-func aggregateExpiries(c domain.Cutoffs) []expiry {
+// packedExpiries are those of packed aggregates. Each bucket is counted once: one
+// with calls has a total, and one with errors has them at full grain.
+func packedExpiries(c domain.Cutoffs) []expiry {
+	packed := func(r domain.Resolution, rows, counted string, cutoff time.Time, count func(*ports.Expired) *int64) expiry {
+		of := `resolution = '` + string(r) + `' AND `
+		return expiry{"packed_aggregates", "bucket", of + rows, of + counted, cutoff, count, r}
+	}
 	const (
-		total     = `grain = 0`
-		grains    = `grain = ANY('{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}'::smallint[])`
-		allErrors = total + ` AND tool = '' AND version = '' AND country = '' AND service = ''`
-		hours     = `resolution = 'hour'`
-		days      = `resolution = 'day'`
+		calls, totals   = `grain < 16`, `grain = 0 AND part = 0`
+		errs, allErrors = `grain >= 16`, `grain = 31 AND part = 0`
 	)
+	countErrors := func(n *ports.Expired) *int64 { return &n.Errors }
 	return []expiry{
-		{"hourly_aggregations", "bucket", total, grains, c.Hourly},
-		{"daily_aggregations", "bucket", total, grains, c.Daily},
-		{errorTable, "bucket", hours + ` AND ` + allErrors, hours, c.HourlyErrors},
-		{errorTable, "bucket", days + ` AND ` + allErrors, days, c.DailyErrors},
+		packed(domain.Hourly, calls, totals, c.Hourly, func(n *ports.Expired) *int64 { return &n.Hourly }),
+		packed(domain.Daily, calls, totals, c.Daily, func(n *ports.Expired) *int64 { return &n.Daily }),
+		packed(domain.Hourly, errs, allErrors, c.HourlyErrors, countErrors),
+		packed(domain.Daily, errs, allErrors, c.DailyErrors, countErrors),
 	}
 }
 
 // plainExpiries are those that take one statement each.
 func plainExpiries(c domain.Cutoffs) []expiry {
+	countValues := func(n *ports.Expired) *int64 { return &n.Values }
 	return []expiry{
-		{"dimension_values", "day", "true", "true", c.Days()},
-		{"dimension_overflow", "day", "true", "true", c.Days()},
-		{"stored_batches", "received_at", "true", "true", c.Batches},
+		{table: "dimension_values", column: "day", counted: "true", cutoff: c.Days(), count: countValues},
+		{table: "dimension_overflow", column: "day", counted: "true", cutoff: c.Days(), count: countValues},
+		{table: "stored_batches", column: "received_at", counted: "true", cutoff: c.Batches, count: func(n *ports.Expired) *int64 { return &n.Batches }},
 	}
+}
+
+func journalExpiry(c domain.Cutoffs) expiry {
+	cutoff := domain.Daily.Floor(earliest(c.Hourly, c.Daily, c.HourlyErrors, c.DailyErrors))
+	return expiry{table: "aggregation_journal", column: "day", cutoff: cutoff}
 }
 
 // expireDays deletes what is due day by day, each in a transaction.
@@ -177,39 +169,61 @@ func (s *Store) expireDays(ctx context.Context, e expiry) (int64, error) {
 	}
 }
 
-// expireDay deletes what is due of the oldest day that has anything due.
+// expireDay deletes what is due of the oldest day that has anything due, and
+// returns how much of it is counted.
 func (s *Store) expireDay(ctx context.Context, e expiry) (int64, error) {
 	var deleted int64
 	err := s.db.maintain(ctx, "store.expire", func(tx *transaction) error {
 		deleted = 0
 		var oldest sql.NullTime
-		err := tx.GetContext(ctx, &oldest, `SELECT min(`+e.column+`) FROM `+e.table+` WHERE `+e.first+` AND `+e.column+` < $1`, e.cutoff)
+		err := tx.GetContext(ctx, &oldest, `SELECT min(`+e.column+`) FROM `+e.table+` WHERE `+e.counted+` AND `+e.column+` < $1`, e.cutoff)
 		if err != nil || !oldest.Valid {
 			return err
 		}
 		start := domain.Daily.Floor(oldest.Time)
-		if _, err := lockDay(ctx, tx, start, true); err != nil {
+		end := earliest(start.Add(day), e.cutoff)
+		if e.resolution != "" {
+			if _, err := lockDay(ctx, tx, start, true); err != nil {
+				return err
+			}
+		}
+		err = tx.GetContext(ctx, &deleted, `
+			WITH deleted AS (
+				DELETE FROM `+e.table+` WHERE `+e.rows+` AND `+e.column+` >= $1 AND `+e.column+` < $2 RETURNING *
+			) SELECT count(*) FROM deleted WHERE `+e.counted, start, end)
+		if err != nil || e.resolution == "" {
 			return err
 		}
-		deleted, err = affected(tx.ExecContext(ctx, `
-			DELETE FROM `+e.table+` WHERE `+e.all+` AND `+e.column+` >= $1 AND `+e.column+` < $2`, start, earliest(start.Add(day), e.cutoff)))
-		return err
+		return noteDeleted(ctx, tx, e.resolution, start, end)
 	})
 	return deleted, err
+}
+
+// noteDeleted forgets the buckets that have lost all packed aggregates, and gives
+// the others another generation.
+func noteDeleted(ctx context.Context, tx *transaction, r domain.Resolution, start, end time.Time) error {
+	_, err := tx.ExecContext(ctx, `
+		DELETE FROM aggregate_buckets AS b WHERE resolution = $1 AND bucket >= $2 AND bucket < $3 AND NOT EXISTS (
+			SELECT FROM packed_aggregates AS p
+			WHERE p.resolution = b.resolution AND p.grain IN (0, 31) AND p.part = 0 AND p.bucket = b.bucket)`, string(r), start, end)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		UPDATE aggregate_buckets SET generation = nextval('aggregate_generations')
+		WHERE resolution = $1 AND bucket >= $2 AND bucket < $3`, string(r), start, end)
+	return err
 }
 
 func (s *Store) expireRows(ctx context.Context, e expiry) (int64, error) {
 	var deleted int64
-	err := s.db.maintain(ctx, "store.expire", func(tx *transaction) (err error) {
-		deleted, err = affected(tx.ExecContext(ctx, `DELETE FROM `+e.table+` WHERE `+e.column+` < $1`, e.cutoff))
+	err := s.db.maintain(ctx, "store.expire", func(tx *transaction) error {
+		result, err := tx.ExecContext(ctx, `DELETE FROM `+e.table+` WHERE `+e.column+` < $1`, e.cutoff)
+		if err != nil {
+			return err
+		}
+		deleted, err = result.RowsAffected()
 		return err
 	})
 	return deleted, err
-}
-
-func affected(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }

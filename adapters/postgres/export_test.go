@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/lib/pq"
 
@@ -88,33 +87,14 @@ func (db *DB) Exec(ctx context.Context, statements ...string) error {
 }
 
 // MergeJournal merges all of the journal.
-func (s *Store) MergeJournal(ctx context.Context) error {
-	return s.mergeJournal(ctx, all)
-}
+func (s *Store) MergeJournal(ctx context.Context) error { return s.mergeAll(ctx) }
 
-// EncodePayload and DecodePayload are how the journal keeps a day.
-func EncodePayload(day time.Time, a domain.Aggregates) ([]byte, error) { return encodePayload(day, a) }
+// BoundRebuild bounds the events that a rebuild reads at once, and the entries
+// that it holds in memory.
+func (db *DB) BoundRebuild(events, entries int) { db.rebuild = rebuildBounds{events, entries} }
 
-// DecodePayload reads all of a payload.
-func DecodePayload(day time.Time, payload []byte) (domain.Aggregates, error) {
-	return decodePayload(day, payload, everything)
-}
-
-// PlanOf tells how PostgreSQL reads a selection's rollups.
-func (db *DB) PlanOf(ctx context.Context, s domain.Selection, by domain.Dimension) ([]string, error) {
-	return db.plan(ctx, rollupQuery(s, by))
-}
-
-// PlanOfErrors tells how PostgreSQL reads a selection's errors.
-func (db *DB) PlanOfErrors(ctx context.Context, s domain.Selection) ([]string, error) {
-	return db.plan(ctx, errorQuery(s))
-}
-
-func (db *DB) plan(ctx context.Context, q *query) ([]string, error) {
-	var plan []string
-	err := db.List(ctx, &plan, `EXPLAIN `+q.text.String(), q.args...)
-	return plan, err
-}
+// URL is that of the configuration.
+func (db *DB) URL() string { return db.config.URL }
 
 // Hold runs a statement in a transaction that lasts until release is closed.
 func (db *DB) Hold(ctx context.Context, statement string, held chan<- struct{}, release <-chan struct{}) error {

@@ -73,7 +73,7 @@ func (db *DB) Check(ctx context.Context) error {
 // writtenTables are those that storing and merging write.
 var writtenTables = []string{
 	"events", "stored_batches", "aggregation_journal", "dimension_values", "dimension_overflow",
-	"hourly_aggregations", "daily_aggregations", "error_summary",
+	"packed_aggregates", "aggregate_buckets",
 }
 
 // neededRights are what storing, merging, expiry and rebuilds do to each table.
@@ -84,9 +84,8 @@ var neededRights = map[string][]string{
 	"aggregation_journal": {"SELECT", "INSERT", "DELETE"},
 	"dimension_values":    {"SELECT", "INSERT", "DELETE"},
 	"dimension_overflow":  {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"hourly_aggregations": {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"daily_aggregations":  {"SELECT", "INSERT", "UPDATE", "DELETE"},
-	"error_summary":       {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"packed_aggregates":   {"SELECT", "INSERT", "UPDATE", "DELETE"},
+	"aggregate_buckets":   {"SELECT", "INSERT", "UPDATE", "DELETE"},
 	"last_expiry":         {"SELECT", "INSERT", "UPDATE"},
 }
 

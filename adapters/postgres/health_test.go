@@ -91,7 +91,7 @@ func TestCheckAsksForTheRightsThatAreUsed(t *testing.T) {
 	owner := open(t, postgres.Config{URL: admin, Clock: clock})
 	mustExpire(t, postgres.NewStore(owner), domain.Cutoffs{}) // makes the partitions, which takes an owner
 	db := open(t, postgres.Config{
-		URL: grantAll(t, server, admin), Clock: clock, JournalDelay: time.Hour,
+		URL: grantAll(t, server, admin), Clock: clock,
 		Limits: domain.Cardinality{Versions: 1, ErrorTypes: 1},
 	})
 	number := 0

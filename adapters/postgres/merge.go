@@ -2,151 +2,28 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// thoroughness says how much of the journal to merge.
-type thoroughness int
-
-const (
-	// longest merges until what is left is short. What somebody else is merging
-	// is left to them.
-	longest thoroughness = iota
-	// untaken merges all but what somebody else is merging.
-	untaken
-	// room merges until there is room to store more, and waits for others.
-	room
-	// all merges everything, and waits for others.
-	all
-)
-
-// waits reports whether others that merge the same day are waited for.
-func (h thoroughness) waits() bool { return h >= room }
-
-// suffices reports whether a journal of that length may stay.
-func (h thoroughness) suffices(m *journalMeter, length journalSize) bool {
-	switch h {
-	case longest:
-		return !length.times(2).exceeds(m.limit)
-	case room:
-		return !length.exceeds(m.limit.times(fullFactor / 2))
-	case untaken, all:
-	}
-	return length.Rows == 0
-}
-
-// shortenJournal merges in the background of storing, as the journal is long.
-func (s *Store) shortenJournal(ctx context.Context) { s.mergeInBackground(ctx, longest) }
-
-// clearJournal merges in the background of storing, as the journal is old.
-func (s *Store) clearJournal(ctx context.Context) { s.mergeInBackground(ctx, untaken) }
-
-func (s *Store) mergeInBackground(ctx context.Context, how thoroughness) {
-	if err := s.mergeJournal(ctx, how); err != nil && ctx.Err() == nil {
-		s.db.config.Log.Error("journal not merged", "code", domain.CodeOf(err), "error", err)
-	}
-}
-
-// mergeJournal merges the journal into the aggregates' rows piece by piece, of
-// the day with the longest part first. A day that is taken or has something
-// wrong with it does not keep the others from being merged.
-func (s *Store) mergeJournal(ctx context.Context, how thoroughness) error {
-	var errs []error
-	skipped := make(map[time.Time]bool)
-	for {
-		days, err := s.measureJournal(ctx)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		days = slices.DeleteFunc(days, func(d journalDay) bool { return skipped[d.Day.UTC()] })
-		if len(days) == 0 || how.suffices(&s.db.journal, lengthOf(days)) {
-			return errors.Join(errs...)
-		}
-		day := days[0].Day.UTC()
-		merged, err := s.mergePiece(ctx, day, how.waits())
-		if err != nil {
-			errs = append(errs, err)
-		}
-		skipped[day] = merged == 0
-	}
-}
-
-// measureJournal lists the days of the journal and tells the meter about them.
-func (s *Store) measureJournal(ctx context.Context) ([]journalDay, error) {
-	begun := s.db.journal.begin()
-	days, err := s.journalDays(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.db.journal.settle(begun, lengthOf(days))
-	return days, nil
-}
-
-// journalDay is the part of the journal that is about one day.
-type journalDay struct {
-	Day time.Time `db:"day"`
-	journalSize
-}
-
-func lengthOf(days []journalDay) journalSize {
-	var length journalSize
-	for _, d := range days {
-		length = length.plus(d.journalSize)
-	}
-	return length
-}
-
-// journalDays lists the days, the one with the longest part first.
-func (s *Store) journalDays(ctx context.Context) ([]journalDay, error) {
-	var days []journalDay
-	err := s.db.read(ctx, "store.journal", func(tx *transaction) error {
-		days = nil
-		return tx.SelectContext(ctx, &days, `
-			SELECT day, count(*) AS rows, sum(entries) AS entries FROM aggregation_journal
-			GROUP BY day ORDER BY sum(entries) DESC, day`)
-	})
-	return days, err
-}
-
-// mergePiece merges the oldest of a day's part of the journal: what is merged
-// at once, and its time, are bounded, however long the journal is. It returns
-// how many rows that were, and 0 also when somebody else has the day.
-func (s *Store) mergePiece(ctx context.Context, day time.Time, wait bool) (int, error) {
+// Merge merges the oldest of a day's part of the journal, as ports.Merger
+// promises.
+func (s *Store) Merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
 	var merged int
-	err := s.db.write(ctx, "store.merge", func(tx *transaction) error {
+	err := s.db.maintain(ctx, "store.merge", func(tx *transaction) error {
 		merged = 0
-		locked, err := lockDay(ctx, tx, day, wait)
+		locked, err := lockDay(ctx, tx, day, false)
 		if err != nil || !locked {
 			return err
 		}
-		var rows []journalRow
-		err = tx.SelectContext(ctx, &rows, `
-			DELETE FROM aggregation_journal WHERE id IN (
-				SELECT id FROM (
-					SELECT id, sum(entries) OVER (ORDER BY id) - entries AS before FROM aggregation_journal WHERE day = $1
-				) AS part WHERE before < $2)
-			RETURNING id, day, payload, folded_versions, folded_error_types`, day, s.db.journal.limit.Entries)
-		if err != nil {
+		m := domain.NewMerge(day, cutoffs)
+		if merged, err = takeJournal(ctx, tx, day, maxEntries, m); err != nil || merged == 0 {
 			return err
 		}
-		var versions, errorTypes int64
-		for i := range rows {
-			versions += rows[i].FoldedVersions
-			errorTypes += rows[i].FoldedErrorTypes
-		}
-		if err := addFolded(ctx, tx, day, versions, errorTypes); err != nil {
-			return err
-		}
-		parts, err := decodeJournal(rows, everything)
-		if err != nil {
-			return err
-		}
-		merged = len(rows)
-		return mergeAggregates(ctx, tx, day, domain.RollUp(parts...))
+		return putMerge(ctx, tx, m)
 	})
 	if err != nil {
 		return 0, err
@@ -154,13 +31,103 @@ func (s *Store) mergePiece(ctx context.Context, day time.Time, wait bool) (int, 
 	return merged, nil
 }
 
+// takeJournal moves the oldest rows of a day's part of the journal into the
+// merge, and returns their number of entries.
+func takeJournal(ctx context.Context, tx *transaction, day time.Time, maxEntries int, m *domain.Merge) (int, error) {
+	const query = `
+		DELETE FROM aggregation_journal WHERE id IN (
+			SELECT id FROM (
+				SELECT id, sum(entries) OVER (ORDER BY id) AS total, row_number() OVER (ORDER BY id) AS number
+				FROM aggregation_journal WHERE day = $1
+			) AS part WHERE total <= $2 OR number = 1)
+		RETURNING id, entries, payload, folded_versions, folded_error_types`
+	var taken int
+	var versions, errorTypes int64
+	err := tx.eachBinary(ctx, query, []any{day, maxEntries}, func(rows *sql.Rows) error {
+		var row journalRow
+		var entries int
+		var foldedVersions, foldedErrorTypes int64
+		if err := rows.Scan(&row.id, &entries, &row.payload, &foldedVersions, &foldedErrorTypes); err != nil {
+			return err
+		}
+		if err := m.Add(row.payload); err != nil {
+			return damagedJournal(day, row.id, err)
+		}
+		taken += entries
+		versions += foldedVersions
+		errorTypes += foldedErrorTypes
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return taken, addFolded(ctx, tx, day, versions, errorTypes)
+}
+
+// putMerge writes the buckets that change. The day is locked.
+func putMerge(ctx context.Context, tx *transaction, m *domain.Merge) error {
+	for _, b := range m.Buckets() {
+		stored, err := readFinest(ctx, tx, b)
+		if err != nil {
+			return err
+		}
+		values, err := m.Bucket(b, stored)
+		if err != nil {
+			return damaged(placeOf(b), err)
+		}
+		if err := putPacked(ctx, tx, b, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFinest reads the values of which all others of a bucket are made.
+func readFinest(ctx context.Context, tx *transaction, b domain.PackedBucket) ([]domain.Packed, error) {
+	var wants []packedWant
+	for _, grain := range domain.FinestGrains() {
+		for part := range b.Resolution.Parts(grain) {
+			key := domain.PackedKey{PackedBucket: b, Grain: grain, Part: part}
+			wants = append(wants, packedWant{PackedKey: key, latency: true, sessions: true})
+		}
+	}
+	var stored []domain.Packed
+	err := readPacked(ctx, tx, b.Resolution, wants, func(_ int, p domain.Packed) error {
+		stored = append(stored, p)
+		return nil
+	})
+	return stored, err
+}
+
+// mergePiece is about how many entries an expiry merges at once.
+const mergePiece = 40_000
+
+// mergeAll merges the journal as it is now, without the days that another process
+// has. A day that cannot be merged does not keep the others from it.
+func (s *Store) mergeAll(ctx context.Context) error {
+	days, err := s.Journal(ctx)
+	errs := []error{err}
+	for _, d := range days {
+		for left := d.Entries; left > 0; {
+			// What is due is merged as well, for it to be counted.
+			merged, err := s.Merge(ctx, d.Day, mergePiece, domain.Cutoffs{})
+			errs = append(errs, err)
+			if merged == 0 {
+				break
+			}
+			left -= merged
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // dayLocks is the first half of the number of every lock on a day's
 // aggregates.
 const dayLocks = 77_328_160
 
-// lockDay keeps everybody else from changing the rows of a day's aggregates
-// until the transaction ends. When somebody else does so it waits, or reports
-// that it has no lock.
+// lockDay keeps everybody else from changing a day's aggregates until the
+// transaction ends. When somebody else does so it waits, or reports that it has
+// no lock.
 func lockDay(ctx context.Context, tx *transaction, day time.Time, wait bool) (bool, error) {
 	number := dayNumber(day)
 	if wait {

@@ -169,6 +169,35 @@ func TestOpenRefusesOldServers(t *testing.T) {
 	}
 }
 
+// TestDatabaseOfAnEarlierProgramIsRefused opens one whose aggregates are rows.
+func TestDatabaseOfAnEarlierProgramIsRefused(t *testing.T) {
+	server := servers.SharedPostgres(t)
+	for name, table := range map[string]string{
+		"native partitions": `CREATE TABLE hourly_aggregations (grain smallint, bucket timestamptz) PARTITION BY RANGE (bucket)`,
+		"a hypertable":      `CREATE TABLE hourly_aggregations (grain smallint, bucket timestamptz)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := server.NewDatabase(t)
+			server.Exec(t, address, table, `CREATE TABLE stored_batches (id text PRIMARY KEY)`,
+				`CREATE TABLE schema_versions (id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL, tstamp timestamp DEFAULT now())`,
+				`INSERT INTO schema_versions (version_id, is_applied) VALUES (0, true), (1, true)`)
+			before := server.Dump(t, address)
+			config := postgres.Config{URL: address}
+			_, opened := postgres.Open(t.Context(), config)
+			_, connected := postgres.Connect(t.Context(), config)
+			for call, err := range map[string]error{"Open": opened, "Connect": connected} {
+				const want = "the database has the schema of a program from before v0.1.0, which cannot be upgraded: give this program an empty database"
+				if domain.CodeOf(err) != domain.CodeUnavailable || domain.MessageOf(err) != want || postgres.IsAway(err) {
+					t.Errorf("%s: %v", call, err)
+				}
+			}
+			if server.Dump(t, address) != before {
+				t.Error("the database was changed")
+			}
+		})
+	}
+}
+
 func TestOpenAtOnce(t *testing.T) {
 	address := servers.SharedPostgres(t).NewDatabase(t)
 	var group sync.WaitGroup

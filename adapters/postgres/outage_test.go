@@ -58,13 +58,13 @@ func checkCounted(t *testing.T, db *postgres.DB, batches []domain.Batch) {
 }
 
 // TestEventsCountOnceHoweverOftenTheServerDies kills the server at random
-// moments of four workers who share their batches.
+// moments of four workers who share their batches, and of one that merges.
 func TestEventsCountOnceHoweverOftenTheServerDies(t *testing.T) {
 	t.Parallel()
 	server := servers.Postgres(t)
-	config := postgres.Config{URL: server.NewDatabase(t), JournalEntries: 300, Clock: contractClock()}
-	batches := contract.Batches(1, 20, contract.EventsOver(1, 6_000, 40))
-	var workers sync.WaitGroup
+	config := postgres.Config{URL: server.NewDatabase(t), Clock: contractClock()}
+	batches := contract.Batches(1, 20, contract.EventsOver(1, 12_000, 40))
+	var workers, merger sync.WaitGroup
 	for worker := range 4 {
 		db := open(t, config)
 		workers.Go(func() {
@@ -81,6 +81,19 @@ func TestEventsCountOnceHoweverOftenTheServerDies(t *testing.T) {
 		defer close(done)
 		workers.Wait()
 	}()
+	store := postgres.NewStore(open(t, config))
+	merger.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if err := store.MergeJournal(t.Context()); err != nil && domain.CodeOf(err) != domain.CodeUnavailable {
+				t.Error(err)
+			}
+		}
+	})
 	kills := 0
 	for running := true; running; {
 		select {
@@ -93,6 +106,7 @@ func TestEventsCountOnceHoweverOftenTheServerDies(t *testing.T) {
 			}
 		}
 	}
+	merger.Wait()
 	if kills < 2 {
 		t.Errorf("the server was killed only %d times", kills)
 	}
@@ -186,7 +200,7 @@ func TestLocksAreNotWaitedForWithoutEnd(t *testing.T) {
 // TestFourWorkers store the same batches in different orders, beside merging,
 // expiry and rebuilds: there must be neither deadlock nor double counting.
 func TestFourWorkers(t *testing.T) {
-	config := postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalEntries: 100, Clock: contractClock()}
+	config := postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), Clock: contractClock()}
 	batches := contract.Batches(1, 10, contract.EventsOver(5, 2_000, 60))
 	stop := make(chan struct{})
 	var workers, others sync.WaitGroup

@@ -11,27 +11,8 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// partitioned is a table that is kept by the day: as partitions, or as chunks
-// of TimescaleDB.
-type partitioned struct {
-	name, column string
-	// options are those of its partitions. Rows that are written again and
-	// again want room beside them.
-	options string
-	// cutoff is before what a whole day must be to be due.
-	cutoff func(domain.Cutoffs) time.Time
-}
-
-func partitionedTables() []partitioned {
-	const rewritten = ` WITH (fillfactor = 70)`
-	return []partitioned{
-		{"events", "hour", "", func(c domain.Cutoffs) time.Time { return c.Events }},
-		{"hourly_aggregations", "bucket", rewritten, func(c domain.Cutoffs) time.Time { return c.Hourly }},
-		{errorTable, "bucket", rewritten, func(c domain.Cutoffs) time.Time { return earliest(c.HourlyErrors, c.DailyErrors) }},
-	}
-}
-
-// daysAhead is for how many days after the current one partitions are made.
+// daysAhead is for how many days after the current one partitions of events are
+// made.
 const daysAhead = 7
 
 const day = 24 * time.Hour
@@ -39,22 +20,20 @@ const day = 24 * time.Hour
 // The partition of a day is named for it; one that is due is renamed before it
 // is dropped, so that a crash in between leaves no doubt.
 const (
-	partitionDate = "20060102"
+	partitionDate = "events_20060102"
 	expiredSuffix = "_expired"
 )
 
-func (p partitioned) partition(start time.Time) string {
-	return p.name + "_" + start.Format(partitionDate)
-}
+func partitionOf(start time.Time) string { return start.Format(partitionDate) }
 
-// days lists the days that have a partition.
-func (p partitioned) days(ctx context.Context, tx *transaction) ([]time.Time, error) {
+// partitions lists the days that have a partition.
+func partitions(ctx context.Context, tx *transaction) ([]time.Time, error) {
 	var names []string
 	err := tx.SelectContext(ctx, &names, `
-		SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = $1::regclass ORDER BY relname`, p.name)
+		SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'events'::regclass ORDER BY relname`)
 	var days []time.Time
 	for _, name := range names {
-		if start, err := time.Parse(p.name+"_"+partitionDate, name); err == nil {
+		if start, err := time.Parse(partitionDate, name); err == nil {
 			days = append(days, start)
 		}
 	}
@@ -94,11 +73,7 @@ func (db *DB) placing(ctx context.Context, write func() error) error {
 
 // mend makes the partitions that were dropped behind the program's back.
 func (db *DB) mend(ctx context.Context) error {
-	var errs []error
-	for _, p := range partitionedTables() {
-		errs = append(errs, db.makeAhead(ctx, p))
-	}
-	err := errors.Join(errs...)
+	err := db.makeAhead(ctx)
 	if err == nil {
 		db.config.Log.Warn("partitions were missing and have been made")
 	}
@@ -112,41 +87,35 @@ func (db *DB) mendInBackground(ctx context.Context) {
 	}
 }
 
-// checkPartitions fails where a table has no place for the rows of today.
+// checkPartitions fails where there is no place for the events of today.
 func (db *DB) checkPartitions(ctx context.Context, tx *transaction) error {
 	if db.timescale {
 		return nil
 	}
-	today := domain.Daily.Floor(db.config.Clock.Now())
-	for _, p := range partitionedTables() {
-		var placed bool
-		err := tx.GetContext(ctx, &placed, `
-			SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = $1::regclass AND partdefid <> 0) OR EXISTS (
-				SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = $1::regclass AND relname = $2)`,
-			p.name, p.partition(today))
-		if err != nil {
-			return err
-		}
-		if !placed {
-			return unplaced(fmt.Errorf("table %q", p.name))
-		}
+	var placed bool
+	err := tx.GetContext(ctx, &placed, `
+		SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = 'events'::regclass AND partdefid <> 0) OR EXISTS (
+			SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'events'::regclass AND relname = $1)`,
+		partitionOf(domain.Daily.Floor(db.config.Clock.Now())))
+	if err == nil && !placed {
+		err = unplaced(errors.New(`table "events"`))
 	}
-	return nil
+	return err
 }
 
 // makeDefault makes the default partition, where it is missing.
-func (db *DB) makeDefault(ctx context.Context, p partitioned) error {
-	const missing = `SELECT partdefid = 0 FROM pg_partitioned_table WHERE partrelid = $1::regclass`
+func (db *DB) makeDefault(ctx context.Context) error {
+	const missing = `SELECT partdefid = 0 FROM pg_partitioned_table WHERE partrelid = 'events'::regclass`
 	var lacks bool
-	err := db.maintain(ctx, "partitions.list", func(tx *transaction) error { return tx.GetContext(ctx, &lacks, missing, p.name) })
+	err := db.maintain(ctx, "partitions.list", func(tx *transaction) error { return tx.GetContext(ctx, &lacks, missing) })
 	if err != nil || !lacks {
 		return err
 	}
 	return db.change(ctx, "partitions.make", func(tx *transaction) error {
-		if err := tx.GetContext(ctx, &lacks, missing, p.name); err != nil || !lacks {
+		if err := tx.GetContext(ctx, &lacks, missing); err != nil || !lacks {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, fmt.Sprintf(`CREATE TABLE %s_default PARTITION OF %s DEFAULT WITH (fillfactor = 70)`, p.name, p.name))
+		_, err := tx.ExecContext(ctx, `CREATE TABLE events_default PARTITION OF events DEFAULT`)
 		return err
 	})
 }
@@ -154,11 +123,11 @@ func (db *DB) makeDefault(ctx context.Context, p partitioned) error {
 // makeAhead makes the default partition where it is missing, the partitions of
 // the days ahead, and those of all days that have rows in the default one, which
 // move to their own.
-func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
+func (db *DB) makeAhead(ctx context.Context) error {
 	if db.timescale {
 		return nil // it makes chunks as rows come
 	}
-	if err := db.makeDefault(ctx, p); err != nil {
+	if err := db.makeDefault(ctx); err != nil {
 		return err
 	}
 	today := domain.Daily.Floor(db.config.Clock.Now())
@@ -166,15 +135,14 @@ func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
 	var missing []time.Time
 	err := db.maintain(ctx, "partitions.list", func(tx *transaction) error {
 		missing = nil
-		err := tx.SelectContext(ctx, &missing, fmt.Sprintf(
-			`SELECT DISTINCT date_trunc('day', %s, 'UTC') FROM %s_default WHERE %s < $1`, p.column, p.name, p.column), last)
+		err := tx.SelectContext(ctx, &missing, `SELECT DISTINCT date_trunc('day', hour, 'UTC') FROM events_default WHERE hour < $1`, last)
 		if err != nil {
 			return err
 		}
 		for start := today; !start.After(last); start = start.Add(day) {
 			missing = append(missing, start)
 		}
-		have, err := p.days(ctx, tx)
+		have, err := partitions(ctx, tx)
 		missing = slices.DeleteFunc(missing, func(start time.Time) bool { return slices.ContainsFunc(have, start.Equal) })
 		return err
 	})
@@ -182,90 +150,87 @@ func (db *DB) makeAhead(ctx context.Context, p partitioned) error {
 		return err
 	}
 	for _, start := range missing {
-		if err := db.makePartition(ctx, p, start.UTC()); err != nil {
+		if err := db.makePartition(ctx, start.UTC()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (db *DB) makePartition(ctx context.Context, p partitioned, start time.Time) error {
-	name, from, to := p.partition(start), start.Format(time.RFC3339), start.Add(day).Format(time.RFC3339)
+func (db *DB) makePartition(ctx context.Context, start time.Time) error {
+	name, from, to := partitionOf(start), start.Format(time.RFC3339), start.Add(day).Format(time.RFC3339)
 	return db.change(ctx, "partitions.make", func(tx *transaction) error {
-		if _, err := lockDay(ctx, tx, start, true); err != nil {
-			return err
-		}
-		have, err := p.days(ctx, tx)
+		have, err := partitions(ctx, tx)
 		if err != nil || slices.ContainsFunc(have, start.Equal) {
 			return err
 		}
 		// Rows move while nobody reads or writes the table. Whoever waits for the
 		// table itself sees the new partition afterwards; whoever waited for the
 		// default one would go on without it, and miss what has moved.
-		_, err = tx.ExecContext(ctx, strings.NewReplacer(
-			"{table}", p.name, "{column}", p.column, "{partition}", name, "{options}", p.options, "{from}", from, "{to}", to).Replace(`
-				CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE){options};
-				LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
-				WITH moved AS (
-					DELETE FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}' RETURNING *
-				) INSERT INTO {partition} SELECT * FROM moved;
-				ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}')`))
+		_, err = tx.ExecContext(ctx, strings.NewReplacer("{partition}", name, "{from}", from, "{to}", to).Replace(`
+			CREATE TABLE {partition} (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE);
+			LOCK TABLE ONLY events IN ACCESS EXCLUSIVE MODE;
+			WITH moved AS (
+				DELETE FROM events_default WHERE hour >= '{from}' AND hour < '{to}' RETURNING *
+			) INSERT INTO {partition} SELECT * FROM moved;
+			ALTER TABLE events ATTACH PARTITION {partition} FOR VALUES FROM ('{from}') TO ('{to}')`))
 		return err
 	})
 }
 
-// dropWhole drops what has nothing but due rows.
-func (db *DB) dropWhole(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+// dropWhole drops the partitions that have nothing but due events, and returns how
+// many these were.
+func (db *DB) dropWhole(ctx context.Context, cutoff time.Time) (int64, error) {
 	if db.timescale {
-		return db.dropChunks(ctx, p, cutoff)
+		return db.dropChunks(ctx, cutoff)
 	}
-	return db.dropPartitions(ctx, p, cutoff)
+	return db.dropPartitions(ctx, cutoff)
 }
 
 // dropPartitions drops the partitions of past days of which everything is
 // before the cutoff, and returns how many rows they had.
-func (db *DB) dropPartitions(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+func (db *DB) dropPartitions(ctx context.Context, cutoff time.Time) (int64, error) {
 	today := domain.Daily.Floor(db.config.Clock.Now())
 	var due []time.Time
 	err := db.maintain(ctx, "partitions.list", func(tx *transaction) (err error) {
-		due, err = p.days(ctx, tx)
+		due, err = partitions(ctx, tx)
 		return err
 	})
 	due = slices.DeleteFunc(due, func(start time.Time) bool { return !start.Before(today) || start.Add(day).After(cutoff) })
 	for _, start := range due {
 		if err == nil {
-			err = db.detachPartition(ctx, p, start)
+			err = db.detachPartition(ctx, start)
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	return db.dropExpired(ctx, p)
+	return db.dropExpired(ctx)
 }
 
-func (db *DB) detachPartition(ctx context.Context, p partitioned, start time.Time) error {
+func (db *DB) detachPartition(ctx context.Context, start time.Time) error {
 	return db.change(ctx, "partitions.detach", func(tx *transaction) error {
-		have, err := p.days(ctx, tx)
+		have, err := partitions(ctx, tx)
 		if err != nil || !slices.ContainsFunc(have, start.Equal) {
 			return err
 		}
-		name := p.partition(start)
+		name := partitionOf(start)
 		_, err = tx.ExecContext(ctx, fmt.Sprintf(
-			`ALTER TABLE %s DETACH PARTITION %s; ALTER TABLE %s RENAME TO %s`, p.name, name, name, name+expiredSuffix))
+			`ALTER TABLE events DETACH PARTITION %s; ALTER TABLE %s RENAME TO %s`, name, name, name+expiredSuffix))
 		return err
 	})
 }
 
 // dropExpired drops what is detached, be it by a process that has died since.
-func (db *DB) dropExpired(ctx context.Context, p partitioned) (int64, error) {
+func (db *DB) dropExpired(ctx context.Context) (int64, error) {
 	var rows int64
 	err := db.change(ctx, "partitions.drop", func(tx *transaction) error {
 		rows = 0
 		var names []string
 		err := tx.SelectContext(ctx, &names, `
 			SELECT relname FROM pg_class WHERE relkind = 'r' AND NOT relispartition AND relname ~ $1
-				AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = $2::regclass)`,
-			`^`+p.name+`_[0-9]+`+expiredSuffix+`$`, p.name)
+				AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'events'::regclass)`,
+			`^events_[0-9]+`+expiredSuffix+`$`)
 		for _, name := range names {
 			var n int64
 			if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM `+name); err != nil {
@@ -282,30 +247,19 @@ func (db *DB) dropExpired(ctx context.Context, p partitioned) (int64, error) {
 }
 
 // dropChunks is dropPartitions for TimescaleDB.
-func (db *DB) dropChunks(ctx context.Context, p partitioned, cutoff time.Time) (int64, error) {
+func (db *DB) dropChunks(ctx context.Context, cutoff time.Time) (int64, error) {
 	var rows int64
 	err := db.change(ctx, "chunks.drop", func(tx *transaction) error {
 		rows = 0
-		err := tx.GetContext(ctx, &rows, fmt.Sprintf(`
-			SELECT count(*) FROM %s WHERE %s < (
+		err := tx.GetContext(ctx, &rows, `
+			SELECT count(*) FROM events WHERE hour < (
 				SELECT max(range_end) FROM timescaledb_information.chunks
-				WHERE hypertable_schema = current_schema() AND hypertable_name = $1 AND range_end <= $2)`, p.name, p.column), p.name, cutoff)
+				WHERE hypertable_schema = current_schema() AND hypertable_name = 'events' AND range_end <= $1)`, cutoff)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `SELECT drop_chunks($1::regclass, older_than => $2::timestamptz)`, p.name, cutoff)
+		_, err = tx.ExecContext(ctx, `SELECT drop_chunks('events'::regclass, older_than => $1::timestamptz)`, cutoff)
 		return err
 	})
 	return rows, err
-}
-
-// holdPartitions keeps rows from moving between partitions until the reading
-// transaction ends. It stands before the first query of that, so that what the
-// transaction sees is of a moment after it.
-func (db *DB) holdPartitions(ctx context.Context, tx *transaction) error {
-	if db.timescale {
-		return nil // its rows do not move
-	}
-	_, err := tx.ExecContext(ctx, `LOCK TABLE ONLY hourly_aggregations, ONLY error_summary IN ACCESS SHARE MODE`)
-	return err
 }

@@ -17,28 +17,22 @@ import (
 // poolModes are those of PgBouncer in which transactions work.
 var poolModes = []string{"transaction", "session"}
 
-// TestStoreBehindPgBouncer runs the contract where no two transactions need have
+// TestStoreBehindPgBouncer runs the contracts where no two transactions need have
 // the same session.
 func TestStoreBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	server := servers.SharedPostgres(t)
 	// Every test has a database of its own, which is a pool of its own.
 	pooler := servers.PgBouncer(t, server, "transaction", "server_idle_timeout = 2", "query_wait_timeout = 2")
-	contract.Store(t, func(t *testing.T) contract.StoreHarness {
+	open := func(t *testing.T) contract.StoreHarness {
+		t.Helper()
 		database := newMigrated(t)
-		config := postgres.Config{URL: pooler.URL(t, database), JournalEntries: 100}
-		db := open(t, config)
-		return contract.StoreHarness{
-			Store:  postgres.NewStore(db),
-			Events: func(t *testing.T) []domain.Event { return rawEvents(t, db) },
-			Reopen: func(t *testing.T) contract.StorePorts {
-				closeDB(t, db)
-				db = open(t, config)
-				return postgres.NewStore(db)
-			},
-			Break: func(t *testing.T) { server.Drop(t, database) },
-		}
-	})
+		harness, _ := harnessOf(t, postgres.Config{URL: pooler.URL(t, database)})
+		harness.Break = func(t *testing.T) { server.Drop(t, database) }
+		return harness
+	}
+	contract.Store(t, open)
+	contract.Merger(t, unmerged(open))
 }
 
 // TestFourWritersBehindPgBouncer has four processes start at once on an empty
@@ -52,7 +46,7 @@ func TestFourWritersBehindPgBouncer(t *testing.T) {
 			pooler := servers.PgBouncer(t, server, mode)
 			// In session mode every connection keeps one of the pool's 20.
 			config := postgres.Config{
-				URL: pooler.URL(t, server.NewDatabase(t)), JournalEntries: 100, Clock: contractClock(), MaxConnections: 3,
+				URL: pooler.URL(t, server.NewDatabase(t)), Clock: contractClock(), MaxConnections: 3,
 			}
 			batches := contract.Batches(1, 10, contract.EventsOver(5, 2_000, 60))
 			var writers sync.WaitGroup

@@ -2,37 +2,37 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // RebuildDay computes a day's aggregates anew, as ports.Rebuilder promises. It
-// reads none of what it replaces, so it cures whatever is wrong with that.
+// reads none of what it replaces, so it mends whatever is wrong with that.
 func (s *Store) RebuildDay(ctx context.Context, start time.Time, cutoffs domain.Cutoffs) (int64, error) {
 	var events int64
-	err := s.db.placing(ctx, func() error { return s.rebuildDay(ctx, start, cutoffs, &events) })
+	err := s.db.maintain(ctx, "store.rebuild", func(tx *transaction) error {
+		events = 0
+		if _, err := lockDay(ctx, tx, start, true); err != nil {
+			return err
+		}
+		if err := deleteDay(ctx, tx, start); err != nil {
+			return err
+		}
+		r := rebuild{bounds: s.db.rebuild, start: start, cutoffs: cutoffs, merge: domain.NewMerge(start, cutoffs), folded: make(domain.Folded)}
+		if err := r.run(ctx, tx); err != nil {
+			return err
+		}
+		events = r.events
+		return putFolded(ctx, tx, start, r.folded)
+	})
 	if err != nil {
 		return 0, err
 	}
 	return events, nil
-}
-
-func (s *Store) rebuildDay(ctx context.Context, start time.Time, cutoffs domain.Cutoffs, events *int64) error {
-	return s.db.maintain(ctx, "store.rebuild", func(tx *transaction) error {
-		if _, err := lockDay(ctx, tx, start, true); err != nil {
-			return err
-		}
-		finest, n, err := countDay(ctx, tx, start)
-		if err != nil {
-			return err
-		}
-		*events = n
-		if err := deleteDay(ctx, tx, start); err != nil {
-			return err
-		}
-		return mergeAggregates(ctx, tx, start, domain.RollUp(finest).Kept(cutoffs))
-	})
 }
 
 // DayCounts counts a day's events twice, as ports.Rebuilder promises.
@@ -40,77 +40,115 @@ func (s *Store) DayCounts(ctx context.Context, start time.Time) (raw, counted in
 	err = s.db.maintain(ctx, "store.day_counts", func(tx *transaction) error {
 		return tx.QueryRowxContext(ctx, `
 			SELECT (SELECT count(*) FROM events WHERE hour >= $1 AND hour < $2),
-				coalesce((SELECT calls FROM daily_aggregations WHERE grain = 0 AND bucket = $1), 0)
+				coalesce((SELECT `+totalCalls+` FROM packed_aggregates WHERE `+dailyTotals+` AND bucket = $1), 0)
 					+ coalesce((SELECT sum(events) FROM aggregation_journal WHERE day = $1), 0)`,
 			start, start.Add(day)).Scan(&raw, &counted)
 	})
 	return raw, counted, err
 }
 
-// rebuildChunk is how many events are added up at once.
-const rebuildChunk = 10_000
+// The calls that the daily totals count, as their readable form has them.
+const (
+	totalCalls  = `(readable::json -> 0 ->> 1)::bigint`
+	dailyTotals = `resolution = 'day' AND grain = 0 AND part = 0`
+)
 
-// countDay adds up the raw events of a day, with those values folded that have
-// been folded, and corrects the count of these.
-func countDay(ctx context.Context, tx *transaction, start time.Time) (domain.Aggregates, int64, error) {
-	vocabulary, err := readDay(ctx, tx, start)
-	if err != nil {
-		return domain.Aggregates{}, 0, err
-	}
-	parts, folded, events, err := takeDay(ctx, tx, start, vocabulary)
-	if err != nil {
-		return domain.Aggregates{}, 0, err
-	}
-	// Workers may have closed the day since. Whatever was decided about any of
-	// these events is decided by now.
-	if vocabulary, err = readDay(ctx, tx, start); err != nil {
-		return domain.Aggregates{}, 0, err
-	}
-	finest, more := vocabulary.Fold(parts...)
-	folded.Add(more)
-	return finest, events, putFolded(ctx, tx, start, folded)
+// rebuildBounds are how many events a rebuild reads and adds up at once, and
+// about how many hourly groups it holds in memory before it writes them, whatever
+// a day has.
+type rebuildBounds struct{ events, entries int }
+
+var defaultRebuildBounds = rebuildBounds{events: 10_000, entries: 100_000}
+
+// rebuild adds up the raw events of a day.
+type rebuild struct {
+	bounds  rebuildBounds
+	start   time.Time
+	cutoffs domain.Cutoffs
+	merge   *domain.Merge
+	folded  domain.Folded
+	events  int64
 }
 
-// takeDay adds up the raw events of a day and forgets its journal. Both are of
-// one moment: what a worker stores later will be in the journal. Values are
-// folded as they come, as a day may have any number of them.
-func takeDay(
-	ctx context.Context, tx *transaction, start time.Time, v *domain.Vocabulary,
-) (parts []domain.Aggregates, folded domain.Folded, events int64, err error) {
-	rows, err := tx.QueryxContext(ctx, `
-		WITH forgotten AS (DELETE FROM aggregation_journal WHERE day = $1)
-		SELECT `+eventColumns+` FROM events WHERE hour >= $1 AND hour < $2`, start, start.Add(day))
+// run writes the aggregates of the day, which has none and is locked, and deletes
+// its journal. Both are of one moment, that of the cursor: what a worker stores
+// later will be in the journal. Events come by the hour, so that nearly every
+// hour is written once.
+func (r *rebuild) run(ctx context.Context, tx *transaction) error {
+	from, to := r.start.Format(time.RFC3339), r.start.Add(day).Format(time.RFC3339)
+	_, err := tx.ExecContext(ctx, `
+		DECLARE day_rows NO SCROLL CURSOR FOR
+		(SELECT NULL::bigint AS journal, `+eventColumns+` FROM events WHERE hour >= '`+from+`' AND hour < '`+to+`' ORDER BY hour)
+		UNION ALL
+		SELECT id, day, '', '', '', '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM aggregation_journal WHERE day = '`+from+`'`)
 	if err != nil {
-		return nil, nil, 0, err
+		return err
+	}
+	// Whatever was decided about the values of these events is decided by now.
+	vocabulary, err := readDay(ctx, tx, r.start)
+	if err != nil {
+		return err
+	}
+	for {
+		n, err := r.add(ctx, tx, vocabulary)
+		if err != nil {
+			return err
+		}
+		if n == 0 || r.merge.Entries() > r.bounds.entries {
+			if err := putMerge(ctx, tx, r.merge); err != nil {
+				return err
+			}
+			r.merge = domain.NewMerge(r.start, r.cutoffs)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+}
+
+// add takes the next rows, and returns how many there were.
+func (r *rebuild) add(ctx context.Context, tx *transaction, vocabulary *domain.Vocabulary) (int, error) {
+	rows, err := tx.QueryxContext(ctx, `FETCH `+strconv.Itoa(r.bounds.events)+` FROM day_rows`)
+	if err != nil {
+		return 0, err
 	}
 	defer rows.Close()
-	folded = make(domain.Folded)
-	add := func(chunk []domain.Event) {
-		part, more := v.Fold(domain.Finest(chunk))
-		parts = append(parts, part)
-		folded.Add(more)
-	}
-	chunk := make([]domain.Event, 0, rebuildChunk)
+	var events []domain.Event
+	var journal pq.Int64Array
 	for rows.Next() {
-		var row eventRow
-		if err := rows.StructScan(&row); err != nil {
-			return nil, nil, 0, err
+		var row struct {
+			Journal *int64 `db:"journal"`
+			eventRow
 		}
-		chunk = append(chunk, row.event())
-		events++
-		if len(chunk) == rebuildChunk {
-			add(chunk)
-			chunk = chunk[:0]
+		if err := rows.StructScan(&row); err != nil {
+			return 0, err
+		}
+		if row.Journal != nil {
+			journal = append(journal, *row.Journal)
+		} else {
+			events = append(events, row.event())
 		}
 	}
-	add(chunk)
-	return parts, folded, events, rows.Err()
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	if len(journal) > 0 {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM aggregation_journal WHERE id = ANY($1)`, journal); err != nil {
+			return 0, err
+		}
+	}
+	finest, folded := vocabulary.Fold(domain.Finest(events))
+	r.merge.AddFinest(finest)
+	r.folded.Add(folded)
+	r.events += int64(len(events))
+	return len(events) + len(journal), nil
 }
 
+// deleteDay deletes the packed aggregates of a day.
 func deleteDay(ctx context.Context, tx *transaction, start time.Time) error {
-	for _, e := range aggregateExpiries(domain.Cutoffs{}) {
+	for _, table := range []string{"packed_aggregates", "aggregate_buckets"} {
 		_, err := tx.ExecContext(ctx, `
-			DELETE FROM `+e.table+` WHERE `+e.all+` AND `+e.column+` >= $1 AND `+e.column+` < $2`, start, start.Add(day))
+			DELETE FROM `+table+` WHERE resolution IN ('hour', 'day') AND bucket >= $1 AND bucket < $2`, start, start.Add(day))
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ var (
 	_ ports.EventStore       = (*Store)(nil)
 	_ ports.StatisticsReader = (*Store)(nil)
 	_ ports.Maintainer       = (*Store)(nil)
+	_ ports.Merger           = (*Store)(nil)
 	_ ports.Rebuilder        = (*Store)(nil)
 )
 
@@ -28,16 +29,9 @@ type Store struct {
 // NewStore returns the store in db.
 func NewStore(db *DB) *Store { return &Store{db: db} }
 
-// Store stores batches, as ports.EventStore promises. Where the journal cannot
-// be merged and has grown too long it stores nothing more.
+// Store stores batches, as ports.EventStore promises.
 func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
-	if s.db.journal.isFull() {
-		if err := s.mergeJournal(ctx, room); err != nil {
-			return ports.Stored{}, err
-		}
-	}
 	var stored ports.Stored
-	var added journalSize
 	var closed []domain.OpenDay
 	err := s.db.write(ctx, "store.store", func(tx *transaction) error {
 		fresh, err := insertBatches(ctx, tx, batches)
@@ -48,18 +42,13 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		for _, events := range fresh {
 			stored.Events += len(events)
 		}
-		added, closed, err = s.insertEvents(ctx, tx, fresh, domain.FirstReceived(batches))
+		stored.Entries, closed, err = s.insertEvents(ctx, tx, fresh, domain.FirstReceived(batches))
 		return err
 	})
 	if err != nil {
 		return ports.Stored{}, err
 	}
 	s.tellClosed(closed)
-	s.db.journal.append(added)
-	if s.db.journal.isLong() {
-		s.db.background.start(ctx, s.shortenJournal)
-	}
-	s.db.background.startLater(ctx, s.db.config.JournalDelay, s.clearJournal)
 	return stored, nil
 }
 
@@ -93,41 +82,36 @@ func insertBatches(ctx context.Context, tx *transaction, batches []domain.Batch)
 }
 
 // insertEvents stores raw events and appends to the journal what they add up
-// to, which is computed while the server takes the events. It returns what was
-// appended and the days that were closed.
+// to, which is computed while the server takes the events. It returns how many
+// entries it appended, and the days that were closed.
 func (s *Store) insertEvents(
 	ctx context.Context, tx *transaction, batches [][]domain.Event, received time.Time,
-) (journalSize, []domain.OpenDay, error) {
+) (int, []domain.OpenDay, error) {
 	if !slices.ContainsFunc(batches, func(events []domain.Event) bool { return len(events) > 0 }) {
-		return journalSize{}, nil, nil
+		return 0, nil, nil
 	}
 	type result struct {
-		counted counted
-		rows    []journalRow
-		err     error
+		finest domain.Aggregates
+		values []domain.JournalValue
 	}
 	plain := make(chan result, 1)
 	go func() {
 		finest := domain.Finest(batches...)
-		rows, err := journalRows(counted{finest: finest})
-		plain <- result{counted{finest: finest}, rows, err}
+		plain <- result{finest, domain.PackJournal(finest)}
 	}()
 	if err := copyEvents(ctx, tx, batches); err != nil {
-		return journalSize{}, nil, err
+		return 0, nil, err
 	}
 	journal := <-plain
-	if journal.err != nil {
-		return journalSize{}, nil, journal.err
-	}
-	folded, err := s.fold(ctx, tx, journal.counted.finest, received)
-	if err == nil && len(folded.folded) > 0 {
-		journal.rows, err = journalRows(folded)
-	}
+	counted, err := s.fold(ctx, tx, journal.finest, received)
 	if err != nil {
-		return journalSize{}, nil, err
+		return 0, nil, err
 	}
-	size, err := appendJournal(ctx, tx, journal.rows)
-	return size, folded.closed, err
+	if len(counted.folded) > 0 {
+		journal.values = domain.PackJournal(counted.finest)
+	}
+	entries, err := appendJournal(ctx, tx, journal.values, counted.folded)
+	return entries, counted.closed, err
 }
 
 // Activity tells how much there is, as ports.StatisticsReader promises.
@@ -136,7 +120,7 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 	var received sql.NullTime
 	err := s.db.read(ctx, "store.activity", func(tx *transaction) error {
 		return tx.QueryRowxContext(ctx, `
-			SELECT coalesce((SELECT sum(calls) FROM daily_aggregations WHERE grain = 0), 0)
+			SELECT coalesce((SELECT sum(`+totalCalls+`) FROM packed_aggregates WHERE `+dailyTotals+`), 0)
 					+ coalesce(sum(events), 0),
 				coalesce((SELECT sum(calls) FROM dimension_overflow WHERE dimension = 'version'), 0)
 					+ coalesce(sum(folded_versions), 0),

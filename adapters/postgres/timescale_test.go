@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,24 +21,18 @@ func openTimescale(t *testing.T) contract.StoreHarness {
 
 func openBoundedTimescale(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
 	t.Helper()
-	config := postgres.Config{URL: timescaledb.Start(t).NewSchema(t), JournalEntries: 100, Limits: limits}
-	db := open(t, config)
+	config := postgres.Config{URL: timescaledb.Start(t).NewSchema(t), Limits: limits}
+	harness, db := harnessOf(t, config)
 	if !db.Timescale() {
-		t.Fatal("the tables are no hypertables")
+		t.Fatal("events are no hypertable")
 	}
-	return contract.StoreHarness{
-		Store:  postgres.NewStore(db),
-		Events: func(t *testing.T) []domain.Event { return rawEvents(t, db) },
-		Reopen: func(t *testing.T) contract.StorePorts {
-			closeDB(t, db)
-			db = open(t, config)
-			return postgres.NewStore(db)
-		},
-		Break: func(t *testing.T) { closeDB(t, db) },
-	}
+	harness.Break = func(t *testing.T) { closeDB(t, db) }
+	return harness
 }
 
 func TestTimescaleStore(t *testing.T) { contract.Store(t, openTimescale) }
+
+func TestTimescaleMerger(t *testing.T) { contract.Merger(t, unmerged(openTimescale)) }
 
 func TestTimescaleCardinality(t *testing.T) { contract.Cardinality(t, openBoundedTimescale) }
 
@@ -64,8 +59,7 @@ func TestTimescaleCompresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"error_summary after 7 days", "events after 7 days", "hourly_aggregations after 3 days"}
-	if len(policies) != 3 || policies[0] != want[0] || policies[1] != want[1] || policies[2] != want[2] {
+	if want := []string{"events after 7 days"}; !slices.Equal(policies, want) {
 		t.Errorf("policies %q, want %q", policies, want)
 	}
 }
@@ -136,8 +130,8 @@ func compress(t *testing.T, db *postgres.DB) {
 	var compressed int
 	err = db.Get(t.Context(), &compressed, `
 		SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed AND hypertable_schema = current_schema()`)
-	if err != nil || compressed != 3 {
-		t.Fatalf("%d chunks are compressed, %v; want one of each table", compressed, err)
+	if err != nil || compressed != 1 {
+		t.Fatalf("%d chunks are compressed, %v; want one", compressed, err)
 	}
 }
 

@@ -158,56 +158,73 @@ func (s *Store) admit(ctx context.Context, tx *transaction, undecided domain.Ope
 // meanwhile may have some of them counted twice, which only weighs.
 func weekBefore(ctx context.Context, tx *transaction, o domain.OpenDay) ([]domain.OpenValues, error) {
 	days := o.Week()
-	var journal []journalRow
-	err := tx.SelectContext(ctx, &journal, `
-		SELECT id, day, payload FROM aggregation_journal WHERE day >= $1 AND day < $2`, days[0].Day, o.Day)
+	calls, err := callsOfWeek(ctx, tx, o.Dimension, domain.Window{Start: days[0].Day, End: o.Day, Resolution: domain.Daily})
 	if err != nil {
 		return nil, err
-	}
-	merged := `SELECT day, value, coalesce(calls, 0) AS calls FROM dimension_values LEFT JOIN daily_aggregations
-		ON grain = 2 AND bucket = day AND bucket >= $2 AND bucket < $3 AND version = value`
-	if o.Dimension == domain.OpenErrorType {
-		merged = `SELECT day, value, coalesce(count, 0) AS calls FROM dimension_values LEFT JOIN error_summary
-			ON resolution = 'day' AND grain = 0 AND bucket = day AND bucket >= $2 AND bucket < $3 AND error_type = value`
 	}
 	var rows []struct {
-		Day time.Time `db:"day"`
-		domain.GroupCount
+		Day   time.Time `db:"day"`
+		Value string    `db:"value"`
 	}
-	err = tx.SelectContext(ctx, &rows, merged+`
-		WHERE dimension = $1 AND day >= $2 AND day < $3 AND NOT late`, string(o.Dimension), days[0].Day, o.Day)
+	err = tx.SelectContext(ctx, &rows, `
+		SELECT day, value FROM dimension_values WHERE dimension = $1 AND day >= $2 AND day < $3 AND NOT late`,
+		string(o.Dimension), days[0].Day, o.Day)
 	if err != nil {
 		return nil, err
 	}
-	inJournal := callsInJournal(journal)
 	week := make([]domain.OpenValues, len(days))
 	for _, row := range rows {
 		i := int(row.Day.Sub(days[0].Day) / day)
-		row.Calls += inJournal[days[i]][row.Value]
 		week[i].OpenDay = days[i]
-		week[i].Values = append(week[i].Values, row.GroupCount)
+		week[i].Values = append(week[i].Values, domain.GroupCount{Value: row.Value, Calls: calls[days[i]][row.Value]})
 	}
 	return week, nil
 }
 
-// callsInJournal counts calls by day and value.
-func callsInJournal(rows []journalRow) map[domain.OpenDay]map[string]int64 {
-	calls := make(map[domain.OpenDay]map[string]int64)
-	for i := range rows {
-		part, err := rows[i].decode(everything)
-		if err != nil {
-			continue // the merge tells of the damage; it is no reason to store nothing today
-		}
-		for _, values := range domain.TakeCensus(part) {
-			if calls[values.OpenDay] == nil {
-				calls[values.OpenDay] = make(map[string]int64)
-			}
-			for _, v := range values.Values {
-				calls[values.OpenDay][v.Value] += v.Calls
-			}
-		}
+// callsByValue counts calls by day and value.
+type callsByValue map[domain.OpenDay]map[string]int64
+
+func (c callsByValue) add(values domain.OpenValues) {
+	if c[values.OpenDay] == nil {
+		c[values.OpenDay] = make(map[string]int64)
 	}
-	return calls
+	for _, v := range values.Values {
+		c[values.OpenDay][v.Value] += v.Calls
+	}
+}
+
+// callsOfWeek counts the calls of the dimension's values. What is damaged counts
+// nothing: a reader or a merge reports it, and it is no reason to store nothing
+// today.
+func callsOfWeek(ctx context.Context, tx *transaction, d domain.OpenDimension, week domain.Window) (callsByValue, error) {
+	calls := make(callsByValue)
+	err := eachInJournal(ctx, tx, week, func(row journalRow) error {
+		if counted, err := domain.CountJournal(row.day, row.payload); err == nil {
+			for _, values := range counted {
+				calls.add(values)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	grain := domain.PackedGrain(domain.GrainOf(domain.DimensionVersion))
+	if d == domain.OpenErrorType {
+		grain = domain.PackedGrain(domain.GrainFull) | domain.GrainErrors
+	}
+	var wants []packedWant
+	for _, start := range week.Buckets() {
+		wants = append(wants, packedWant{PackedKey: domain.PackedKey{
+			PackedBucket: domain.PackedBucket{Resolution: domain.Daily, Start: start}, Grain: grain,
+		}})
+	}
+	return calls, readPacked(ctx, tx, domain.Daily, wants, func(_ int, p domain.Packed) error {
+		if values, err := domain.CountPacked(p); err == nil {
+			calls.add(values)
+		}
+		return nil
+	})
 }
 
 // addFolded counts folded calls that were in the journal. The day is locked.

@@ -79,7 +79,7 @@ func TestProcessesOfDifferentLimitsAgree(t *testing.T) {
 // the same before and after merging and rebuilding.
 func TestOverflowIsCountedThroughTheJournal(t *testing.T) {
 	store := postgres.NewStore(open(t, postgres.Config{
-		URL: servers.SharedPostgres(t).NewDatabase(t), Limits: domain.Cardinality{Versions: 2, ErrorTypes: 1}, JournalDelay: time.Hour,
+		URL: servers.SharedPostgres(t).NewDatabase(t), Limits: domain.Cardinality{Versions: 2, ErrorTypes: 1},
 	}))
 	events := versioned("a", "b", "c", "d", "e")
 	for i := range events {
@@ -109,7 +109,7 @@ func TestOverflowIsCountedThroughTheJournal(t *testing.T) {
 // TestDamagedJournalKeepsNobodyFromStoring damages what yesterday's calls are
 // counted from.
 func TestDamagedJournalKeepsNobodyFromStoring(t *testing.T) {
-	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), JournalDelay: time.Hour})
+	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t)})
 	err := db.Exec(t.Context(), `
 		INSERT INTO aggregation_journal (day, events, entries, payload) VALUES ('2026-11-22 00:00:00+00', 1, 1, '\x09')`)
 	if err != nil {
@@ -202,13 +202,13 @@ func TestWhoWaitedSeesWhatWasDecided(t *testing.T) {
 }
 
 // TestRebuildSeesADayThatClosedMeanwhile lets a worker close the day, and store
-// what it folded, after the rebuild has looked and before it reads the events.
+// what it folded, after the rebuild has begun and before it reads the events.
 func TestRebuildSeesADayThatClosedMeanwhile(t *testing.T) {
 	db := open(t, postgres.Config{URL: servers.SharedPostgres(t).NewDatabase(t), Limits: domain.Cardinality{Versions: 2}})
 	store := postgres.NewStore(db)
 	mustStore(t, store, contract.NewBatch(1, versioned("a", "b")...))
 	release := hold(t, db, `
-		LOCK TABLE aggregation_journal IN SHARE MODE;
+		LOCK TABLE aggregation_journal IN ACCESS EXCLUSIVE MODE;
 		INSERT INTO events (hour, version, tool, status, analytics_level)
 		VALUES ('2026-11-23 00:00:00+00', 'c', 'get_alerts', 'success', 'minimal');
 		INSERT INTO dimension_overflow VALUES ('2026-11-23 00:00:00+00', 'version', 0)`)

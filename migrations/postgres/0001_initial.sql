@@ -1,13 +1,12 @@
 -- One schema for PostgreSQL with and without TimescaleDB. Where the extension
--- is to be had, events, hourly aggregates and error summaries are hypertables;
--- where not, they are partitioned by the day, and what belongs to no partition
--- goes to the default one. Partitions and chunks are made and dropped by
--- maintenance, as only the program knows how long things are kept.
+-- is to be had, events are a hypertable; where not, they are partitioned by the
+-- day, and what belongs to no partition goes to the default one. Partitions and
+-- chunks are made and dropped by maintenance, as only the program knows how long
+-- things are kept.
 --
 -- Buckets are the starts of UTC hours and days. Optional fields of an event
--- are NULL when absent. In the aggregates a dimension is '' when it is outside
--- the row's grain and for the events that do not have it. Names sort by their
--- bytes, whatever the database's own order is.
+-- are NULL when absent. Names sort by their bytes, whatever the database's own
+-- order is.
 
 -- +goose Up
 
@@ -39,140 +38,125 @@ CREATE SEQUENCE events_id_seq CACHE 100;
 -- +goose StatementBegin
 DO $$
 DECLARE
-    timescale boolean := EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb');
-    -- The freely licensed edition cannot compress.
-    compressing boolean := coalesce(current_setting('timescaledb.license', true) = 'timescale', false);
-    partitioned record;
+    columns text := $columns$
+        id               bigint      NOT NULL DEFAULT nextval('events_id_seq'),
+        hour             timestamptz NOT NULL CHECK (hour >= '0001-01-01 00:00:00+00' AND hour < '10000-01-01 00:00:00+00'),
+        version          text        NOT NULL COLLATE "C",
+        tool             text        NOT NULL COLLATE "C",
+        status           text        NOT NULL COLLATE "C" CHECK (status IN ('success', 'error')),
+        analytics_level  text        NOT NULL COLLATE "C" CHECK (analytics_level IN ('minimal', 'standard', 'detailed')),
+        error_type       text        COLLATE "C",
+        response_time_ms integer     CHECK (response_time_ms >= 0),
+        service          text        COLLATE "C",
+        cache_hit        boolean,
+        retry_count      integer     CHECK (retry_count >= 0),
+        country          text        COLLATE "C",
+        parameters       text        COLLATE "C",
+        session_id       text        COLLATE "C",
+        sequence_number  integer     CHECK (sequence_number >= 0),
+        PRIMARY KEY (hour, id)
+    $columns$;
 BEGIN
-    FOR partitioned IN SELECT * FROM (VALUES
-        ('events', 'hour', interval '7 days', 'tool', 'hour, id', $columns$
-            id               bigint      NOT NULL DEFAULT nextval('events_id_seq'),
-            hour             timestamptz NOT NULL CHECK (hour >= '0001-01-01 00:00:00+00' AND hour < '10000-01-01 00:00:00+00'),
-            version          text        NOT NULL COLLATE "C",
-            tool             text        NOT NULL COLLATE "C",
-            status           text        NOT NULL COLLATE "C" CHECK (status IN ('success', 'error')),
-            analytics_level  text        NOT NULL COLLATE "C" CHECK (analytics_level IN ('minimal', 'standard', 'detailed')),
-            error_type       text        COLLATE "C",
-            response_time_ms integer     CHECK (response_time_ms >= 0),
-            service          text        COLLATE "C",
-            cache_hit        boolean,
-            retry_count      integer     CHECK (retry_count >= 0),
-            country          text        COLLATE "C",
-            parameters       text        COLLATE "C",
-            session_id       text        COLLATE "C",
-            sequence_number  integer     CHECK (sequence_number >= 0),
-            PRIMARY KEY (hour, id)
-        $columns$),
-        -- grain is the set of dimensions that the row tells apart, as bits:
-        -- 1 tool, 2 version, 4 country, 8 service.
-        ('hourly_aggregations', 'bucket', interval '3 days', 'grain', 'bucket, tool, version, country, service', $columns$
-            grain                smallint    NOT NULL,
-            bucket               timestamptz NOT NULL,
-            tool                 text        NOT NULL COLLATE "C",
-            version              text        NOT NULL COLLATE "C",
-            country              text        NOT NULL COLLATE "C",
-            service              text        NOT NULL COLLATE "C",
-            calls                bigint      NOT NULL,
-            errors               bigint      NOT NULL,
-            cache_hits           bigint      NOT NULL,
-            cache_misses         bigint      NOT NULL,
-            retries              bigint      NOT NULL,
-            retries_observed     bigint      NOT NULL,
-            retried              bigint      NOT NULL,
-            response_time_sum_ms bigint      NOT NULL,
-            response_time_min_ms integer     NOT NULL,
-            response_time_max_ms integer     NOT NULL,
-            latency              bytea       NOT NULL,
-            sessions             bytea       NOT NULL,
-            PRIMARY KEY (grain, bucket, tool, version, country, service)
-        $columns$),
-        -- tools and versions are arrays of strings. The group stands before the
-        -- bucket in the key, as the rows of one group are always wanted.
-        ('error_summary', 'bucket', interval '7 days', 'resolution, grain', 'bucket, tool, version, country, service, error_type', $columns$
-            resolution text        NOT NULL COLLATE "C" CHECK (resolution IN ('hour', 'day')),
-            grain      smallint    NOT NULL,
-            tool       text        NOT NULL COLLATE "C",
-            version    text        NOT NULL COLLATE "C",
-            country    text        NOT NULL COLLATE "C",
-            service    text        NOT NULL COLLATE "C",
-            bucket     timestamptz NOT NULL,
-            error_type text        NOT NULL COLLATE "C",
-            count      bigint      NOT NULL,
-            first_seen timestamptz NOT NULL,
-            last_seen  timestamptz NOT NULL,
-            tools      jsonb       NOT NULL,
-            versions   jsonb       NOT NULL,
-            PRIMARY KEY (resolution, grain, tool, version, country, service, bucket, error_type)
-        $columns$)
-    ) AS t (name, time_column, compress_after, segments, sorting, columns) LOOP
-        IF NOT timescale THEN
-            EXECUTE format('CREATE TABLE %I (%s) PARTITION BY RANGE (%I)', partitioned.name, partitioned.columns, partitioned.time_column);
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT WITH (fillfactor = 70)', partitioned.name || '_default', partitioned.name);
-            CONTINUE;
-        END IF;
-        EXECUTE format('CREATE TABLE %I (%s)', partitioned.name, partitioned.columns);
-        EXECUTE format('SELECT create_hypertable(%L, %L, chunk_time_interval => interval ''1 day'', create_default_indexes => false)',
-            partitioned.name, partitioned.time_column);
-        IF compressing THEN
-            EXECUTE format('ALTER TABLE %I SET (timescaledb.compress, timescaledb.compress_segmentby = %L, timescaledb.compress_orderby = %L)',
-                partitioned.name, partitioned.segments, partitioned.sorting);
-            EXECUTE format('SELECT add_compression_policy(%L, %L::interval)', partitioned.name, partitioned.compress_after);
-        END IF;
-    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+        EXECUTE format('CREATE TABLE events (%s) PARTITION BY RANGE (hour)', columns);
+        CREATE TABLE events_default PARTITION OF events DEFAULT;
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE events (%s)', columns);
+    PERFORM create_hypertable('events', 'hour', chunk_time_interval => interval '1 day', create_default_indexes => false);
+    -- The freely licensed edition cannot compress.
+    IF coalesce(current_setting('timescaledb.license', true) = 'timescale', false) THEN
+        ALTER TABLE events SET (timescaledb.compress, timescaledb.compress_segmentby = 'tool', timescaledb.compress_orderby = 'hour, id');
+        PERFORM add_compression_policy('events', interval '7 days');
+    END IF;
 END;
 $$;
 -- +goose StatementEnd
 
 ALTER SEQUENCE events_id_seq OWNED BY events.id;
 
--- As hourly_aggregations, in one table: there is a day's worth for a day.
-CREATE TABLE daily_aggregations (
-    grain                smallint    NOT NULL,
-    bucket               timestamptz NOT NULL,
-    tool                 text        NOT NULL COLLATE "C",
-    version              text        NOT NULL COLLATE "C",
-    country              text        NOT NULL COLLATE "C",
-    service              text        NOT NULL COLLATE "C",
-    calls                bigint      NOT NULL,
-    errors               bigint      NOT NULL,
-    cache_hits           bigint      NOT NULL,
-    cache_misses         bigint      NOT NULL,
-    retries              bigint      NOT NULL,
-    retries_observed     bigint      NOT NULL,
-    retried              bigint      NOT NULL,
-    response_time_sum_ms bigint      NOT NULL,
-    response_time_min_ms integer     NOT NULL,
-    response_time_max_ms integer     NOT NULL,
-    latency              bytea       NOT NULL,
-    sessions             bytea       NOT NULL,
-    PRIMARY KEY (grain, bucket, tool, version, country, service)
-) WITH (fillfactor = 70); -- rows are written again and again
+-- The aggregates, packed: a row holds all groups of one grain in one bucket, or
+-- a part of them. grain is the set of dimensions that the groups tell apart, as
+-- bits: 1 tool, 2 version, 4 country, 8 service, 16 error type. Only the program
+-- reads counts, latency and sessions; readable is what the views below show.
+--
+-- A merge writes values of up to some megabytes again, so autovacuum frees the
+-- room of the old ones after some megabytes as well.
+CREATE TABLE packed_aggregates (
+    resolution text        NOT NULL COLLATE "C" CHECK (resolution IN ('hour', 'day')),
+    grain      smallint    NOT NULL,
+    part       smallint    NOT NULL,
+    bucket     timestamptz NOT NULL,
+    counts     bytea       NOT NULL,
+    latency    bytea,
+    sessions   bytea,
+    readable   text        COLLATE "C",
+    PRIMARY KEY (resolution, grain, part, bucket)
+) WITH (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 4000
+);
 
--- A filter on the first dimensions of a row is a prefix of the primary key
--- within each bucket. Only a filter on the last one needs an index, so a row is
--- in at most one. Rows of full grain are in none: they are many, and read only
--- for filters and breakdowns of three dimensions together.
-CREATE INDEX hourly_aggregations_version ON hourly_aggregations (grain, version, bucket) WHERE grain < 4 AND version <> '';
-CREATE INDEX hourly_aggregations_country ON hourly_aggregations (grain, country, bucket) WHERE grain < 8 AND country <> '';
-CREATE INDEX hourly_aggregations_service ON hourly_aggregations (grain, service, bucket) WHERE grain < 15 AND service <> '';
-CREATE INDEX daily_aggregations_version ON daily_aggregations (grain, version, bucket) WHERE grain < 4 AND version <> '';
-CREATE INDEX daily_aggregations_country ON daily_aggregations (grain, country, bucket) WHERE grain < 8 AND country <> '';
-CREATE INDEX daily_aggregations_service ON daily_aggregations (grain, service, bucket) WHERE grain < 15 AND service <> '';
+-- They hardly shrink, and compressing them costs more than writing them.
+ALTER TABLE packed_aggregates
+    ALTER counts SET STORAGE EXTERNAL,
+    ALTER latency SET STORAGE EXTERNAL,
+    ALTER sessions SET STORAGE EXTERNAL;
 
--- What stored batches add to the aggregates and is not merged into their rows
--- yet. A row is what one transaction added to one day; payload holds its hourly
--- rows of full grain, entries in number, of that many events. Whoever reads
--- aggregates adds the journal to them.
+-- The buckets that have packed aggregates. generation changes whenever any of
+-- these does, and never takes a value again.
+CREATE TABLE aggregate_buckets (
+    resolution text        NOT NULL COLLATE "C" CHECK (resolution IN ('hour', 'day')),
+    bucket     timestamptz NOT NULL,
+    generation bigint      NOT NULL,
+    PRIMARY KEY (resolution, bucket)
+) WITH (fillfactor = 70);
+
+CREATE SEQUENCE aggregate_generations OWNED BY aggregate_buckets.generation;
+
+-- What stored batches add to the aggregates and is not merged into them yet. A
+-- row is what one transaction added to one UTC day; payload holds entries in
+-- number, of that many events. How many of these count as 'other' for their
+-- version or error type is in the last two columns. Whoever reads aggregates
+-- adds the journal to them.
 CREATE TABLE aggregation_journal (
-    id      bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    day     timestamptz NOT NULL,
-    events  bigint      NOT NULL,
-    entries bigint      NOT NULL,
-    payload bytea       NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+    id                 bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    day                timestamptz NOT NULL,
+    events             bigint      NOT NULL,
+    entries            bigint      NOT NULL,
+    payload            bytea       NOT NULL,
+    created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    folded_versions    bigint      NOT NULL DEFAULT 0,
+    folded_error_types bigint      NOT NULL DEFAULT 0
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 4000
+);
 
--- Payloads do not shrink, and live for seconds.
+-- Payloads do not shrink, and live for minutes.
 ALTER TABLE aggregation_journal ALTER payload SET STORAGE EXTERNAL;
+
+-- How many versions and error types the aggregates of a day tell apart is
+-- bounded. These are the values that are told apart on a day, which is the start
+-- of a UTC day. Late ones were noted when it was over, and are not reserved on
+-- the days that follow.
+CREATE TABLE dimension_values (
+    day       timestamptz NOT NULL,
+    dimension text        NOT NULL COLLATE "C" CHECK (dimension IN ('version', 'error_type')),
+    value     text        NOT NULL COLLATE "C",
+    late      boolean     NOT NULL,
+    PRIMARY KEY (day, dimension, value)
+);
+
+-- The days that have more values than can be told apart, and take no more: so
+-- many calls count as 'other' for it, beside those that the journal has.
+CREATE TABLE dimension_overflow (
+    day       timestamptz NOT NULL,
+    dimension text        NOT NULL COLLATE "C" CHECK (dimension IN ('version', 'error_type')),
+    calls     bigint      NOT NULL,
+    PRIMARY KEY (day, dimension)
+);
 
 -- The ids of the batches whose events are stored: what makes redelivery
 -- harmless.
@@ -195,16 +179,61 @@ CREATE TABLE heartbeat (at timestamptz NOT NULL);
 
 INSERT INTO heartbeat VALUES ('epoch');
 
+-- For those who read the database: the totals of each hour and day, and their
+-- breakdowns by one dimension. What is in the journal is not counted.
+-- +goose StatementBegin
+DO $$
+DECLARE
+    made record;
+BEGIN
+    FOR made IN SELECT * FROM (VALUES ('hourly_aggregations', 'hour'), ('daily_aggregations', 'day')) AS t (name, resolution) LOOP
+        EXECUTE format($view$
+            CREATE VIEW %I AS
+            SELECT bucket,
+                CASE grain WHEN 0 THEN 'total' WHEN 1 THEN 'tool' WHEN 2 THEN 'version' WHEN 4 THEN 'country' ELSE 'service' END AS dimension,
+                entry ->> 0 AS value,
+                (entry ->> 1)::bigint AS calls,
+                (entry ->> 2)::bigint AS errors,
+                (entry ->> 3)::bigint AS cache_hits,
+                (entry ->> 4)::bigint AS cache_misses,
+                (entry ->> 5)::bigint AS retries,
+                (entry ->> 6)::bigint AS retries_observed,
+                (entry ->> 7)::bigint AS retried,
+                (entry ->> 8)::bigint AS timed,
+                (entry ->> 9)::bigint AS response_time_sum_ms
+            FROM packed_aggregates, json_array_elements(readable::json) AS entry
+            WHERE resolution = %L AND grain IN (0, 1, 2, 4, 8)
+        $view$, made.name, made.resolution);
+    END LOOP;
+END;
+$$;
+-- +goose StatementEnd
+
+-- The same for error types, by tool. Versions are those that failed.
+CREATE VIEW error_summary AS
+SELECT resolution, bucket, entry ->> 0 AS tool, entry ->> 2 AS error_type,
+    sum((entry ->> 3)::bigint)::bigint AS count,
+    bucket + interval '1 hour' * min((entry ->> 4)::integer) AS first_seen,
+    bucket + interval '1 hour' * max((entry ->> 5)::integer) AS last_seen,
+    array_agg(DISTINCT entry ->> 1 ORDER BY entry ->> 1) AS versions
+FROM packed_aggregates, json_array_elements(readable::json) AS entry
+WHERE grain = 19
+GROUP BY resolution, bucket, entry ->> 0, entry ->> 2;
+
 -- +goose Down
 
 -- One process at a time changes the schema.
 SELECT pg_advisory_xact_lock(7732816001);
 
+DROP VIEW error_summary;
+DROP VIEW daily_aggregations;
+DROP VIEW hourly_aggregations;
 DROP TABLE heartbeat;
 DROP TABLE last_expiry;
 DROP TABLE stored_batches;
+DROP TABLE dimension_overflow;
+DROP TABLE dimension_values;
 DROP TABLE aggregation_journal;
-DROP TABLE error_summary;
-DROP TABLE daily_aggregations;
-DROP TABLE hourly_aggregations;
+DROP TABLE aggregate_buckets;
+DROP TABLE packed_aggregates;
 DROP TABLE events;

@@ -25,8 +25,8 @@ type fleet struct {
 	database      string
 	apis, workers []*member
 	links         []*link
-	// stored counts the calls of storeOne, turn those of api.
-	stored, turn int
+	// turn counts the calls of api.
+	turn int
 }
 
 // member is one process of the fleet, through all its lives.

@@ -6,11 +6,13 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // openFiles opens what the server has left behind, only to read it.
@@ -96,43 +98,52 @@ func TestJudgeStored(t *testing.T) {
 	}
 }
 
-// checkAggregates holds every grain of both resolutions against the raw
-// events, batch by batch where versions are told apart.
+// checkAggregates holds totals and breakdowns of both resolutions against the raw
+// events, batch by batch where versions are told apart. Everything is merged.
 func checkAggregates(t *testing.T, db *sqlx.DB, stored map[string]tally) {
 	t.Helper()
-	version := domain.GrainOf(domain.DimensionVersion)
-	for _, table := range []string{"hourly_aggregations", "daily_aggregations"} {
-		for _, grain := range domain.RollupGrains() {
+	for _, view := range []string{"hourly_aggregations", "daily_aggregations"} {
+		for _, dimension := range []string{"total", "tool", "version", "country", "service"} {
 			got := readTallies(t, db, `
-				SELECT version, SUM(calls) AS events, SUM(errors) AS errors, SUM(response_time_sum_ms) AS milliseconds
-				FROM `+table+` WHERE grain = ? GROUP BY version`, grain)
+				SELECT value AS version, SUM(calls) AS events, SUM(errors) AS errors, SUM(response_time_sum_ms) AS milliseconds
+				FROM `+view+` WHERE dimension = ? GROUP BY value`, dimension)
 			switch {
 			case sum(got) != sum(stored):
-				t.Errorf("%s at grain %s add up to %+v, want %+v", table, grain, sum(got), sum(stored))
-			case grain.Has(domain.DimensionVersion) && !maps.Equal(got, stored):
-				t.Errorf("%s at grain %s differ from the raw events", table, grain)
+				t.Errorf("%s by %s add up to %+v, want %+v", view, dimension, sum(got), sum(stored))
+			case dimension == "version" && !maps.Equal(got, stored):
+				t.Errorf("%s by version differ from the raw events", view)
 			}
 		}
 	}
 	for _, resolution := range domain.Resolutions() {
 		got := readTallies(t, db, `
-			SELECT version, 0 AS events, SUM(count) AS errors, 0 AS milliseconds
-			FROM error_summary WHERE resolution = ? AND grain = ? GROUP BY version`, resolution, version)
-		if want := failuresOf(stored); !maps.Equal(got, want) {
-			t.Errorf("error summaries by %s differ from the raw events", resolution)
+			SELECT error_type AS version, 0 AS events, SUM(count) AS errors, 0 AS milliseconds
+			FROM error_summary WHERE resolution = ? GROUP BY error_type`, resolution)
+		if got, want := sum(got).Errors, sum(stored).Errors; got != want {
+			t.Errorf("error summaries by the %s count %d failed calls, want %d", resolution, got, want)
 		}
 	}
 }
 
-// failuresOf leaves of what is stored what error summaries know.
-func failuresOf(stored map[string]tally) map[string]tally {
-	failures := make(map[string]tally)
-	for version, one := range stored {
-		if one.Errors > 0 {
-			failures[version] = tally{Errors: one.Errors}
+// mergeAll has everything stand in the packed aggregates, where the ledger looks.
+// Workers that merge meanwhile are waited for.
+func mergeAll(t *testing.T, m ports.Merger) {
+	t.Helper()
+	for deadline := time.Now().Add(longPatience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		days, err := m.Journal(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(days) == 0 {
+			return
+		}
+		for _, d := range days {
+			if _, err := m.Merge(t.Context(), d.Day, d.Entries, domain.Cutoffs{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	return failures
+	t.Fatalf("the journal is not merged after %v", longPatience)
 }
 
 func readTallies(t *testing.T, db *sqlx.DB, query string, args ...any) map[string]tally {

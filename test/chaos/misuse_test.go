@@ -110,14 +110,14 @@ func TestDamagedAggregateIsTold(t *testing.T) {
 	outcomes := f.postAll(t, load[:10])
 	drain(t, address, patience)
 	f.mergeJournal(t)
-	f.postgres.Exec(t, f.database, `UPDATE hourly_aggregations SET latency = '\xff'`)
+	f.postgres.Exec(t, f.database, `UPDATE packed_aggregates SET latency = '\xff'`)
 
 	outcomes = append(outcomes, f.postAll(t, load[10:])...)
 	drain(t, address, patience)
 	if code, _ := get(t, newClient(t), address, "/v1/stats/overview?period=24h"); code != http.StatusServiceUnavailable {
 		t.Errorf("statistics of damaged aggregates are answered %d, want 503", code)
 	}
-	awaitLog(t, f.apis[0].current(), "hourly_aggregations", "analytics rebuild")
+	awaitLog(t, f.apis[0].current(), "packed_aggregates", "analytics rebuild")
 
 	hour := load[0].hour
 	from, to := hour.Format("2006-01-02"), hour.AddDate(0, 0, 1).Format("2006-01-02")

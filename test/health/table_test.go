@@ -166,7 +166,7 @@ func TestServersThatDoNotCount(t *testing.T) {
 		{"Redis is away", func(t *testing.T) func() { t.Helper(); redis.Kill(); return func() { redis.Start(t) } }, unavailable, "queue", "queue"},
 		{"PostgreSQL's ids are locked", locked("stored_batches"), accepted, "store", "store"},
 		{"PostgreSQL's events are locked", locked("events"), accepted, "store", "store"},
-		{"PostgreSQL's aggregates are locked", locked("daily_aggregations"), accepted, "store", "store"},
+		{"PostgreSQL's aggregates are locked", locked("packed_aggregates"), accepted, "store", "store"},
 		{"PostgreSQL lacks a table", toPostgres(`ALTER TABLE dimension_values RENAME TO elsewhere`, `ALTER TABLE elsewhere RENAME TO dimension_values`), accepted, "store", "store"},
 		{"PostgreSQL lacks a column", toPostgres(`ALTER TABLE aggregation_journal RENAME events TO elsewhere`, `ALTER TABLE aggregation_journal RENAME elsewhere TO events`), accepted, "store", "store"},
 		{"PostgreSQL's disk is full", func(t *testing.T) func() {
