@@ -410,7 +410,9 @@ func (u *Merge) tellMerged() {
 func (u *Merge) pause() time.Duration {
 	wait, now := u.config.PollInterval, u.clock.Elapsed()
 	for _, r := range u.retries {
-		wait = min(wait, max(r.at-now, 0))
+		if r.at > now { // else it need not be merged now
+			wait = min(wait, r.at-now)
+		}
 	}
 	return wait
 }

@@ -43,8 +43,11 @@ type journalStore struct {
 	// The day is zero for Journal.
 	fail func(ctx context.Context, day time.Time) error
 	late func(day time.Time) error
-	// takes is how long a merge takes.
-	takes time.Duration
+	// busy, if set, says that another process has the day.
+	busy func(day time.Time) bool
+	// takes is how long a merge takes, and lingers for how long the store holds
+	// the lock of a process that has died.
+	takes, lingers time.Duration
 	// behind is by how much the store's clock has been set back.
 	behind time.Duration
 
@@ -125,10 +128,17 @@ func (s *journalStore) lock(day time.Time, locked bool) bool {
 }
 
 func (s *journalStore) Merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
-	if !s.lock(day, true) {
+	if s.busy != nil && s.busy(day) || !s.lock(day, true) {
 		return 0, nil
 	}
-	defer s.lock(day, false)
+	release := func() { s.lock(day, false) }
+	defer func() {
+		if ctx.Err() != nil && s.lingers > 0 {
+			time.AfterFunc(s.lingers, release)
+			return
+		}
+		release()
+	}()
 	if err := s.failure(ctx, day); err != nil {
 		return 0, err
 	}
