@@ -108,10 +108,11 @@ func (s *mergingStore) Store(ctx context.Context, batches []domain.Batch) (ports
 	if err != nil || s.stored.Add(1)%3 != 0 {
 		return stored, err
 	}
-	days, err := s.Journal(s.t.Context())
+	ctx = context.WithoutCancel(ctx)
+	days, err := s.Journal(ctx)
 	for _, d := range days {
 		if err == nil {
-			_, err = s.Merge(s.t.Context(), d.Day, 100, domain.Cutoffs{})
+			_, err = s.Merge(ctx, d.Day, 100, domain.Cutoffs{})
 		}
 	}
 	if err != nil {

@@ -138,8 +138,7 @@ func putRowsOf(ctx context.Context, tx *transaction, b domain.PackedBucket, valu
 
 // valueList is a list of rows whose parameters are numbered.
 type valueList struct {
-	strings.Builder
-
+	rows []string
 	args []any
 }
 
@@ -148,12 +147,11 @@ func newValueList(args ...any) *valueList { return &valueList{args: args} }
 
 // add appends a row; each ? in it stands for the next of args.
 func (v *valueList) add(row string, args ...any) {
-	if v.Len() > 0 {
-		v.WriteString(", ")
-	}
 	for _, arg := range args {
 		v.args = append(v.args, arg)
 		row = strings.Replace(row, "?", "$"+strconv.Itoa(len(v.args)), 1)
 	}
-	v.WriteString("(" + row + ")")
+	v.rows = append(v.rows, "("+row+")")
 }
+
+func (v *valueList) String() string { return strings.Join(v.rows, ", ") }

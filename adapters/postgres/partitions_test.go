@@ -258,32 +258,32 @@ func checkRetention(t *testing.T, db *postgres.DB, clock advancer) {
 func checkKept(t *testing.T, db *postgres.DB, events []domain.Event, c domain.Cutoffs) {
 	t.Helper()
 	raw := 0
-	hours, days := make(map[time.Time]bool), make(map[time.Time]bool)
-	hourlyErrors, dailyErrors := make(map[time.Time]bool), make(map[time.Time]bool)
+	buckets := make(map[string]map[time.Time]bool)
+	add := func(kind string, bucket, cutoff time.Time) {
+		if buckets[kind] == nil {
+			buckets[kind] = make(map[time.Time]bool)
+		}
+		if !bucket.Before(cutoff) {
+			buckets[kind][bucket] = true
+		}
+	}
 	for _, e := range events {
 		if !e.Hour.Before(c.Events) {
 			raw++
 		}
-		for _, in := range []struct {
-			buckets map[time.Time]bool
-			bucket  time.Time
-			cutoff  time.Time
-			counts  bool
-		}{
-			{hours, e.Hour, c.Hourly, true}, {hourlyErrors, e.Hour, c.HourlyErrors, e.Status == domain.StatusError},
-			{days, domain.Daily.Floor(e.Hour), c.Daily, true}, {dailyErrors, domain.Daily.Floor(e.Hour), c.DailyErrors, e.Status == domain.StatusError},
-		} {
-			if in.counts && !in.bucket.Before(in.cutoff) {
-				in.buckets[in.bucket] = true
-			}
+		add("hours", e.Hour, c.Hourly)
+		add("days", domain.Daily.Floor(e.Hour), c.Daily)
+		if e.Status == domain.StatusError {
+			add("hours with errors", e.Hour, c.HourlyErrors)
+			add("days with errors", domain.Daily.Floor(e.Hour), c.DailyErrors)
 		}
 	}
 	for rows, want := range map[string]int{
 		"events": raw,
-		"packed_aggregates WHERE resolution = 'hour' AND grain = 0":              len(hours),
-		"packed_aggregates WHERE resolution = 'day' AND grain = 0":               len(days),
-		"packed_aggregates WHERE resolution = 'hour' AND grain = 19":             len(hourlyErrors),
-		"packed_aggregates WHERE resolution = 'day' AND grain = 19":              len(dailyErrors),
+		"packed_aggregates WHERE resolution = 'hour' AND grain = 0":              len(buckets["hours"]),
+		"packed_aggregates WHERE resolution = 'day' AND grain = 0":               len(buckets["days"]),
+		"packed_aggregates WHERE resolution = 'hour' AND grain = 19":             len(buckets["hours with errors"]),
+		"packed_aggregates WHERE resolution = 'day' AND grain = 19":              len(buckets["days with errors"]),
 		"(SELECT DISTINCT resolution, bucket FROM packed_aggregates) AS buckets": count(t, db, "aggregate_buckets"),
 		"packed_aggregates JOIN aggregate_buckets USING (resolution, bucket)":    count(t, db, "packed_aggregates"),
 	} {
