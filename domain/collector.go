@@ -29,7 +29,8 @@ func (s Selection) Reads() []PackedRead {
 		want(s.grainFor(GrainTotal, true)).Sessions = true
 	}
 	if s.Errors {
-		reads = append(reads, PackedRead{Grain: s.errorGrain(), Part: AllParts})
+		grain := s.errorGrain()
+		reads = append(reads, PackedRead{Grain: grain, Part: s.partOf(grain)})
 	}
 	return reads
 }
@@ -42,10 +43,7 @@ func (s Selection) latencyBy(by Dimension) bool {
 // sessions if these are wanted.
 func (s Selection) grainFor(by Grain, sessions bool) Grain {
 	need := s.Filter.Grain() | by
-	grains := hourlyGrains
-	if s.Window.Resolution == Daily {
-		grains = dailyGrains
-	}
+	grains := packedGrains(s.Window.Resolution)
 	i := slices.IndexFunc(grains, func(g Grain) bool {
 		return g&need == need && (!sessions || hasSessions(PackedGrain(g)))
 	})
@@ -55,9 +53,9 @@ func (s Selection) grainFor(by Grain, sessions bool) Grain {
 // errorGrain is the same for error summaries.
 func (s Selection) errorGrain() PackedGrain {
 	if s.Filter.Country == "" && s.Filter.Service == "" {
-		return coarseErrors
+		return CoarseErrors
 	}
-	return PackedGrain(GrainFull) | GrainErrors
+	return FinestErrors
 }
 
 // partOf is the only part of a grain that the filter wants, or AllParts.

@@ -190,7 +190,7 @@ func (m *Merge) mergeCalls(b PackedBucket, stored []Packed, p *packing) ([]Packe
 	// Grains that are not cut are complete when all parts have been added.
 	whole := make(map[PackedGrain]map[cellKey]*Rollup)
 	var cut []PackedGrain
-	for _, g := range PackedGrains(b.Resolution) {
+	for _, g := range packedGrains(b.Resolution) {
 		switch grain := PackedGrain(g); {
 		case g == GrainFull:
 		case b.Resolution.Parts(grain) > 1:
@@ -246,7 +246,9 @@ var wholeOf = map[PackedGrain]PackedGrain{
 
 func packWhole(p *packing, whole map[PackedGrain]map[cellKey]*Rollup) []Packed {
 	for g, finer := range wholeOf {
-		coarsen(g, whole[finer], whole[g])
+		if groups, has := whole[g]; has {
+			coarsen(g, whole[finer], groups)
+		}
 	}
 	values := make([]Packed, 0, len(whole))
 	for _, g := range slices.Sorted(maps.Keys(whole)) {
@@ -272,10 +274,7 @@ type addedGroup struct {
 
 // addedTo lists what is added to a bucket, by its parts, without the hour.
 func (m *Merge) addedTo(b PackedBucket, parts int) [][]addedGroup {
-	partOfCountry := make([]int, len(m.names.lists[axisCountry]))
-	for number, country := range m.names.lists[axisCountry] {
-		partOfCountry[number] = partOf(country, parts)
-	}
+	partOfCountry := m.partsOfCountries(parts)
 	added := make([][]addedGroup, parts)
 	for key, r := range m.added.rollups {
 		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
@@ -286,33 +285,57 @@ func (m *Merge) addedTo(b PackedBucket, parts int) [][]addedGroup {
 	return added
 }
 
+// partsOfCountries has the part of each country by its number.
+func (m *Merge) partsOfCountries(parts int) []int {
+	list := make([]int, len(m.names.lists[axisCountry]))
+	for number, country := range m.names.lists[axisCountry] {
+		list[number] = partOf(country, parts)
+	}
+	return list
+}
+
 func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Packed, error) {
-	const fullErrors = PackedGrain(GrainFull) | GrainErrors
-	full := make(map[cellKey]*failures)
-	for i := range stored {
-		if stored[i].Grain == fullErrors {
-			if err := m.readErrors(stored[i], full); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for key, f := range m.added.errors {
+	parts := b.Resolution.Parts(FinestErrors)
+	partOfCountry := m.partsOfCountries(parts)
+	added := make([][]cellKey, parts)
+	for key := range m.added.errors {
 		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
-			added := *f
-			if b.Resolution == Daily {
-				added.first, added.last = key[axisHour], key[axisHour]
-			}
-			entry(full, key.at(fullErrors)).merge(added)
+			part := partOfCountry[key[axisCountry]]
+			added[part] = append(added[part], key)
 		}
-	}
-	if len(full) == 0 {
-		return nil, nil
 	}
 	coarse := make(map[cellKey]*failures)
-	for key, f := range full {
-		entry(coarse, key.at(coarseErrors)).merge(*f)
+	var values []Packed
+	for part := range parts {
+		full := make(map[cellKey]*failures)
+		for i := range stored {
+			if stored[i].Grain == FinestErrors && stored[i].Part == part {
+				if err := m.readErrors(stored[i], full); err != nil {
+					return nil, err
+				}
+			}
+		}
+		for _, key := range added[part] {
+			f := *m.added.errors[key]
+			if b.Resolution == Daily {
+				f.first, f.last = key[axisHour], key[axisHour]
+			}
+			entry(full, key.at(FinestErrors)).merge(f)
+		}
+		if len(full) == 0 {
+			continue
+		}
+		value := p.errors(FinestErrors, full)
+		value.Part = part
+		values = append(values, value)
+		for key, f := range full {
+			entry(coarse, key.at(CoarseErrors)).merge(*f)
+		}
 	}
-	return []Packed{p.errors(fullErrors, full), p.errors(coarseErrors, coarse)}, nil
+	if len(coarse) > 0 {
+		values = append(values, p.errors(CoarseErrors, coarse))
+	}
+	return values, nil
 }
 
 // keysOf are the keys of a value's groups.

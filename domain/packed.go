@@ -47,18 +47,22 @@ type Packed struct {
 	Readable string
 }
 
-// The number of parts into which the finest grains of a bucket are cut. A filter
-// by country reads one of them.
+// The number of parts into which the finest grains of a bucket are cut: a filter by
+// country reads one of them, and a merge has the groups of one in memory at a time.
 const (
-	hourParts = 4
-	dayParts  = 16
+	hourParts      = 4
+	dayParts       = 16
+	dayErrorsParts = 4
 )
 
 // Parts is the number of parts into which values of the grain are cut.
 func (r Resolution) Parts(g PackedGrain) int {
+	isErrors := g&GrainErrors != 0
 	switch {
-	case g&GrainErrors != 0 || !g.grain().Has(DimensionCountry) || g.grain().Size() == 1:
+	case !g.grain().Has(DimensionCountry) || g.grain().Size() == 1 || isErrors && r == Hourly:
 		return 1
+	case isErrors:
+		return dayErrorsParts
 	case r == Daily:
 		return dayParts
 	default:
@@ -72,38 +76,41 @@ func partOf(country string, parts int) int {
 }
 
 // PackedGrains lists the grains that are packed at a resolution, coarsest first
-// and without error summaries. docs/adr/0011 has the measurements behind it:
-// pairs with a country are read from full grain by the hour, where they would
-// cost more than that.
-func PackedGrains(r Resolution) []Grain {
+// and without error summaries. docs/adr/0011 has the measurements behind it: hours are
+// small and few are read, so they have no pairs.
+func PackedGrains(r Resolution) []Grain { return slices.Clone(packedGrains(r)) }
+
+func packedGrains(r Resolution) []Grain {
 	if r == Daily {
-		return slices.Clone(dailyGrains)
+		return dailyGrains
 	}
-	return slices.Clone(hourlyGrains)
+	return hourlyGrains
 }
 
 var (
-	dailyGrains = []Grain{
+	hourlyGrains = []Grain{
 		GrainTotal,
 		GrainOf(DimensionTool), GrainOf(DimensionVersion), GrainOf(DimensionCountry), GrainOf(DimensionService),
-		GrainOf(DimensionTool, DimensionVersion), GrainOf(DimensionTool, DimensionService), GrainOf(DimensionVersion, DimensionService),
-		GrainOf(DimensionTool, DimensionCountry), GrainOf(DimensionVersion, DimensionCountry), GrainOf(DimensionCountry, DimensionService),
 		GrainOf(DimensionTool, DimensionVersion, DimensionService),
 		GrainFull,
 	}
-	hourlyGrains = slices.DeleteFunc(slices.Clone(dailyGrains), func(g Grain) bool {
-		return g == GrainOf(DimensionTool, DimensionCountry) || g == GrainOf(DimensionVersion, DimensionCountry)
-	})
+	dailyGrains = slices.Insert(slices.Clone(hourlyGrains), 5,
+		GrainOf(DimensionTool, DimensionVersion), GrainOf(DimensionTool, DimensionService), GrainOf(DimensionVersion, DimensionService),
+		GrainOf(DimensionTool, DimensionCountry), GrainOf(DimensionVersion, DimensionCountry), GrainOf(DimensionCountry, DimensionService),
+	)
 )
 
 // FinestGrains lists the grains of which a [Merge] makes all others.
 func FinestGrains() []PackedGrain {
-	return []PackedGrain{PackedGrain(GrainFull), PackedGrain(GrainFull) | GrainErrors}
+	return []PackedGrain{PackedGrain(GrainFull), FinestErrors}
 }
 
-// coarseErrors is the grain that answers errors without a filter by country or
-// service.
-const coarseErrors = PackedGrain(DimensionTool|DimensionVersion) | GrainErrors
+// The grains of error summaries. CoarseErrors, which is not cut into parts, answers
+// without a filter by country or service, and FinestErrors with one.
+const (
+	FinestErrors = PackedGrain(GrainFull) | GrainErrors
+	CoarseErrors = PackedGrain(DimensionTool|DimensionVersion) | GrainErrors
+)
 
 // JournalValue is what a transaction adds to the aggregates of one UTC day.
 type JournalValue struct {

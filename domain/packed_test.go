@@ -346,7 +346,7 @@ func TestReadableValues(t *testing.T) {
 		0:                      `[["",3,2,1,0,2,1,1,1,120]]`,
 		1:                      `[["get_alerts",2,2,1,0,2,1,1,1,120],["get_forecast",1,0,0,0,0,0,0,0,0]]`,
 		4:                      `[["",2,1,0,0,0,0,0,0,0],["US",1,1,1,0,2,1,1,1,120]]`,
-		3 | domain.GrainErrors: `[["get_alerts","1.0.0","timeout",2,3,5]]`,
+		3 | domain.GrainErrors: `[["get_alerts","timeout",2,3,5,["1.0.0"]]]`,
 	}
 	for _, value := range valuesOf(t, day, events, domain.Cutoffs{}) {
 		if text, ok := want[value.Grain]; ok && value.Resolution == domain.Daily {

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
@@ -130,7 +131,7 @@ func (p *packing) errors(g PackedGrain, groups map[cellKey]*failures) Packed {
 			return int64(f.last - f.first), true
 		}
 	})
-	if g == coarseErrors {
+	if g == CoarseErrors {
 		value.Readable = readableErrors(&s, groups)
 	}
 	return value
@@ -348,14 +349,46 @@ func readableCalls(s *sortedKeys, rollups []*Rollup) string {
 	return string(text)
 }
 
+// The bounds of readable error summaries, which repeat names.
+const (
+	maxReadableErrors   = 500
+	maxReadableVersions = 20
+)
+
+// readableErrors lists the most frequent error types of the tools, each with the
+// first of the versions. The others are one row, of the tool and type [OtherName].
 func readableErrors(s *sortedKeys, groups map[cellKey]*failures) string {
-	rows := make([][]any, len(s.keys))
+	type place struct{ tool, errorType uint32 }
+	type summary struct {
+		failures
+
+		tool, errorType string
+		versions        []string
+	}
+	sums := make(map[place]*summary)
 	for i := range s.keys {
-		f, ranks := groups[s.keys[i].key], s.keys[i].ranks
-		rows[i] = []any{
-			s.lists[axisTool][ranks[axisTool]], s.lists[axisVersion][ranks[axisVersion]], s.lists[axisErrorType][ranks[axisErrorType]],
-			f.count, f.first, f.last,
+		ranks := &s.keys[i].ranks
+		sum := entry(sums, place{ranks[axisTool], ranks[axisErrorType]})
+		sum.merge(*groups[s.keys[i].key])
+		sum.tool, sum.errorType = s.lists[axisTool][ranks[axisTool]], s.lists[axisErrorType][ranks[axisErrorType]]
+		version := s.lists[axisVersion][ranks[axisVersion]]
+		if n := len(sum.versions); n < maxReadableVersions && (n == 0 || sum.versions[n-1] != version) {
+			sum.versions = append(sum.versions, version)
 		}
+	}
+	order := slices.SortedFunc(maps.Values(sums), func(a, b *summary) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.tool, b.tool), cmp.Compare(a.errorType, b.errorType))
+	})
+	if len(order) > maxReadableErrors {
+		rest := &summary{tool: OtherName, errorType: OtherName, versions: []string{}}
+		for _, sum := range order[maxReadableErrors:] {
+			rest.merge(sum.failures)
+		}
+		order = append(order[:maxReadableErrors], rest)
+	}
+	rows := make([][]any, len(order))
+	for i, sum := range order {
+		rows[i] = []any{sum.tool, sum.errorType, sum.count, sum.first, sum.last, sum.versions}
 	}
 	text, _ := json.Marshal(rows) // strings and numbers always can be encoded
 	return string(text)

@@ -123,7 +123,7 @@ func eventExpiry(c domain.Cutoffs) expiry {
 }
 
 // packedExpiries are those of packed aggregates. Each bucket is counted once: one
-// with calls has a total, and one with errors has them at full grain.
+// with calls has a total, and one with errors has them by tool and version.
 func packedExpiries(c domain.Cutoffs) []expiry {
 	packed := func(r domain.Resolution, rows, counted string, cutoff time.Time, count func(*ports.Expired) *int64) expiry {
 		of := `resolution = '` + string(r) + `' AND `
@@ -131,7 +131,7 @@ func packedExpiries(c domain.Cutoffs) []expiry {
 	}
 	const (
 		calls, totals   = `grain < 16`, `grain = 0 AND part = 0`
-		errs, allErrors = `grain >= 16`, `grain = 31 AND part = 0`
+		errs, allErrors = `grain >= 16`, `grain = 19 AND part = 0`
 	)
 	countErrors := func(n *ports.Expired) *int64 { return &n.Errors }
 	return []expiry{
@@ -205,7 +205,7 @@ func noteDeleted(ctx context.Context, tx *transaction, r domain.Resolution, star
 	_, err := tx.ExecContext(ctx, `
 		DELETE FROM aggregate_buckets AS b WHERE resolution = $1 AND bucket >= $2 AND bucket < $3 AND NOT EXISTS (
 			SELECT FROM packed_aggregates AS p
-			WHERE p.resolution = b.resolution AND p.grain IN (0, 31) AND p.part = 0 AND p.bucket = b.bucket)`, string(r), start, end)
+			WHERE p.resolution = b.resolution AND p.grain IN (0, 19) AND p.part = 0 AND p.bucket = b.bucket)`, string(r), start, end)
 	if err != nil {
 		return err
 	}

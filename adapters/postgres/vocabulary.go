@@ -211,7 +211,7 @@ func callsOfWeek(ctx context.Context, tx *transaction, d domain.OpenDimension, w
 	}
 	grain := domain.PackedGrain(domain.GrainOf(domain.DimensionVersion))
 	if d == domain.OpenErrorType {
-		grain = domain.PackedGrain(domain.GrainFull) | domain.GrainErrors
+		grain = domain.CoarseErrors
 	}
 	var wants []packedWant
 	for _, start := range week.Buckets() {

@@ -61,7 +61,7 @@ type packedKind struct {
 
 var (
 	dueCalls  = packedKind{callGrains, `0`, `calls = 0`}
-	dueErrors = packedKind{errorGrains, strconv.Itoa(int(finestErrors)), `calls = calls`}
+	dueErrors = packedKind{errorGrains, strconv.Itoa(int(domain.CoarseErrors)), `calls = calls`}
 )
 
 // where is the condition of the buckets that are due. Its arguments are the

@@ -47,9 +47,6 @@ var (
 	allParts    = numbers(0, domain.Daily.Parts(domain.PackedGrain(domain.GrainFull)))
 )
 
-// finestErrors is the grain of error summaries that every bucket with errors has.
-const finestErrors = domain.PackedGrain(domain.GrainFull) | domain.GrainErrors
-
 // numbers lists the numbers from the first up to and without end.
 func numbers(first, end int) string {
 	list := make([]string, 0, end-first)

@@ -146,7 +146,7 @@ func countPacked(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay, calls map[d
 		Grain:        domain.PackedGrain(domain.GrainOf(domain.DimensionVersion)),
 	}}
 	if o.Dimension == domain.OpenErrorType {
-		p.Grain = finestErrors
+		p.Grain = domain.CoarseErrors
 	}
 	err := tx.GetContext(ctx, &p.Counts, `
 		SELECT counts FROM packed_aggregates WHERE resolution = 'day' AND grain = ? AND part = 0 AND bucket = ?`,
