@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/fx"
 
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
@@ -68,7 +67,7 @@ func checkSize(ctx context.Context, r *app.Reserve) error {
 type merging struct {
 	fx.In
 
-	Merger     ports.Merger `optional:"true"`
+	Merger     ports.Merger
 	Maintainer ports.Maintainer
 	Clock      ports.Clock
 	Log        *slog.Logger
@@ -76,9 +75,6 @@ type merging struct {
 }
 
 func newMerge(m merging) *app.Merge {
-	if m.Merger == nil {
-		m.Merger = memory.NewStore() // which has nothing to merge
-	}
 	return app.NewMerge(m.Merger, m.Maintainer, m.Clock, m.Log, m.Config)
 }
 

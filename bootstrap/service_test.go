@@ -136,7 +136,8 @@ func inMemory(queue *memory.Queue, store ports.EventStore, reader *memory.Store)
 		fx.Supply(bootstrap.StoreName("memory")),
 		fx.Provide(
 			func() (ports.EventQueue, ports.Deliveries, ports.QueueMeter) { return queue, queue, queue },
-			func() (ports.EventStore, ports.StatisticsReader, ports.Maintainer) { return store, reader, reader },
+			func() (ports.EventStore, ports.StatisticsReader) { return store, reader },
+			func() (ports.Maintainer, ports.Merger) { return reader, reader },
 			func() ports.StatisticsCache { return memory.NewCache(memory.CacheConfig{}) },
 		),
 	)

@@ -6,15 +6,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
 )
 
 // TestKilledServerCountsEveryAcceptedBatchOnce kills the server with SIGKILL
 // at random moments of a load and restarts it on the same files. A batch
 // answered 200 must be there exactly once, in the raw events and in every
 // aggregate; one whose answer was lost wholly or not at all; one that was
-// refused not at all.
+// refused not at all. And ten seconds after the end everything is merged.
 func TestKilledServerCountsEveryAcceptedBatchOnce(t *testing.T) {
 	t.Parallel()
 	random := newRandom(t)
@@ -25,27 +23,14 @@ func TestKilledServerCountsEveryAcceptedBatchOnce(t *testing.T) {
 
 	drain(t, server.address, patience)
 	counted := totalCalls(t, server.address)
+	awaitMerged(t, server.address, mergeTime)
 	server.process.Stop(t)
-	mergeFiles(t, files)
 	db := openFiles(t, files)
 	if problem := read[string](t, db, `PRAGMA integrity_check`); problem != "ok" {
 		t.Fatalf("the file is damaged: %s", problem)
 	}
 	check(t, db, load, outcomes, counted)
 	requireLoad(t, outcomes)
-}
-
-// mergeFiles is mergeAll for what the server has left behind.
-func mergeFiles(t *testing.T, dir string) {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mergeAll(t, sqlite.NewStore(db))
-	if err := db.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
 }
 
 // bombard posts the load from several clients at once, killing and restarting

@@ -65,7 +65,7 @@ func newFleet(t *testing.T, random *rand.Rand, apis, workers int, env ...string)
 			f.workers = append(f.workers, m)
 		}
 		// The ledger tells batches by their version.
-		m.env = append(append(f.linkUp(t, m), "MAX_VERSIONS_PER_DAY=1000000"), env...)
+		m.env = append(append(f.linkUp(t, m), "MAX_VERSIONS_PER_DAY=1000000", mergeSoon), env...)
 		m.launch(t)
 	}
 	for _, m := range f.members() {

@@ -6,13 +6,11 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
-	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
 // openFiles opens what the server has left behind, only to read it.
@@ -123,27 +121,6 @@ func checkAggregates(t *testing.T, db *sqlx.DB, stored map[string]tally) {
 			t.Errorf("error summaries by the %s count %d failed calls, want %d", resolution, got, want)
 		}
 	}
-}
-
-// mergeAll has everything stand in the packed aggregates, where the ledger looks.
-// Workers that merge meanwhile are waited for.
-func mergeAll(t *testing.T, m ports.Merger) {
-	t.Helper()
-	for deadline := time.Now().Add(longPatience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		days, err := m.Journal(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(days) == 0 {
-			return
-		}
-		for _, d := range days {
-			if _, err := m.Merge(t.Context(), d.Day, d.Entries, domain.Cutoffs{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	t.Fatalf("the journal is not merged after %v", longPatience)
 }
 
 func readTallies(t *testing.T, db *sqlx.DB, query string, args ...any) map[string]tally {

@@ -109,7 +109,7 @@ func TestDamagedAggregateIsTold(t *testing.T) {
 	address := f.api(t)
 	outcomes := f.postAll(t, load[:10])
 	drain(t, address, patience)
-	f.mergeJournal(t)
+	awaitMerged(t, f.api(t), patience)
 	f.postgres.Exec(t, f.database, `UPDATE packed_aggregates SET latency = '\xff'`)
 
 	outcomes = append(outcomes, f.postAll(t, load[10:])...)

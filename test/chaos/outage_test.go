@@ -212,7 +212,7 @@ func awaitStatus(t *testing.T, address, what string, wanted func(status) bool) {
 func (f *fleet) settle(t *testing.T, load []batch, outcomes []outcome) {
 	t.Helper()
 	counted := totalCalls(t, f.api(t))
-	f.mergeJournal(t)
+	awaitMerged(t, f.api(t), patience)
 	f.stop(t)
 	check(t, f.open(t), load, outcomes, counted)
 }

@@ -23,6 +23,10 @@ type status struct {
 		Batches int `json:"batches"`
 		Events  int `json:"events"`
 	} `json:"queue"`
+	Journal struct {
+		Rows    *int `json:"rows"`
+		Entries int  `json:"entries"`
+	} `json:"journal"`
 	DeadLetters int `json:"dead_letters"`
 }
 
@@ -46,6 +50,30 @@ func drain(t *testing.T, address string, limit time.Duration) {
 	}
 	if last.DeadLetters > 0 {
 		t.Errorf("dead letters = %d, want none", last.DeadLetters)
+	}
+}
+
+// mergeTime is how long after the end the journal may hold anything, where
+// mergeSoon is set.
+const (
+	mergeTime = 10 * time.Second
+	mergeSoon = "MERGE_INTERVAL_SECONDS=1"
+)
+
+// awaitMerged waits until everything stored stands in the packed aggregates, where
+// the ledger looks. Nothing is queued any more.
+func awaitMerged(t *testing.T, address string, limit time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for tick := time.Tick(20 * time.Millisecond); ; <-tick {
+		var last status
+		err := tryGet(t.Context(), address, "/v1/status", &last)
+		if err == nil && last.Journal.Rows != nil && *last.Journal.Rows == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d entries are not merged after %v (%v)", last.Journal.Entries, limit, err)
+		}
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 )
 
 // longPatience is how long a backlog may take to drain, and to be merged, on a
@@ -18,7 +16,8 @@ const longPatience = 5 * time.Minute
 // the processes of two APIs and three workers, PostgreSQL and Redis, at random
 // moments of a load. A batch answered 200 must be there exactly once, in the
 // raw events and in every aggregate; one whose answer was lost, or that the
-// queue failed, wholly or not at all; one that was refused not at all.
+// queue failed, wholly or not at all; one that was refused not at all. And ten
+// seconds after the end everything is merged.
 func TestKilledProductionCountsEveryAcceptedBatchOnce(t *testing.T) {
 	t.Parallel()
 	random := newRandom(t)
@@ -28,7 +27,7 @@ func TestKilledProductionCountsEveryAcceptedBatchOnce(t *testing.T) {
 
 	drain(t, f.api(t), longPatience)
 	counted := totalCalls(t, f.api(t))
-	f.mergeJournal(t)
+	awaitMerged(t, f.api(t), mergeTime)
 	if again := totalCalls(t, f.api(t)); again != counted {
 		t.Errorf("the API counts %d calls, and %d once the journal is merged", counted, again)
 	}
@@ -61,19 +60,6 @@ func (f *fleet) bombard(t *testing.T, random *rand.Rand, load []batch, faults in
 		jobs <- job{b, f.api(t)}
 	}
 	return outcomes
-}
-
-// mergeJournal is mergeAll for the store of the fleet.
-func (f *fleet) mergeJournal(t *testing.T) {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: f.database})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mergeAll(t, postgres.NewStore(db))
-	if err := db.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
 }
 
 // open opens the database only to read it.

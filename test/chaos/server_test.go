@@ -24,7 +24,7 @@ type server struct {
 // time between commit and acknowledgement, large ones inside the transaction.
 func (s *server) launch(t *testing.T) {
 	t.Helper()
-	s.process = program.Launch(t, "serve", s.dir, "DATA_DIR="+s.dir, "MAX_QUEUE_SIZE=1000", "MAX_VERSIONS_PER_DAY=1000000",
+	s.process = program.Launch(t, "serve", s.dir, "DATA_DIR="+s.dir, "MAX_QUEUE_SIZE=1000", "MAX_VERSIONS_PER_DAY=1000000", mergeSoon,
 		fmt.Sprintf("WORKER_BATCH_SIZE=%d", oneOf(s.random, []int{1, 10, 5000})))
 }
 

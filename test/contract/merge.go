@@ -452,7 +452,7 @@ func drawCutoffs(t *rapid.T, before domain.Cutoffs) domain.Cutoffs {
 func mergeSome(t *rapid.T, s StorePorts, cutoffs domain.Cutoffs) {
 	m, ok := s.(ports.Merger)
 	if !ok {
-		return
+		t.Fatalf("%T is no ports.Merger", s)
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "merges") {
 		day := domain.Daily.Floor(first).AddDate(0, 0, rapid.IntRange(0, 3).Draw(t, "merged"))
