@@ -95,6 +95,15 @@ dearest: ## search for the body that takes the most CPU time, for SEARCH (60s); 
 bench: ## run the benchmarks that match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
+.PHONY: bench-stats
+bench-stats: servers ## measure reads, bytes at rest and bytes written on real-shaped data; ARGS varies it
+	go test -count=1 -timeout=3h -run='^(TestStatisticsFigures|TestMergingWrites)$$' ./test/benchmark -args -measure $(ARGS)
+
+.PHONY: bench-worker
+bench-worker: servers ## measure the worker beside COPY, its memory and the embedded store; ARGS varies it
+	go test -count=1 -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args -measure $(ARGS)
+	go test -run='^$$' -bench='^BenchmarkSustained' ./adapters/sqlite
+
 .PHONY: client-test
 client-test: $(CLIENT)/node_modules/installed ## run the tests of the TypeScript client against ANALYTICS_URL (make test starts one)
 	cd $(CLIENT) && npm run --silent test

@@ -1,11 +1,10 @@
-// Package benchmark_test measures the service's two busy paths on real servers
+// Package benchmark_test measures the service on real servers, where that can be done
 // beside the plainest way to do the same.
 package benchmark_test
 
 import (
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
@@ -24,23 +23,24 @@ const advised = "always"
 
 // openQueue returns a queue of that many events in a Redis with a file that is
 // synced so often.
-func openQueue(b *testing.B, events int, appendfsync string) *redis.Queue {
-	b.Helper()
-	server := servers.Redis(b, "appendonly yes", "appendfsync "+appendfsync, "maxmemory-policy noeviction")
-	pool, err := redis.Open(b.Context(), redis.Config{URL: server.URL()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := pool.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return redis.NewQueue(pool, redis.QueueConfig{MaxEvents: events})
+func openQueue(tb testing.TB, events int, appendfsync string) *redis.Queue {
+	tb.Helper()
+	_, queue := openRedis(tb, events, appendfsync)
+	return queue
 }
 
-func timed(work func()) time.Duration {
-	start := time.Now()
-	work()
-	return time.Since(start)
+// openRedis is openQueue and says where the server is.
+func openRedis(tb testing.TB, events int, appendfsync string) (url string, queue *redis.Queue) {
+	tb.Helper()
+	server := servers.Redis(tb, "appendonly yes", "appendfsync "+appendfsync, "maxmemory-policy noeviction")
+	pool, err := redis.Open(tb.Context(), redis.Config{URL: server.URL()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := pool.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return server.URL(), redis.NewQueue(pool, redis.QueueConfig{MaxEvents: events})
 }

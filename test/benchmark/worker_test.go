@@ -1,133 +1,312 @@
 package benchmark_test
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
+	"os"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/postgres"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/system"
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
+	"github.com/weather-mcp/weather-mcp-analytics/test/traffic"
 )
 
-// BenchmarkWorker compares a worker, that takes batches of 50 events from
-// Redis and stores them in PostgreSQL together with all they add up to, with
-// the COPY of the same events into the same table, 1,000 in a transaction, by
-// the driver's plain means: ratio is the one rate divided by the other. The
-// name is how many events the worker takes at once, 5,000 being the default.
-// Both commit durably.
-func BenchmarkWorker(b *testing.B) {
-	const block = 200_000
-	events := contract.Events(1, block)
-	for _, size := range []int{100, 1_000, 5_000} {
-		b.Run(strconv.Itoa(size), func(b *testing.B) {
-			url := servers.Postgres(b).NewDatabase(b)
-			store, queue := openStore(b, url), openQueue(b, block, advised)
-			worker := app.NewProcess(queue, store, quiet(), app.ProcessConfig{BatchSize: size, PollInterval: time.Millisecond})
-			plain, err := sql.Open("postgres", url)
-			if err != nil {
-				b.Fatal(err)
+// TestWorkerFigures has a worker with its default settings take events from Redis
+// and store them in PostgreSQL, with all that they add up to, beside the COPY of the
+// same rows into the same table, 5,000 in a transaction, by the driver's plain means.
+// The two take turns, and both commit durably.
+func TestWorkerFigures(t *testing.T) {
+	whenMeasuring(t)
+	figures := newTable("shape", "entries of", "copied/s", "committed/s", "beside COPY", "of CPU time", "merged/s", "beside committed")
+	for _, shape := range []traffic.Shape{traffic.Real(), traffic.Wide()} {
+		for _, entry := range []int{100, 1} {
+			if !slices.Contains(list(*shapes), shape.Name) || !slices.Contains(list(*entries), strconv.Itoa(entry)) {
+				continue
 			}
-			defer plain.Close()
-			var copying, storing time.Duration
-			for round := 0; b.Loop(); round++ {
-				enqueue(b, queue, contract.Batches(round*block, 50, events))
-				copying += timed(func() { copyPlainly(b, plain, events) })
-				storing += timed(func() { drain(b, worker, queue) })
-			}
-			storing += timed(func() { mergeAll(b, store) })
-			rate := func(d time.Duration) float64 { return float64(b.N*block) / d.Seconds() }
-			b.ReportMetric(rate(copying), "copied/s")
-			b.ReportMetric(rate(storing), "stored/s")
-			b.ReportMetric(rate(storing)/rate(copying), "ratio")
-		})
+			f := measureWorker(t, shape, entry)
+			figures.add(shape.Name, strconv.Itoa(entry), perSecond(f.copied), perSecond(f.committed), ratio(f.committed, f.copied),
+				ratio(f.copiedCPU, f.committedCPU), perSecond(f.merged), ratio(f.merged, f.committed))
+		}
 	}
+	printf("\n#### Worker\n\n%s. Medians of %d runs of %s events:\n", load(), *rounds, count(*events))
+	figures.print()
 }
 
-func openStore(b *testing.B, url string) *postgres.Store {
-	b.Helper()
-	db, err := postgres.Open(b.Context(), postgres.Config{URL: url, Clock: clock()})
+// workerFigures are events a second, and CPU time an event of all processes, of each
+// run.
+type workerFigures struct{ copied, committed, merged, copiedCPU, committedCPU []float64 }
+
+func measureWorker(t *testing.T, shape traffic.Shape, entry int) workerFigures {
+	t.Helper()
+	n := *events
+	if entry == 1 {
+		n /= 4 // they take that much longer to queue
+	}
+	url := servers.Postgres(t, "shared_buffers = 256MB").NewDatabase(t)
+	s, queue := openStore(t, url), openQueue(t, n, advised)
+	plain, err := sql.Open("postgres", url)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			b.Error(err)
+	defer plain.Close()
+	var f workerFigures
+	for round := range *rounds + 1 {
+		batch := backlog(shape, uint64(round), n, contract.Now)
+		enqueue(t, queue, contract.Batches(round*n, entry, batch))
+		start := cpu(t)
+		copying := timed(func() { copyPlainly(t, plain, batch) })
+		copied := cpu(t)
+		committing, merging, committed := drain(t, s, queue, n)
+		if round == 0 {
+			continue // the first fills caches
 		}
-	})
-	store := postgres.NewStore(db)
-	mergeAll(b, store) // makes partitions, too
-	return store
+		rate := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
+		f.copied = append(f.copied, rate(copying))
+		f.committed = append(f.committed, rate(committing))
+		f.merged = append(f.merged, rate(merging))
+		f.copiedCPU = append(f.copiedCPU, (copied - start).Seconds())
+		f.committedCPU = append(f.committedCPU, (committed - copied).Seconds())
+		t.Logf("%s, entries of %d: copied in %v (CPU %v), committed in %v (%v), merged in %v (%v)", shape.Name, entry,
+			copying, copied-start, committing, committed-copied, merging, cpu(t)-copied)
+	}
+	return f
 }
 
-// mergeAll does what storing put off.
-func mergeAll(b *testing.B, store *postgres.Store) {
-	b.Helper()
-	if _, err := store.Expire(b.Context(), domain.Cutoffs{}); err != nil {
-		b.Fatal(err)
+// backlog are events of the last two hours, as they wait after an outage.
+func backlog(shape traffic.Shape, seed uint64, n int, now time.Time) []domain.Event {
+	hour := domain.Hourly.Floor(now)
+	events := shape.Day(seed, domain.Daily.Floor(hour), n)
+	for i := range events {
+		events[i].Hour = hour.Add(-time.Duration(i%2) * time.Hour)
 	}
+	return events
 }
 
-func enqueue(b *testing.B, queue *redis.Queue, batches []domain.Batch) {
-	b.Helper()
-	for _, batch := range batches {
-		if err := queue.Enqueue(b.Context(), batch); err != nil {
-			b.Fatal(err)
+// TestWorkerMemory has the real program store and merge a backlog, and looks how much
+// memory it ever had.
+func TestWorkerMemory(t *testing.T) {
+	whenMeasuring(t)
+	peaks := newTable("shape", "peak resident, MB", "when ready, MB")
+	for _, shape := range []traffic.Shape{traffic.Real(), traffic.Wide()} {
+		if !slices.Contains(list(*shapes), shape.Name) {
+			continue
 		}
+		url := servers.Postgres(t, "shared_buffers = 256MB").NewDatabase(t)
+		redisURL, queue := openRedis(t, *events, advised)
+		worker := program.Launch(t, "worker", t.TempDir(), "DATABASE_URL="+url, "REDIS_URL="+redisURL, "METRICS_PORT=0", "MERGE_INTERVAL_SECONDS=5")
+		worker.Await(t)
+		ready := peakMemory(t, worker.PID())
+		enqueue(t, queue, contract.Batches(0, 100, backlog(shape, 1, *events, time.Now())))
+		awaitMerged(t, url, queue)
+		peaks.add(shape.Name, strconv.Itoa(peakMemory(t, worker.PID())), strconv.Itoa(ready))
 	}
+	printf("\n#### Memory of a worker\n\nA backlog of %s events, entries of 100:\n", count(*events))
+	peaks.print()
 }
 
-func drain(b *testing.B, worker *app.Process, queue *redis.Queue) {
-	b.Helper()
-	for {
-		if err := worker.Step(b.Context(), b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		depth, err := queue.Depth(b.Context())
+// awaitMerged waits until queue and journal are empty.
+func awaitMerged(t *testing.T, url string, queue *redis.Queue) {
+	t.Helper()
+	db, err := sql.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for deadline := time.Now().Add(10 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		depth, err := queue.Depth(t.Context())
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
-		if depth.Events == 0 {
+		var rows int
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM aggregation_journal`).Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		if depth.Events == 0 && rows == 0 {
 			return
 		}
 	}
+	t.Fatal("not all is merged after 10 minutes")
 }
 
-func copyPlainly(b *testing.B, db *sql.DB, events []domain.Event) {
-	b.Helper()
-	for at := 0; at < len(events); at += 1_000 {
-		if err := copyOnce(b, db, events[at:at+1_000]); err != nil {
-			b.Fatal(err)
+// peakMemory is the most that a process ever had resident, in MB.
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes >> 10
+}
+
+func openStore(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: url, Clock: clock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := postgres.NewStore(db)
+	if _, err := s.Expire(t.Context(), domain.Cutoffs{}); err != nil { // makes partitions
+		t.Fatal(err)
+	}
+	return s
+}
+
+// drain runs a worker, which merges as it does in production, until the queue is
+// empty, and then merges what is left. It returns how long both took since the start,
+// and the CPU time when all was committed.
+func drain(t *testing.T, s *postgres.Store, queue *redis.Queue, n int) (committed, merged, computed time.Duration) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	merge := app.NewMerge(s, s, system.Clock{}, quiet(), app.MergeConfig{})
+	counted := &countedQueue{Queue: queue, left: n, done: make(chan struct{})}
+	worker := app.NewProcess(counted, s, quiet(), app.ProcessConfig{Merge: merge})
+	var running sync.WaitGroup
+	start := time.Now()
+	running.Go(func() { merge.Run(ctx, t.Context()) })
+	running.Go(func() { worker.Run(ctx, t.Context()) })
+	select {
+	case <-counted.done:
+	case <-time.After(10 * time.Minute):
+		t.Error("the queue is not empty after 10 minutes")
+	}
+	committed, computed = time.Since(start), cpu(t)
+	stop()
+	running.Wait()
+	if _, err := mergeRest(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	return committed, time.Since(start), computed
+}
+
+// countedQueue closes done when that many events are acknowledged.
+type countedQueue struct {
+	*redis.Queue
+
+	left   int
+	events map[domain.BatchID]int
+	done   chan struct{}
+}
+
+func (q *countedQueue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
+	deliveries, err := q.Queue.Receive(ctx, maxEvents, wait)
+	q.events = make(map[domain.BatchID]int, len(deliveries))
+	for _, d := range deliveries {
+		q.events[d.Batch.ID] = len(d.Batch.Events)
+	}
+	return deliveries, err
+}
+
+func (q *countedQueue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
+	err := q.Queue.Acknowledge(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		q.left -= q.events[id]
+	}
+	if q.left == 0 {
+		close(q.done)
+	}
+	return nil
+}
+
+// mergeRest merges all of the journal, in the pieces of a worker, and returns how many
+// entries that was.
+func mergeRest(ctx context.Context, m ports.Merger) (entries int, err error) {
+	const piece = 40_000
+	days, err := m.Journal(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range days {
+		for {
+			n, err := m.Merge(ctx, d.Day, piece, domain.Cutoffs{})
+			if err != nil {
+				return entries, err
+			}
+			if n == 0 {
+				break
+			}
+			entries += n
+		}
+	}
+	return entries, nil
+}
+
+// enqueue has several clients fill the queue side by side. Batches are in their order
+// all the same, but for neighbours.
+func enqueue(tb testing.TB, queue *redis.Queue, batches []domain.Batch) {
+	tb.Helper()
+	var group errgroup.Group
+	group.SetLimit(16)
+	for _, batch := range batches {
+		group.Go(func() error { return queue.Enqueue(tb.Context(), batch) })
+	}
+	if err := group.Wait(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func copyPlainly(tb testing.TB, db *sql.DB, events []domain.Event) {
+	tb.Helper()
+	for part := range slices.Chunk(events, 5_000) {
+		if err := copyOnce(tb.Context(), db, part); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }
 
-func copyOnce(b *testing.B, db *sql.DB, events []domain.Event) error {
-	b.Helper()
-	tx, err := db.BeginTx(b.Context(), nil)
+func copyOnce(ctx context.Context, db *sql.DB, events []domain.Event) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	stmt, err := tx.PrepareContext(b.Context(), `COPY events (hour, version, tool, status, analytics_level, error_type,
+	if err := copyRows(ctx, tx, events); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func copyRows(ctx context.Context, tx *sql.Tx, events []domain.Event) error {
+	stmt, err := tx.PrepareContext(ctx, `COPY events (hour, version, tool, status, analytics_level, error_type,
 		response_time_ms, service, cache_hit, retry_count, country, parameters, session_id, sequence_number) FROM STDIN`)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	for i := range events {
-		if _, err := stmt.ExecContext(b.Context(), columns(&events[i])...); err != nil {
+		if _, err := stmt.ExecContext(ctx, columns(&events[i])...); err != nil {
 			return err
 		}
 	}
-	if _, err := stmt.ExecContext(b.Context()); err != nil {
-		return err
-	}
-	return tx.Commit()
+	_, err = stmt.ExecContext(ctx)
+	return err
 }
 
 func columns(e *domain.Event) []any {
