@@ -150,22 +150,18 @@ func (e *explaining) count(given *Explanation) {
 
 // counted lists the aggregates in which the event would count.
 func (u *Explain) counted(event *domain.Event) []Counted {
-	aggregates := domain.Aggregate([]domain.Event{*event})
-	counted := make([]Counted, 0, len(aggregates.Rollups)+len(aggregates.Errors))
-	for _, row := range aggregates.Rollups {
+	var counted []Counted
+	for _, place := range domain.CountedIn(event) {
 		kind, keep := AggregateHourly, u.retention.Hourly
-		if row.Resolution == domain.Daily {
+		switch {
+		case place.ErrorType != "":
+			kind, keep = AggregateErrors, u.retention.Errors
+		case place.Resolution == domain.Daily:
 			kind, keep = AggregateDaily, u.retention.Daily
 		}
 		counted = append(counted, Counted{
-			Kind: kind, Bucket: row.Bucket, Resolution: row.Resolution, Group: row.Group,
-			DeletedAt: dueAt(row.Bucket, row.Resolution, keep),
-		})
-	}
-	for _, row := range aggregates.Errors {
-		counted = append(counted, Counted{
-			Kind: AggregateErrors, Bucket: row.Bucket, Resolution: row.Resolution, Group: row.Group,
-			ErrorType: row.ErrorType, DeletedAt: dueAt(row.Bucket, row.Resolution, u.retention.Errors),
+			Kind: kind, Bucket: place.Bucket, Resolution: place.Resolution, Group: place.Group,
+			ErrorType: place.ErrorType, DeletedAt: dueAt(place.Bucket, place.Resolution, keep),
 		})
 	}
 	return counted

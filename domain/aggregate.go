@@ -8,36 +8,31 @@ import (
 	"time"
 )
 
-// RollupGrains lists the grains at which rollups are kept: every combination
-// of at most two dimensions, and all four. So any one filter with any one
-// breakdown reads exactly the rows it returns, and any other combination adds
-// up rows of full grain. docs/adr/0003 tells why.
-func RollupGrains() []Grain {
-	return []Grain{
-		GrainTotal,
-		GrainOf(DimensionTool), GrainOf(DimensionVersion), GrainOf(DimensionCountry), GrainOf(DimensionService),
-		GrainOf(DimensionTool, DimensionVersion), GrainOf(DimensionTool, DimensionCountry), GrainOf(DimensionTool, DimensionService),
-		GrainOf(DimensionVersion, DimensionCountry), GrainOf(DimensionVersion, DimensionService), GrainOf(DimensionCountry, DimensionService),
-		GrainFull,
-	}
-}
-
-// ErrorGrains lists the grains at which error summaries are kept. They are
-// always broken down by error type, so one dimension beside it is the pair.
-func ErrorGrains() []Grain {
-	return []Grain{
-		GrainTotal,
-		GrainOf(DimensionTool), GrainOf(DimensionVersion), GrainOf(DimensionCountry), GrainOf(DimensionService),
-		GrainFull,
-	}
-}
-
-// Aggregates is what a set of events adds to the stored aggregates: rows at
-// every resolution and grain, in a fixed order (by resolution, bucket, group
-// and error type), so that concurrent writers lock rows in the same order.
+// Aggregates is what events add up to, hourly and at full grain: rows in order of
+// their buckets and groups. [Finest] makes it, and everything coarser is made of it.
 type Aggregates struct {
 	Rollups []RollupRow
 	Errors  []ErrorRow
+}
+
+// CountedIn lists the places of the packed aggregates in which the event counts.
+// Those with an error type are error summaries.
+func CountedIn(e *Event) []ErrorKey {
+	var places []ErrorKey
+	for _, r := range Resolutions() {
+		for _, grain := range packedGrains(r) {
+			places = append(places, ErrorKey{Resolution: r, Bucket: r.Floor(e.Hour), Group: GroupOf(e).At(grain)})
+		}
+	}
+	if e.Status != StatusError {
+		return places
+	}
+	for _, r := range Resolutions() {
+		for _, grain := range []PackedGrain{CoarseErrors, FinestErrors} {
+			places = append(places, ErrorKey{r, r.Floor(e.Hour), GroupOf(e).At(grain.grain()), errorTypeOf(e)})
+		}
+	}
+	return places
 }
 
 type rollupKey struct {
@@ -51,63 +46,6 @@ type errorKey struct {
 	errorType string
 }
 
-// Aggregate adds events up. It is a pure function of the multiset of events:
-// order and batches make no difference.
-func Aggregate(batches ...[]Event) Aggregates {
-	rollups, errs := finest(batches)
-	return Aggregates{Rollups: rollupRows(allGrains(rollups)), Errors: errorRows(allErrorGrains(errs))}
-}
-
-// coarsening makes the rows of a grain from the fewest rows of a finer one; the
-// order is such that these are there. It covers RollupGrains but for the full
-// grain.
-var coarsening = []struct{ grain, finer Grain }{
-	{GrainOf(DimensionTool, DimensionVersion), GrainFull},
-	{GrainOf(DimensionTool, DimensionCountry), GrainFull},
-	{GrainOf(DimensionTool, DimensionService), GrainFull},
-	{GrainOf(DimensionVersion, DimensionCountry), GrainFull},
-	{GrainOf(DimensionVersion, DimensionService), GrainFull},
-	{GrainOf(DimensionCountry, DimensionService), GrainFull},
-	{GrainOf(DimensionTool), GrainOf(DimensionTool, DimensionService)},
-	{GrainOf(DimensionVersion), GrainOf(DimensionVersion, DimensionService)},
-	{GrainOf(DimensionCountry), GrainOf(DimensionCountry, DimensionService)},
-	{GrainOf(DimensionService), GrainOf(DimensionVersion, DimensionService)},
-	{GrainTotal, GrainOf(DimensionService)},
-}
-
-// allGrains derives every row from the hourly ones of full grain.
-func allGrains(full map[rollupKey]*Rollup) map[rollupKey]*Rollup {
-	hourly := map[Grain]map[rollupKey]*Rollup{GrainFull: full}
-	for _, step := range coarsening {
-		made := make(map[rollupKey]*Rollup)
-		for key, r := range hourly[step.finer] {
-			entry(made, key.at(Hourly, step.grain)).Merge(r)
-		}
-		hourly[step.grain] = made
-	}
-	all := make(map[rollupKey]*Rollup, 8*len(full))
-	for grain, rows := range hourly {
-		for key, r := range rows {
-			all[key] = r
-			entry(all, key.at(Daily, grain)).Merge(r)
-		}
-	}
-	return all
-}
-
-// allErrorGrains is the same for error summaries, of which there are few.
-func allErrorGrains(full map[errorKey]*ErrorSummary) map[errorKey]*ErrorSummary {
-	all := make(map[errorKey]*ErrorSummary, 8*len(full))
-	for key, s := range full {
-		for _, resolution := range Resolutions() {
-			for _, grain := range ErrorGrains() {
-				entry(all, errorKey{key.at(resolution, grain), key.errorType}).Merge(s)
-			}
-		}
-	}
-	return all
-}
-
 func entry[K comparable, V any](m map[K]*V, key K) *V {
 	v, ok := m[key]
 	if !ok {
@@ -115,10 +53,6 @@ func entry[K comparable, V any](m map[K]*V, key K) *V {
 		m[key] = v
 	}
 	return v
-}
-
-func (k rollupKey) at(r Resolution, g Grain) rollupKey {
-	return rollupKey{r, r.Floor(time.Unix(k.bucket, 0)).Unix(), k.group.At(g)}
 }
 
 func errorTypeOf(e *Event) string {
@@ -174,13 +108,6 @@ func compareGroups(a, b Group) int {
 	}
 	return cmp.Or(strings.Compare(a.Tool, b.Tool), strings.Compare(a.Version, b.Version),
 		strings.Compare(a.Country, b.Country), strings.Compare(a.Service, b.Service))
-}
-
-func (s *ErrorSummary) add(e *Event) {
-	s.Merge(&ErrorSummary{
-		Count: 1, FirstSeen: e.Hour, LastSeen: e.Hour,
-		Tools: []string{e.Tool}, Versions: []string{e.Version},
-	})
 }
 
 // Merge adds other's failed calls.

@@ -12,103 +12,102 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
 
-func TestAggregateOfOneEvent(t *testing.T) {
+func TestFinestOfOneEvent(t *testing.T) {
 	hour := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	e := domain.Event{
 		Version: "v", Tool: "t", Country: "c", Service: "s", Hour: hour,
 		Status: domain.StatusError, ErrorType: "timeout", ResponseTimeMS: domain.Some[int32](7),
 	}
-	var want domain.Aggregates
-	for _, r := range []domain.Resolution{domain.Daily, domain.Hourly} { // by name
-		for grain := domain.GrainTotal; grain <= domain.GrainFull; grain++ {
-			if slices.Contains(domain.RollupGrains(), grain) {
-				want.Rollups = append(want.Rollups, domain.RollupRow{
-					Resolution: r, Bucket: hour.Truncate(r.Length()), Group: fullGroup.At(grain), Rollup: rollupOf(e),
-				})
-			}
-			if slices.Contains(domain.ErrorGrains(), grain) {
-				want.Errors = append(want.Errors, domain.ErrorRow{
-					ErrorKey: domain.ErrorKey{
-						Resolution: r, Bucket: hour.Truncate(r.Length()), Group: fullGroup.At(grain), ErrorType: "timeout",
-					},
-					ErrorSummary: domain.ErrorSummary{
-						Count: 1, FirstSeen: hour, LastSeen: hour, Tools: []string{"t"}, Versions: []string{"v"},
-					},
-				})
-			}
-		}
+	want := domain.Aggregates{
+		Rollups: []domain.RollupRow{{Resolution: domain.Hourly, Bucket: hour, Group: fullGroup, Rollup: rollupOf(e)}},
+		Errors: []domain.ErrorRow{{
+			ErrorKey:     domain.ErrorKey{Resolution: domain.Hourly, Bucket: hour, Group: fullGroup, ErrorType: "timeout"},
+			ErrorSummary: domain.ErrorSummary{Count: 1, FirstSeen: hour, LastSeen: hour, Tools: []string{"t"}, Versions: []string{"v"}},
+		}},
 	}
-	if got := domain.Aggregate([]domain.Event{e}); !reflect.DeepEqual(got, want) {
+	if got := domain.Finest([]domain.Event{e}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }
 
-func TestAggregateOfNothing(t *testing.T) {
+func TestFinestOfNothing(t *testing.T) {
 	for _, batches := range [][][]domain.Event{nil, {nil, {}}} {
-		if a := domain.Aggregate(batches...); len(a.Rollups) != 0 || len(a.Errors) != 0 {
+		if a := domain.Finest(batches...); len(a.Rollups) != 0 || len(a.Errors) != 0 {
 			t.Errorf("%v adds up to %+v", batches, a)
 		}
 	}
 }
 
-func TestAggregateNamesUnspecifiedErrors(t *testing.T) {
-	a := domain.Aggregate([]domain.Event{{Status: domain.StatusError}, {Status: domain.StatusSuccess}})
-	for _, row := range a.Errors {
-		if row.ErrorType != domain.UnspecifiedError || row.Count != 1 {
-			t.Errorf("a failed call without a type counts as %+v", row)
-		}
-	}
-	if want := len(domain.Resolutions()) * len(domain.ErrorGrains()); len(a.Errors) != want {
-		t.Errorf("%d error rows, want %d", len(a.Errors), want)
+func TestFinestNamesUnspecifiedErrors(t *testing.T) {
+	a := domain.Finest([]domain.Event{{Status: domain.StatusError}, {Status: domain.StatusSuccess}})
+	if len(a.Errors) != 1 || a.Errors[0].ErrorType != domain.UnspecifiedError || a.Errors[0].Count != 1 {
+		t.Errorf("a failed call without a type counts as %+v", a.Errors)
 	}
 }
 
-func TestAggregateIsAFunctionOfTheMultiset(t *testing.T) {
+// Hours of all years that a store takes have a place, in order.
+func TestFinestOfAllYears(t *testing.T) {
+	years := []int{1, 1969, 1970, 2026, 9999}
+	var events []domain.Event
+	for _, year := range years {
+		events = append(events, domain.Event{Tool: "t", Hour: time.Date(year, 5, 6, 7, 0, 0, 0, time.UTC)})
+	}
+	a := domain.Finest(events)
+	if len(a.Rollups) != len(years) {
+		t.Fatalf("%d rows", len(a.Rollups))
+	}
+	for i, row := range a.Rollups {
+		if !row.Bucket.Equal(events[i].Hour) {
+			t.Errorf("row %d is of %v, want %v", i, row.Bucket, events[i].Hour)
+		}
+	}
+}
+
+// TestFinestIsAFunctionOfTheMultiset also adds up the events of each row by hand.
+func TestFinestIsAFunctionOfTheMultiset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := drawEvents(t, "events")
-		want := domain.Aggregate(events)
+		want := domain.Finest(events)
 		shuffled := rapid.Permutation(events).Draw(t, "order")
 		cut := rapid.IntRange(0, len(events)).Draw(t, "cut")
-		if got := domain.Aggregate(shuffled[:cut], shuffled[cut:]); !reflect.DeepEqual(got, want) {
+		if got := domain.Finest(shuffled[:cut], shuffled[cut:]); !reflect.DeepEqual(got, want) {
 			t.Fatalf("in another order it is %+v\nwant %+v", got, want)
 		}
 		if !slices.IsSortedFunc(want.Rollups, domain.CompareRollupRows) || !slices.IsSortedFunc(want.Errors, domain.CompareErrorRows) {
 			t.Fatal("the rows are not in order")
 		}
+		calls := int64(0)
+		for _, row := range want.Rollups {
+			place := domain.ErrorKey{Resolution: row.Resolution, Bucket: row.Bucket, Group: row.Group}
+			if sum := rollupOf(eventsAt(events, place)...); !reflect.DeepEqual(row.Rollup, sum) {
+				t.Fatalf("%+v is %+v\nwant %+v", place, row.Rollup, sum)
+			}
+			calls += row.Rollup.Calls
+		}
+		if calls != int64(len(events)) {
+			t.Fatalf("%d calls of %d events", calls, len(events))
+		}
 	})
 }
 
-// TestAggregateCountsEveryEventInEveryGrain adds up the events of each row by
-// hand.
-func TestAggregateCountsEveryEventInEveryGrain(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		events := drawEvents(t, "events")
-		a := domain.Aggregate(events)
-		places := make(map[domain.ErrorKey]bool)
-		for _, row := range a.Rollups {
-			place := domain.ErrorKey{Resolution: row.Resolution, Bucket: row.Bucket, Group: row.Group}
-			if places[place] {
-				t.Fatalf("twice: %+v", place)
-			}
-			places[place] = true
-			if want := rollupOf(eventsAt(events, place)...); !reflect.DeepEqual(row.Rollup, want) {
-				t.Fatalf("%+v is %+v\nwant %+v", place, row.Rollup, want)
+func TestCountedIn(t *testing.T) {
+	hour := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	e := domain.Event{Version: "v", Tool: "t", Country: "c", Service: "s", Hour: hour, Status: domain.StatusSuccess}
+	places := domain.CountedIn(&e)
+	for _, r := range domain.Resolutions() {
+		for _, grain := range domain.PackedGrains(r) {
+			place := domain.ErrorKey{Resolution: r, Bucket: r.Floor(hour), Group: fullGroup.At(grain)}
+			if n := len(places); !slices.Contains(places, place) || n != len(domain.PackedGrains(domain.Hourly))+len(domain.PackedGrains(domain.Daily)) {
+				t.Errorf("%d places, and %+v among them: %t", n, place, slices.Contains(places, place))
 			}
 		}
-		for _, r := range domain.Resolutions() {
-			for _, grain := range domain.RollupGrains() {
-				calls := 0
-				for _, row := range a.Rollups {
-					if row.Resolution == r && row.Group.Grain == grain {
-						calls += int(row.Rollup.Calls)
-					}
-				}
-				if calls != len(events) {
-					t.Fatalf("%v rows of %v count %d calls of %d", r, grain, calls, len(events))
-				}
-			}
-		}
-	})
+	}
+	e.Status, e.ErrorType = domain.StatusError, "timeout"
+	failed := domain.CountedIn(&e)
+	want := domain.ErrorKey{Resolution: domain.Daily, Bucket: domain.Daily.Floor(hour), Group: fullGroup, ErrorType: "timeout"}
+	if len(failed) != len(places)+4 || !slices.Contains(failed, want) {
+		t.Errorf("a failed call counts in %+v", failed)
+	}
 }
 
 func eventsAt(events []domain.Event, place domain.ErrorKey) []domain.Event {

@@ -174,8 +174,8 @@ func TestFoldIsAsIfTheEventsHadSaidOther(t *testing.T) {
 			}
 		}
 		got, folded := vocabulary.Fold(parts...)
-		if aggregate := domain.Aggregate(said...); !reflect.DeepEqual(domain.RollUp(got), aggregate) {
-			t.Fatalf("got %+v\nwant %+v", domain.RollUp(got), aggregate)
+		if aggregate := domain.Finest(said...); !reflect.DeepEqual(got, aggregate) {
+			t.Fatalf("got %+v\nwant %+v", got, aggregate)
 		}
 		if !reflect.DeepEqual(folded, want) {
 			t.Fatalf("folded %v, want %v", folded, want)

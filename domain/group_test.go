@@ -111,44 +111,74 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-func TestKeptGrains(t *testing.T) {
-	for name, c := range map[string]struct {
-		kept    []domain.Grain
-		largest int
-	}{
-		"rollups": {domain.RollupGrains(), 2},
-		"errors":  {domain.ErrorGrains(), 1},
-	} {
-		for grain := domain.GrainTotal; grain <= domain.GrainFull; grain++ {
-			want := grain.Size() <= c.largest || grain == domain.GrainFull
-			if slices.Contains(c.kept, grain) != want {
-				t.Errorf("%s are kept at %v: %v", name, grain, !want)
+func TestPackedGrains(t *testing.T) {
+	for _, r := range domain.Resolutions() {
+		grains := domain.PackedGrains(r)
+		for i, grain := range grains {
+			if slices.Contains(grains[:i], grain) || i > 0 && grain.Size() < grains[i-1].Size() {
+				t.Errorf("%v: %v is packed twice, or after a finer one: %v", r, grain, grains)
 			}
 		}
-		if len(slices.Compact(slices.Sorted(slices.Values(c.kept)))) != len(c.kept) {
-			t.Errorf("%s are kept twice: %v", name, c.kept)
+		for _, needed := range []domain.Grain{domain.GrainTotal, 1, 2, 4, 8, domain.GrainFull} {
+			if !slices.Contains(grains, needed) {
+				t.Errorf("%v: %v is not packed", r, needed)
+			}
+		}
+	}
+	for grain := domain.GrainTotal; grain <= domain.GrainFull; grain++ {
+		if grain.Size() <= 2 && !slices.Contains(domain.PackedGrains(domain.Daily), grain) {
+			t.Errorf("%v is not packed by the day", grain)
 		}
 	}
 }
 
+// Every breakdown is read from the coarsest grain that has its dimensions, and a
+// filter by country reads one part.
 func TestSelectionReadsTheGrainItNeeds(t *testing.T) {
-	for filtered := domain.GrainTotal; filtered <= domain.GrainFull; filtered++ {
-		s := domain.Selection{Filter: filterAt(filtered)}
-		for _, by := range append(domain.Dimensions(), domain.DimensionNone) {
-			want := filtered | domain.Grain(by)
-			if want.Size() > 2 {
-				want = domain.GrainFull
+	for _, r := range domain.Resolutions() {
+		for filtered := domain.GrainTotal; filtered <= domain.GrainFull; filtered++ {
+			for _, by := range append(domain.Dimensions(), domain.DimensionNone) {
+				s := domain.Selection{Window: domain.Window{Resolution: r}, Filter: filterAt(filtered), By: []domain.Dimension{by}}
+				reads := s.Reads()
+				if len(reads) != 1 {
+					t.Fatalf("%d reads", len(reads))
+				}
+				got, need := domain.Grain(reads[0].Grain), filtered|domain.Grain(by)
+				for _, grain := range domain.PackedGrains(r) {
+					if grain&need == need {
+						if got != grain {
+							t.Errorf("%v: filter %v by %v reads %v, want %v", r, filtered, by, got, grain)
+						}
+						break
+					}
+				}
+				cut := r.Parts(reads[0].Grain) > 1 && filtered.Has(domain.DimensionCountry)
+				if (reads[0].Part != domain.AllParts) != cut || reads[0].Latency || reads[0].Sessions {
+					t.Errorf("%v: filter %v by %v reads %+v", r, filtered, by, reads[0])
+				}
 			}
-			if got := s.GrainFor(by); got != want {
-				t.Errorf("filter %v by %v reads %v, want %v", filtered, by, got, want)
+			s := domain.Selection{Window: domain.Window{Resolution: r}, Filter: filterAt(filtered), Errors: true}
+			want := domain.CoarseErrors
+			if filtered.Has(domain.DimensionCountry) || filtered.Has(domain.DimensionService) {
+				want = domain.FinestErrors
+			}
+			if reads := s.Reads(); len(reads) != 1 || reads[0].Grain != want {
+				t.Errorf("filter %v reads errors by %+v, want %v", filtered, reads, want)
 			}
 		}
-		want := filtered
-		if want.Size() > 1 {
-			want = domain.GrainFull
-		}
-		if got := s.ErrorGrain(); got != want {
-			t.Errorf("filter %v reads errors at %v, want %v", filtered, got, want)
+	}
+}
+
+func TestSelectionReadsNoMoreThanItAsksFor(t *testing.T) {
+	s := domain.Selection{
+		Window: domain.Window{Resolution: domain.Daily}, Filter: domain.Filter{Service: "noaa", Version: "1"},
+		By: []domain.Dimension{domain.DimensionNone, domain.DimensionService, domain.DimensionCountry}, Latency: true, Sessions: true,
+	}
+	pair := domain.PackedGrain(domain.DimensionService | domain.DimensionVersion)
+	for _, read := range s.Reads() {
+		latency, sessions := read.Grain == pair, read.Grain == domain.PackedGrain(domain.GrainFull)
+		if read.Latency != latency || read.Sessions != sessions {
+			t.Errorf("%+v", read)
 		}
 	}
 }

@@ -19,26 +19,6 @@ type Selection struct {
 	Errors bool
 }
 
-// GrainFor returns the grain whose stored rows answer a breakdown under the
-// filter: exactly the dimensions needed where rows are kept for these, else
-// full grain, whose rows must be added up.
-func (s Selection) GrainFor(by Dimension) Grain {
-	return storedGrain(s.Filter.Grain()|Grain(by), RollupGrains())
-}
-
-// ErrorGrain is the same for error summaries, which are always broken down by
-// error type.
-func (s Selection) ErrorGrain() Grain { return storedGrain(s.Filter.Grain(), ErrorGrains()) }
-
-func storedGrain(need Grain, stored []Grain) Grain {
-	for _, g := range stored {
-		if g == need {
-			return g
-		}
-	}
-	return GrainFull
-}
-
 // Selected answers a [Selection].
 type Selected struct {
 	// Rollups holds, for each breakdown asked for, one row per bucket and
