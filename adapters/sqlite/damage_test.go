@@ -146,7 +146,7 @@ func TestFailedReceiveHoldsNothing(t *testing.T) {
 	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 3)...)); err != nil {
 		t.Fatal(err)
 	}
-	exec1(t, db, `CREATE TRIGGER refusal BEFORE UPDATE ON queue BEGIN SELECT raise(ABORT, 'refused'); END`)
+	exec1(t, db, `CREATE TRIGGER refusal BEFORE INSERT ON queue_attempts BEGIN SELECT raise(ABORT, 'refused'); END`)
 	if deliveries, err := queue.Receive(t.Context(), 10, 0); err == nil || len(deliveries) > 0 {
 		t.Errorf("received %+v, %v", deliveries, err)
 	}

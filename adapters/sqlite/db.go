@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -253,10 +255,40 @@ func (db *DB) Close() error {
 // write runs work in a transaction that may write: all of it is kept, durably,
 // or after an error nothing. Work must use tx alone.
 func (db *DB) write(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
+	return db.writeOn(ctx, db.writer, name, work)
+}
+
+// writeUnsynced is write without waiting for the disk: the next write does. If the
+// machine loses its power before that, it is undone, as if it had never been; if the
+// process dies, it is kept.
+func (db *DB) writeUnsynced(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
+	conn, err := db.writer.Connx(ctx)
+	if err != nil {
+		return db.translate(ctx, name, err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err = conn.ExecContext(ctx, `PRAGMA synchronous = normal`); err != nil {
+		err = db.translate(ctx, name, err)
+	} else {
+		err = db.writeOn(ctx, conn, name, work)
+	}
+	// Whatever became of it, the connection syncs again or is used no more.
+	if _, failure := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = full`); failure != nil {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return err
+}
+
+// beginner is a pool or a connection of it.
+type beginner interface {
+	BeginTxx(ctx context.Context, options *sql.TxOptions) (*sqlx.Tx, error)
+}
+
+func (db *DB) writeOn(ctx context.Context, writer beginner, name string, work func(tx *sqlx.Tx) error) error {
 	if err := db.checkFile(); err != nil {
 		return db.translate(ctx, name, err)
 	}
-	err := db.transact(ctx, db.writer, name, work)
+	err := db.transact(ctx, writer, name, work)
 	db.checkpoints.written.Store(true)
 	if isStorageFailure(err) {
 		db.health.fail()
@@ -269,7 +301,7 @@ func (db *DB) read(ctx context.Context, name string, work func(tx *sqlx.Tx) erro
 	return db.transact(ctx, db.readers, name, work)
 }
 
-func (db *DB) transact(ctx context.Context, pool *sqlx.DB, name string, work func(tx *sqlx.Tx) error) error {
+func (db *DB) transact(ctx context.Context, pool beginner, name string, work func(tx *sqlx.Tx) error) error {
 	tx, err := pool.BeginTxx(ctx, nil)
 	if err != nil {
 		return db.translate(ctx, name, err)

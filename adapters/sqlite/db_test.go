@@ -234,6 +234,37 @@ func TestCommitThatFailsKeepsNothing(t *testing.T) {
 	}
 }
 
+// TestOnlySomeTransactionsAreNotSynced: what follows one of these waits for the disk.
+func TestOnlySomeTransactionsAreNotSynced(t *testing.T) {
+	db := open(t, sqlite.Config{Dir: t.TempDir()})
+	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
+	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 3)...)); err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"Receive":               func() error { _, err := queue.Receive(t.Context(), 10, 0); return err },
+		"Acknowledge":           func() error { return queue.Acknowledge(t.Context(), "any") },
+		"Acknowledge, given up": func() error { _ = queue.Acknowledge(cancelled, "any"); return nil },
+		"Acknowledge, which fails": func() error {
+			exec1(t, db, `CREATE TRIGGER refusal BEFORE DELETE ON queue BEGIN SELECT raise(ABORT, 'refused'); END`)
+			defer exec1(t, db, `DROP TRIGGER refusal`)
+			if err := queue.Acknowledge(t.Context(), contract.NewBatch(1).ID); err == nil {
+				t.Error("the trigger refuses nothing")
+			}
+			return nil
+		},
+	} {
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if level, err := db.Synchronous(t.Context()); err != nil || level != 2 {
+			t.Errorf("after %s the level is %d, %v; want 2, which is full", name, level, err)
+		}
+	}
+}
+
 func count(t *testing.T, db *sqlite.DB, table string) int {
 	t.Helper()
 	n, err := db.Count(t.Context(), table)

@@ -89,7 +89,11 @@ func deadLetter(ctx context.Context, tx *sqlx.Tx, id domain.BatchID) (deadLetter
 
 // Replay moves a dead letter back to the queue, as ports.DeadLetters promises.
 func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
-	err := q.db.write(ctx, "deadletters.replay", func(tx *sqlx.Tx) error {
+	insert, err := q.db.writing.get(ctx, insertQueued)
+	if err != nil {
+		return q.db.translate(ctx, "deadletters.replay", err)
+	}
+	err = q.db.write(ctx, "deadletters.replay", func(tx *sqlx.Tx) error {
 		row, err := deadLetter(ctx, tx, id)
 		if err != nil {
 			return err
@@ -98,7 +102,7 @@ func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
 		if err != nil {
 			return domain.NewError(domain.CodeInvalid, err, "the dead letter cannot be read, so there is nothing to replay")
 		}
-		if err := q.insert(ctx, tx, batch, row.Payload); err != nil {
+		if err := q.insert(ctx, tx.StmtxContext(ctx, insert), batch, row.Payload); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM dead_letters WHERE place = ?`, row.Place)

@@ -141,6 +141,12 @@ func (db *DB) Hold(ctx context.Context) (waiting func() bool, release func() err
 	return func() bool { return db.writer.Stats().WaitCount > before }, tx.Rollback, nil
 }
 
+// Synchronous is how the connection that writes waits for the disk.
+func (db *DB) Synchronous(ctx context.Context) (level int, err error) {
+	err = db.writer.GetContext(ctx, &level, `PRAGMA synchronous`)
+	return level, err
+}
+
 // Rows reads rows as texts.
 func (db *DB) Rows(ctx context.Context, query string) (list []string, err error) {
 	rows, err := db.readers.QueryxContext(ctx, query)

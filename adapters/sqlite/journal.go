@@ -10,14 +10,16 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
+const insertJournal = `
+	INSERT INTO aggregation_journal (day, events, entries, created_at, folded_versions, folded_error_types, payload)
+	VALUES (?, ?, ?, ?, ?, ?, ?)`
+
 // appendJournal appends what a transaction adds, a row for each day, and returns
 // the number of entries.
-func (s *Store) appendJournal(ctx context.Context, tx *sqlx.Tx, c counted) (int, error) {
+func (s *Store) appendJournal(ctx context.Context, insert *sqlx.Stmt, c counted) (int, error) {
 	entries := 0
 	for _, day := range c.journal {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO aggregation_journal (day, events, entries, created_at, folded_versions, folded_error_types, payload)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		_, err := insert.ExecContext(ctx,
 			day.Day.Unix(), day.Events, day.Entries, s.db.config.Clock.Now().UnixMicro(),
 			c.folded[domain.OpenDay{Day: day.Day, Dimension: domain.OpenVersion}],
 			c.folded[domain.OpenDay{Day: day.Day, Dimension: domain.OpenErrorType}], day.Payload)

@@ -70,8 +70,13 @@ func NewQueue(db *DB, config QueueConfig) *Queue {
 // Enqueue holds the batch, as ports.EventQueue promises.
 func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	data := encodePayload(batch.Events)
-	err := q.db.write(ctx, "queue.enqueue", func(tx *sqlx.Tx) error {
-		return q.insert(ctx, tx, batch, data)
+	insert, err := q.db.writing.get(ctx, insertQueued)
+	if err != nil {
+		return q.db.translate(ctx, "queue.enqueue", err)
+	}
+	err = q.db.write(ctx, "queue.enqueue", func(tx *sqlx.Tx) error {
+		ctx := context.WithoutCancel(ctx) // as in Store
+		return q.insert(ctx, tx.StmtxContext(ctx, insert), batch, data)
 	})
 	if err == nil {
 		q.announce()
@@ -79,15 +84,16 @@ func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	return err
 }
 
-// insert adds the batch if there is room for it.
-func (q *Queue) insert(ctx context.Context, tx *sqlx.Tx, batch domain.Batch, data []byte) error {
+const insertQueued = `
+	INSERT INTO queue (id, received_at, events, payload)
+	SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ? AND queue_size.bytes + ? <= ?`
+
+// insert adds the batch with insertQueued if there is room for it.
+func (q *Queue) insert(ctx context.Context, insert *sqlx.Stmt, batch domain.Batch, data []byte) error {
 	if err := q.admit(); err != nil {
 		return err
 	}
-	result, err := tx.ExecContext(ctx, `
-		INSERT INTO queue (id, received_at, events, payload)
-		SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ? AND queue_size.bytes + ? <= ?`,
-		batch.ID, batch.ReceivedAt.UnixMicro(), len(batch.Events), data,
+	result, err := insert.ExecContext(ctx, string(batch.ID), batch.ReceivedAt.UnixMicro(), len(batch.Events), data,
 		len(batch.Events), q.config.MaxEvents, len(data)+domain.BatchOverhead, q.config.MaxBytes)
 	if err != nil {
 		return err
@@ -118,29 +124,50 @@ func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) 
 }
 
 // take hands out what there is. Only a queue that has something to hand out is
-// written to.
+// written to, and payloads are read and decoded while others may write. What
+// cannot be read is buried. Attempts need no sync: after a loss of power one may
+// count for nothing.
 func (q *Queue) take(ctx context.Context, maxEvents int) ([]ports.Delivery, error) {
 	waiting, err := q.waiting(ctx)
 	if err != nil || !waiting {
 		return nil, err
 	}
+	count, err := q.db.writing.get(ctx, countAttempt)
+	if err != nil {
+		return nil, q.db.translate(ctx, "queue.receive", err)
+	}
 	var places []queuePlace
-	var deliveries []ports.Delivery
-	err = q.db.write(ctx, "queue.receive", func(tx *sqlx.Tx) error {
+	err = q.db.writeUnsynced(ctx, "queue.receive", func(tx *sqlx.Tx) error {
 		var err error
 		if places, err = q.hold(ctx, tx, maxEvents); err != nil {
 			return err
 		}
-		deliveries, err = q.deliver(ctx, tx, places)
-		return err
+		return countAttempts(ctx, tx.StmtxContext(ctx, count), places)
 	})
-	if err != nil {
-		deliveries = nil // the transaction was undone
+	var deliveries []ports.Delivery
+	if err == nil {
+		deliveries, err = q.deliver(ctx, places)
 	}
-	if err != nil || len(deliveries) < len(places) {
+	if err != nil {
+		deliveries = nil
+	}
+	if len(deliveries) < len(places) {
 		q.release(notIn(deliveries, places)...)
 	}
 	return deliveries, err
+}
+
+const countAttempt = `
+	INSERT INTO queue_attempts (place, attempts) VALUES (?, 1)
+	ON CONFLICT DO UPDATE SET attempts = attempts + 1 RETURNING attempts`
+
+func countAttempts(ctx context.Context, count *sqlx.Stmt, places []queuePlace) error {
+	for i := range places {
+		if err := count.GetContext(ctx, &places[i].Attempts, places[i].Place); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (q *Queue) waiting(ctx context.Context) (bool, error) {
@@ -157,6 +184,8 @@ type queuePlace struct {
 	Place  int64          `db:"place"`
 	ID     domain.BatchID `db:"id"`
 	Events int            `db:"events"`
+	// Attempts is how often it was handed out, this time included.
+	Attempts int `db:"attempts"`
 }
 
 // hold chooses the batches to hand out and holds them. Transactions that write
@@ -189,41 +218,51 @@ func (q *Queue) hold(ctx context.Context, tx *sqlx.Tx, maxEvents int) ([]queuePl
 	return places, rows.Err()
 }
 
-// deliver reads the batches and counts the attempts. What cannot be read is
-// buried.
-func (q *Queue) deliver(ctx context.Context, tx *sqlx.Tx, places []queuePlace) ([]ports.Delivery, error) {
-	var deliveries []ports.Delivery
-	for _, p := range places {
-		var row struct {
-			ReceivedAt int64  `db:"received_at"`
-			Attempts   int    `db:"attempts"`
-			Payload    []byte `db:"payload"`
+// deliver reads the batches. Nobody else takes away what is held.
+func (q *Queue) deliver(ctx context.Context, places []queuePlace) ([]ports.Delivery, error) {
+	type queued struct {
+		ReceivedAt int64  `db:"received_at"`
+		Payload    []byte `db:"payload"`
+	}
+	read, err := q.db.reading.get(ctx, `SELECT received_at, payload FROM queue WHERE place = ?`)
+	if err != nil {
+		return nil, q.db.translate(ctx, "queue.deliver", err)
+	}
+	rows := make([]queued, len(places))
+	err = q.db.read(ctx, "queue.deliver", func(tx *sqlx.Tx) error {
+		read := tx.StmtxContext(ctx, read)
+		for i, p := range places {
+			if err := read.GetContext(ctx, &rows[i], p.Place); err != nil {
+				return err
+			}
 		}
-		err := tx.GetContext(ctx, &row, `
-			UPDATE queue SET attempts = attempts + 1 WHERE place = ?
-			RETURNING received_at, attempts, payload`, p.Place)
-		if err != nil {
-			return nil, err
-		}
-		events, err := decodePayload(row.Payload)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	deliveries := make([]ports.Delivery, 0, len(places))
+	for i, p := range places {
+		events, err := decodePayload(rows[i].Payload)
 		if err != nil {
 			q.db.config.Log.Error("a batch in the queue cannot be read and is buried", "batch", p.ID)
-			if err := q.bury(ctx, tx, p.ID, "the queue's entry cannot be read"); err != nil {
+			if err := q.Bury(ctx, p.ID, "the queue's entry cannot be read"); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		batch := domain.Batch{ID: p.ID, ReceivedAt: time.UnixMicro(row.ReceivedAt).UTC(), Events: events}
-		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: row.Attempts})
+		batch := domain.Batch{ID: p.ID, ReceivedAt: time.UnixMicro(rows[i].ReceivedAt).UTC(), Events: events}
+		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: p.Attempts})
 	}
 	return deliveries, nil
 }
 
 // Acknowledge forgets batches, as ports.Deliveries promises. After an error it
-// lets go of them, so that they are handed out again.
+// lets go of them, so that they are handed out again. It needs no sync: what comes
+// back after a loss of power is known to the store.
 func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
 	list, _ := json.Marshal(ids) // strings always can be encoded
-	err := q.db.write(ctx, "queue.acknowledge", func(tx *sqlx.Tx) error {
+	err := q.db.writeUnsynced(ctx, "queue.acknowledge", func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id IN (SELECT value FROM json_each(?))`, string(list))
 		return err
 	})
@@ -259,7 +298,8 @@ func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) erro
 func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason string) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO dead_letters (id, received_at, buried_at, events, attempts, reason, payload)
-		SELECT id, received_at, ?, events, attempts, ?, payload FROM queue WHERE id = ?`,
+		SELECT id, received_at, ?, events, coalesce(attempts, 0), ?, payload
+		FROM queue LEFT JOIN queue_attempts USING (place) WHERE id = ?`,
 		q.db.config.Clock.Now().UnixMicro(), reason, id)
 	if err != nil {
 		return err

@@ -19,7 +19,11 @@ func (q *Queue) EnqueueOnce(
 	key, fingerprint := request.Hashes(q.db.secret)
 	receipt := domain.EncodeReceipt(fingerprint, r)
 
-	err := q.db.write(ctx, "queue.enqueue_once", func(tx *sqlx.Tx) error {
+	insert, err := q.db.writing.get(ctx, insertQueued)
+	if err != nil {
+		return domain.Receipt{}, q.db.translate(ctx, "queue.enqueue_once", err)
+	}
+	err = q.db.write(ctx, "queue.enqueue_once", func(tx *sqlx.Tx) error {
 		now := q.db.config.Clock.Now()
 		earlier, err := earlierReceipt(ctx, tx, key, now)
 		if err == nil {
@@ -28,7 +32,7 @@ func (q *Queue) EnqueueOnce(
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if err := q.insert(ctx, tx, batch, data); err != nil {
+		if err := q.insert(ctx, tx.StmtxContext(ctx, insert), batch, data); err != nil {
 			return err
 		}
 		return q.keepReceipt(ctx, tx, key, receipt, now)

@@ -60,10 +60,10 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 		if stored.Repeated > 0 {
 			counted = count(fresh)
 		}
-		if counted, closed, err = s.fold(ctx, tx, counted, domain.FirstReceived(batches)); err != nil {
+		if counted, closed, err = s.fold(ctx, tx, &statements, counted, domain.FirstReceived(batches)); err != nil {
 			return err
 		}
-		stored.Entries, err = s.appendJournal(ctx, tx, counted)
+		stored.Entries, err = s.appendJournal(ctx, tx.StmtxContext(ctx, statements.journal), counted)
 		return err
 	})
 	if err != nil {
@@ -86,9 +86,9 @@ func count(events [][]domain.Event) counted {
 	return counted{finest: finest, journal: domain.PackJournal(finest)}
 }
 
-// storeStatements are those that a Store runs for each batch and for each event.
+// storeStatements are what Store runs.
 type storeStatements struct {
-	batch *sqlx.Stmt
+	batch, decided, journal *sqlx.Stmt
 	// events has a statement for each of eventChunks.
 	events []*sqlx.Stmt
 }
@@ -98,22 +98,21 @@ type storeStatements struct {
 var eventChunks = []int{100, 10, 1}
 
 func (s *Store) prepareStore(ctx context.Context) (storeStatements, error) {
-	var statements storeStatements
-	var err error
-	statements.batch, err = s.db.writing.get(ctx, `
-		INSERT INTO stored_batches (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING`)
+	queries := []string{`INSERT INTO stored_batches (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING`, readDecided, insertJournal}
 	for _, n := range eventChunks {
-		if err != nil {
-			break
-		}
-		var insert *sqlx.Stmt
-		insert, err = s.db.writing.get(ctx, `
-			INSERT INTO events (hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
-				cache_hit, retry_count, country, parameters, session_id, sequence_number)
-			VALUES `+placeholders(n, eventColumns))
-		statements.events = append(statements.events, insert)
+		queries = append(queries, insertEvents(n))
 	}
-	return statements, err
+	list, err := s.db.writing.list(ctx, queries...)
+	if err != nil {
+		return storeStatements{}, err
+	}
+	return storeStatements{list[0], list[1], list[2], list[3:]}, nil
+}
+
+func insertEvents(n int) string {
+	return `INSERT INTO events (hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
+			cache_hit, retry_count, country, parameters, session_id, sequence_number)
+		VALUES ` + placeholders(n, eventColumns)
 }
 
 // placeholders is a list of that many rows of question marks.

@@ -15,11 +15,13 @@ import (
 // fold decides about the values that are new, received then. It returns what the
 // events add up to with those folded that have no place, and the days that take
 // no others from now on.
-func (s *Store) fold(ctx context.Context, tx *sqlx.Tx, c counted, received time.Time) (counted, []domain.OpenDay, error) {
+func (s *Store) fold(
+	ctx context.Context, tx *sqlx.Tx, statements *storeStatements, c counted, received time.Time,
+) (counted, []domain.OpenDay, error) {
 	census := domain.TakeCensus(c.finest)
 	vocabulary := domain.NewVocabulary()
 	for _, o := range census {
-		if err := readValues(ctx, tx, vocabulary, o); err != nil {
+		if err := readValues(ctx, tx.StmtxContext(ctx, statements.decided), vocabulary, o); err != nil {
 			return counted{}, nil, err
 		}
 	}
@@ -48,19 +50,29 @@ func (s *Store) tellClosed(closed []domain.OpenDay) {
 	}
 }
 
-// readValues reads which of the values are known, and whether the day takes
-// others.
-func readValues(ctx context.Context, tx *sqlx.Tx, v *domain.Vocabulary, o domain.OpenValues) error {
+// readDecided reads which of the values are known, and NULL if the day takes no
+// others. Its arguments are the day and the dimension, the values as JSON, and the
+// first two again.
+const readDecided = `
+	SELECT value FROM dimension_values WHERE day = ? AND dimension = ? AND value IN (SELECT value FROM json_each(?))
+	UNION ALL
+	SELECT NULL FROM dimension_overflow WHERE day = ? AND dimension = ?`
+
+func readValues(ctx context.Context, read *sqlx.Stmt, v *domain.Vocabulary, o domain.OpenValues) error {
 	names, _ := json.Marshal(o.Names()) // strings always can be encoded
-	var known []string
-	err := tx.SelectContext(ctx, &known, `
-		SELECT value FROM dimension_values
-		WHERE day = ? AND dimension = ? AND value IN (SELECT value FROM json_each(?))`, o.Day.Unix(), o.Dimension, string(names))
-	if err != nil {
+	day, dimension := o.Day.Unix(), string(o.Dimension)
+	var decided []sql.NullString
+	if err := read.SelectContext(ctx, &decided, day, dimension, string(names), day, dimension); err != nil {
 		return err
 	}
-	v.Know(o.OpenDay, known...)
-	return readOverflow(ctx, tx, v, o.OpenDay)
+	for _, value := range decided {
+		if value.Valid {
+			v.Know(o.OpenDay, value.String)
+		} else {
+			v.Close(o.OpenDay)
+		}
+	}
+	return nil
 }
 
 func readOverflow(ctx context.Context, tx *sqlx.Tx, v *domain.Vocabulary, o domain.OpenDay) error {

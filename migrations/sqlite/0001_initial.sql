@@ -139,8 +139,14 @@ CREATE TABLE queue (
     id          TEXT    NOT NULL UNIQUE,
     received_at INTEGER NOT NULL,
     events      INTEGER NOT NULL,
-    attempts    INTEGER NOT NULL DEFAULT 0,
     payload     BLOB    NOT NULL
+) STRICT;
+
+-- How often each batch was handed out, if it was. Counting it in the queue would
+-- write the payload anew.
+CREATE TABLE queue_attempts (
+    place    INTEGER PRIMARY KEY,
+    attempts INTEGER NOT NULL
 ) STRICT;
 
 -- One row that counts the queue, so that its bounds cost the same however much
@@ -162,6 +168,7 @@ END;
 -- +goose StatementBegin
 CREATE TRIGGER queue_shrinks AFTER DELETE ON queue BEGIN
     UPDATE queue_size SET batches = batches - 1, events = events - old.events, bytes = bytes - length(old.payload) - 256;
+    DELETE FROM queue_attempts WHERE place = old.place;
 END;
 -- +goose StatementEnd
 
@@ -249,6 +256,7 @@ DROP TABLE receipts_size;
 DROP TABLE receipts;
 DROP TABLE dead_letters;
 DROP TABLE queue_size;
+DROP TABLE queue_attempts;
 DROP TABLE queue;
 DROP VIEW error_summary;
 DROP VIEW daily_aggregations;
