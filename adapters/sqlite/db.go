@@ -100,6 +100,8 @@ type DB struct {
 	checkpoints checkpoints
 	closed      atomic.Bool
 	marked      bool // see markOpen
+
+	rebuildGroups int // see there; tests have fewer
 }
 
 // maxReaders bounds how many answers are read at once. Each connection has a
@@ -111,7 +113,7 @@ const maxReaders = 4
 // operator: a directory that cannot be written or that another process uses, a
 // file that is no database or that a newer program has changed.
 func Open(ctx context.Context, config Config) (*DB, error) {
-	db := &DB{config: config.withDefaults(), packing: newPacking()}
+	db := &DB{config: config.withDefaults(), packing: newPacking(), rebuildGroups: rebuildGroups}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // Close writes a mark, whatever has ended
 	}

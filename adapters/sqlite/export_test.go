@@ -147,6 +147,9 @@ func (db *DB) Synchronous(ctx context.Context) (level int, err error) {
 	return level, err
 }
 
+// SetRebuildGroups says how many groups a rebuild has in memory.
+func (db *DB) SetRebuildGroups(n int) { db.rebuildGroups = n }
+
 // Rows reads rows as texts.
 func (db *DB) Rows(ctx context.Context, query string) (list []string, err error) {
 	rows, err := db.readers.QueryxContext(ctx, query)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -23,16 +24,13 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 		return 0, err
 	}
 	defer s.db.packing.unlock()
-	r := rebuild{day: day, merge: domain.NewMerge(day, cutoffs), folded: make(domain.Folded)}
-	if err := s.db.read(ctx, "store.read_day", func(tx *sqlx.Tx) error { return r.take(ctx, tx) }); err != nil {
-		return 0, err
+	r := rebuild{
+		day: day, cutoffs: cutoffs, most: s.db.rebuildGroups, merge: domain.NewMerge(day, cutoffs),
+		values: make(map[domain.PackedBucket][]domain.Packed), folded: make(domain.Folded),
 	}
-	values := make(map[domain.PackedBucket][]domain.Packed)
-	for _, b := range r.merge.Buckets() {
-		var err error
-		if values[b], err = r.merge.Bucket(b, nil); err != nil {
-			return 0, s.db.translate(ctx, "store.rebuild_day", err)
-		}
+	err := s.db.read(ctx, "store.read_day", func(tx *sqlx.Tx) error { return r.take(ctx, tx) })
+	if err != nil {
+		return 0, err
 	}
 	begin, err := s.packedWriter(ctx)
 	if err != nil {
@@ -44,8 +42,8 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 			return err
 		}
 		w := begin(tx)
-		for _, b := range r.merge.Buckets() {
-			if err := w.put(ctx, b, values[b]); err != nil {
+		for b, values := range r.values {
+			if err := w.put(ctx, b, values); err != nil {
 				return err
 			}
 		}
@@ -79,12 +77,37 @@ func deleteDay(ctx context.Context, tx *sqlx.Tx, day time.Time) error {
 
 // rebuild is what a day's raw events add up to.
 type rebuild struct {
-	day    time.Time
+	day     time.Time
+	cutoffs domain.Cutoffs
+	// most is how many groups merge has before they are packed.
+	most int
+	// merge has the groups that are not in values yet.
 	merge  *domain.Merge
+	values map[domain.PackedBucket][]domain.Packed
 	folded domain.Folded
 	events int64
 	// journal lists the rows of the journal that count some of these events.
 	journal []int64
+}
+
+// rebuildGroups is about how many groups are in memory at a time, beside those that
+// are packed. Honest traffic of a day has half as many.
+const rebuildGroups = 200_000
+
+// pack packs the groups together with those that are packed already.
+func (r *rebuild) pack() error {
+	for _, b := range r.merge.Buckets() {
+		stored := slices.DeleteFunc(r.values[b], func(p domain.Packed) bool {
+			return !slices.Contains(domain.FinestGrains(), p.Grain)
+		})
+		values, err := r.merge.Bucket(b, stored)
+		if err != nil {
+			return err
+		}
+		r.values[b] = values
+	}
+	r.merge = domain.NewMerge(r.day, r.cutoffs)
+	return nil
 }
 
 // take reads the day: raw events, with those values folded that have been folded,
@@ -112,13 +135,18 @@ func (r *rebuild) take(ctx context.Context, tx *sqlx.Tx) error {
 			r.folded.Add(folded)
 			r.events += int64(len(events))
 			after = last
+			if r.merge.Entries() >= r.most {
+				if err := r.pack(); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	return nil
+	return r.pack()
 }
 
 // rebuildChunk is how many raw events are in memory at a time.
-const rebuildChunk = 10_000
+const rebuildChunk = 5_000
 
 // eventsOf reads the next events of the hour after the row with the id after,
 // and the id of the last one. Only what counts in an aggregate is read.

@@ -29,10 +29,11 @@ func everything(t *testing.T, store *sqlite.Store, day time.Time) []domain.Selec
 	return all
 }
 
-// TestRebuildHealsADay of more events than are in memory at a time.
+// TestRebuildHealsADay of more events, and more groups, than are in memory at a time.
 func TestRebuildHealsADay(t *testing.T) {
 	const count = 5_200
 	db := open(t, sqlite.Config{Dir: t.TempDir()})
+	db.SetRebuildGroups(100)
 	store := sqlite.NewStore(db)
 	events := contract.EventsOver(1, count, 1)
 	day := domain.Daily.Floor(contract.Now)
