@@ -47,9 +47,9 @@ func parametersOf(server pq.Config) []string {
 
 // settings are the statements that follow BEGIN. A process that was cut off in the
 // middle of a transaction may hold a lock that all others wait for, so the
-// server ends what idles.
+// server ends what idles. To compile a query takes longer than any of ours.
 func (t timeouts) settings() string {
-	return fmt.Sprintf("; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d",
+	return fmt.Sprintf("; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off",
 		t.statement.Milliseconds(), t.lock.Milliseconds(), t.idle.Milliseconds())
 }
 
