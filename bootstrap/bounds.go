@@ -3,9 +3,12 @@ package bootstrap
 import (
 	"fmt"
 
+	"go.uber.org/fx"
+
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 )
 
 // The bounds of bounds.
@@ -22,6 +25,7 @@ func (c *Config) checkBounds(p *problems) {
 	p.between("MAX_RECEIPTS", c.MaxReceipts, 1, maxCounted)
 	p.between("MAX_RECEIPT_MB", c.MaxReceiptMB, 1, maxMB)
 	p.between("CACHE_MAX_MB", c.CacheMaxMB, 1, maxMB)
+	p.between("CACHE_BUCKETS_MB", c.CacheBucketsMB, 0, maxMB)
 	p.between("RATE_LIMIT_MAX_CLIENTS", c.RateLimitMaxClients, 1, maxCounted)
 	// A queued batch takes at most twice what its body did, and a little.
 	need := (2*c.APIBodyLimitKB+kilobyte)/kilobyte + 1
@@ -38,11 +42,44 @@ func (c *Config) checkBounds(p *problems) {
 				bound.megabytes, c.APIBodyLimitKB, bound.never, need))
 		}
 	}
-	// The embedded store keeps answers in the process, where nothing else may be left.
-	if inProcess := 2 * c.CacheMaxMB; !c.usesServers() && inProcess > c.MemoryLimitMB/2 {
-		p.add("CACHE_MAX_MB", fmt.Sprintf("is %d, of which two kinds of answers together take more than half of MEMORY_LIMIT_MB (%d): give at most %d",
-			c.CacheMaxMB, c.MemoryLimitMB, c.MemoryLimitMB/4))
+	c.checkCaches(p)
+}
+
+// checkCaches judges what a process keeps in its memory for readers.
+func (c *Config) checkCaches(p *problems) {
+	buckets := c.bucketsMB(megabyteLimit(c.MemoryLimitMB))
+	// The default gives way, as MEMORY_LIMIT_MB may be the only thing that is set.
+	if c.CacheBucketsMB > buckets && len(c.given([]string{"CACHE_BUCKETS_MB"})) > 0 {
+		p.add("CACHE_BUCKETS_MB", fmt.Sprintf("is %d, more than MEMORY_LIMIT_MB (%d) leaves for it: give at most %d",
+			c.CacheBucketsMB, c.MemoryLimitMB, buckets))
 	}
+	// The embedded store keeps answers in the process, where nothing else may be left.
+	if inProcess := 2*c.CacheMaxMB + buckets; !c.usesServers() && inProcess > c.MemoryLimitMB/2 {
+		p.add("CACHE_MAX_MB", fmt.Sprintf("is %d, of which two kinds of answers together, with %d MB of CACHE_BUCKETS_MB, take more than half of "+
+			"MEMORY_LIMIT_MB (%d): give at most %d", c.CacheMaxMB, buckets, c.MemoryLimitMB, max(0, c.MemoryLimitMB/2-buckets)/2))
+	}
+}
+
+// bucketsMB is CACHE_BUCKETS_MB, or what the memory has room for, if that is less.
+func (c *Config) bucketsMB(m *memoryBudget) int {
+	return min(c.CacheBucketsMB, int(m.forBuckets()>>20))
+}
+
+// newBuckets returns the cache of packed aggregates, or nil for none: only a process
+// that answers reads the same again and again.
+func newBuckets(c Config, m *memoryBudget) *app.PackedCache {
+	size := c.bucketsMB(m)
+	if size == 0 || !c.Role.answers() {
+		return nil
+	}
+	return app.NewPackedCache(megabytes(size))
+}
+
+// readerMemory is what a store keeps in memory for readers; a command has none.
+type readerMemory struct {
+	fx.In
+
+	Buckets *app.PackedCache `optional:"true"`
 }
 
 const kilobyte = 1 << 10

@@ -74,6 +74,7 @@ type Config struct {
 	CacheTTLSeconds   int    `env:"CACHE_TTL_SECONDS" envDefault:"300"`
 	CacheStaleSeconds int    `env:"CACHE_STALE_SECONDS" envDefault:"3600"`
 	CacheMaxMB        int    `env:"CACHE_MAX_MB" envDefault:"16"`
+	CacheBucketsMB    int    `env:"CACHE_BUCKETS_MB" envDefault:"64"`
 	CORSOrigin        string `env:"CORS_ORIGIN" envDefault:"https://weather-mcp.dev,https://analytics.weather-mcp.dev,http://localhost:3000"`
 
 	MaxVersionsPerDay   int `env:"MAX_VERSIONS_PER_DAY" envDefault:"200"`

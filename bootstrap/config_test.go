@@ -169,7 +169,9 @@ func TestProblems(t *testing.T) {
 		"MAX_RECEIPTS=0":               {"MAX_RECEIPTS", "from 1 to"},
 		"MAX_RECEIPT_MB=0":             {"MAX_RECEIPT_MB", "from 1 to"},
 		"CACHE_MAX_MB=0":               {"CACHE_MAX_MB", "from 1 to"},
-		"CACHE_MAX_MB=129":             {"CACHE_MAX_MB", "take more than half of MEMORY_LIMIT_MB (512): give at most 128"},
+		"CACHE_MAX_MB=129":             {"CACHE_MAX_MB", "with 64 MB of CACHE_BUCKETS_MB, take more than half of MEMORY_LIMIT_MB (512): give at most 96"},
+		"CACHE_BUCKETS_MB=-1":          {"CACHE_BUCKETS_MB", "from 0 to"},
+		"CACHE_BUCKETS_MB=91":          {"CACHE_BUCKETS_MB", "more than MEMORY_LIMIT_MB (512) leaves for it: give at most 90"},
 		"RATE_LIMIT_MAX_CLIENTS=0":     {"RATE_LIMIT_MAX_CLIENTS", "from 1 to"},
 		"WORKER_BATCH_SIZE=0":          {"WORKER_BATCH_SIZE", "from 1 to"},
 		"WORKER_POLL_INTERVAL_MS=1.5":  {"WORKER_POLL_INTERVAL_MS", "whole number"},
@@ -243,6 +245,21 @@ func TestMemoryLimitBelowWhatBodiesNeed(t *testing.T) {
 	found := problems(t, []string{"API_BODY_LIMIT_KB=10240", "MEMORY_LIMIT_MB=300", "MAX_DEAD_LETTER_MB=22"}, "no-such-file")
 	if len(found) != 1 || found[0].Variable != "MEMORY_LIMIT_MB" || !strings.Contains(found[0].Message, "give at least 320") {
 		t.Errorf("problems are %q", found)
+	}
+}
+
+func TestDefaultOfBucketsGivesWayToTheMemoryLimit(t *testing.T) {
+	for environ, want := range map[string]int{
+		"MEMORY_LIMIT_MB=128": 18, "MEMORY_LIMIT_MB=400": 64, "CACHE_BUCKETS_MB=0": 0, "CACHE_BUCKETS_MB=7": 7,
+	} {
+		config := loadRole(t, bootstrap.RoleServe, environ)
+		if got := bootstrap.BucketsMBOf(&config, int64(config.MemoryLimitMB)<<20); got != want {
+			t.Errorf("%s: %d MB, want %d", environ, got, want)
+		}
+	}
+	config := loadRole(t, bootstrap.RoleServe)
+	if got := bootstrap.BucketsMBOf(&config, 115<<20); got != 15 {
+		t.Errorf("in a small container it is %d MB, want 15", got)
 	}
 }
 

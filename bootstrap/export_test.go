@@ -29,6 +29,9 @@ var (
 // NewMemoryOf is a memory of that many bytes.
 func NewMemoryOf(limit int64) interface{ Pressed() bool } { return &memoryBudget{limit: limit} }
 
+// BucketsMBOf is what of that memory, in bytes, packed aggregates may take.
+func BucketsMBOf(c *Config, limit int64) int { return c.bucketsMB(&memoryBudget{limit: limit}) }
+
 // Resources are what has been opened.
 type Resources = resources
 

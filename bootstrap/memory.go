@@ -18,7 +18,7 @@ import (
 
 // memoryModule stands before all that takes memory: it starts first.
 func memoryModule() fx.Option {
-	return fx.Module("memory", fx.Provide(newMemory), fx.Invoke((*memoryBudget).keep))
+	return fx.Module("memory", fx.Provide(newMemory, newBuckets), fx.Invoke((*memoryBudget).keep))
 }
 
 // memoryBudget is what the process may take.
@@ -37,13 +37,16 @@ func newMemory(c Config, log *slog.Logger) *memoryBudget {
 // memoryLimit is what is configured, or less where the process lives in a
 // container that has less: there the kernel kills, and counts files too.
 func memoryLimit(megabytes int, container int64, log *slog.Logger) int64 {
-	limit := int64(megabytes) << 20
+	limit := megabyteLimit(megabytes).limit
 	if most := container / 10 * 9; most < limit {
 		log.Warn("the container has less memory than MEMORY_LIMIT_MB", "limit_mb", most>>20)
 		return most
 	}
 	return limit
 }
+
+// megabyteLimit is what may be taken where nothing but the configuration counts.
+func megabyteLimit(megabytes int) *memoryBudget { return &memoryBudget{limit: int64(megabytes) << 20} }
 
 // programBytes is what the program's own code and tables take, as far as they
 // are used; it counts as the process's memory, but Go does not count it.
@@ -58,6 +61,10 @@ func (m *memoryBudget) forGo() int64 { return m.forWork() / 4 * 3 }
 
 // forConnections is what clients may hold of it with headers and bodies.
 func (m *memoryBudget) forConnections() int64 { return m.forWork() / 4 }
+
+// forBuckets is what packed aggregates may take of it at most. The rest is for
+// cached answers, the limiter's accounts, and what goes on at the moment.
+func (m *memoryBudget) forBuckets() int64 { return m.forGo() / 4 }
 
 // keep has the garbage collector work harder near the limit, until stop.
 func (m *memoryBudget) keep(lc fx.Lifecycle) {

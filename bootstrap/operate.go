@@ -69,7 +69,7 @@ func WithSchema(ctx context.Context, config Config, options Options, do func(Sch
 
 func openSchema(ctx context.Context, config Config, o Options) (Schema, error) {
 	if !config.usesServers() {
-		db, err := openEmbedded(ctx, config, o)
+		db, err := openEmbedded(ctx, config, o, readerMemory{})
 		if err != nil {
 			return Schema{}, err
 		}

@@ -23,7 +23,7 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 	return fx.Module("production",
 		fx.Provide(
 			storeName,
-			func(c Config, o Options) (*postgres.DB, error) { return openPostgres(ctx, until, c, o) },
+			func(c Config, o Options, m readerMemory) (*postgres.DB, error) { return openPostgres(ctx, until, c, o, m) },
 			func(c Config, o Options) (*redis.Pool, error) { return openRedis(ctx, until, c, o) },
 			func(c Config) redis.QueueConfig { return c.redisQueue() },
 			fx.Annotate(func(db *postgres.DB) *postgres.DB { return db },
@@ -73,9 +73,9 @@ func openRedis(ctx context.Context, until time.Time, c Config, o Options) (*redi
 }
 
 // openPostgres opens the database as soon as it can be reached.
-func openPostgres(ctx context.Context, until time.Time, c Config, o Options) (*postgres.DB, error) {
+func openPostgres(ctx context.Context, until time.Time, c Config, o Options, m readerMemory) (*postgres.DB, error) {
 	db, err := await(ctx, until, o, func(waiting context.Context) (*postgres.DB, error) {
-		return reachPostgres(ctx, waiting, c, o)
+		return reachPostgres(ctx, waiting, c, o, m)
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func openPostgres(ctx context.Context, until time.Time, c Config, o Options) (*p
 
 // reachPostgres brings the schema up to date, however long that takes, or
 // demands that it is. A database that cannot be written is refused.
-func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres.DB, error) {
+func reachPostgres(ctx, waiting context.Context, c Config, o Options, m readerMemory) (*postgres.DB, error) {
 	plain, err := postgres.Connect(waiting, c.postgres(o))
 	if err != nil {
 		return nil, err
@@ -97,7 +97,9 @@ func reachPostgres(ctx, waiting context.Context, c Config, o Options) (*postgres
 	if err := errors.Join(err, plain.Close()); err != nil {
 		return nil, err
 	}
-	db, err := postgres.Open(ctx, c.postgres(o))
+	config := c.postgres(o)
+	config.Buckets = m.Buckets
+	db, err := postgres.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,9 @@ func EmbeddedStorage() fx.Option {
 	return fx.Module("embedded",
 		fx.Supply(StoreName("sqlite")),
 		fx.Provide(
-			func(c Config, o Options) (*sqlite.DB, error) { return openEmbedded(context.Background(), c, o) },
+			func(c Config, o Options, m readerMemory) (*sqlite.DB, error) {
+				return openEmbedded(context.Background(), c, o, m)
+			},
 			func(c Config) sqlite.QueueConfig { return c.sqliteQueue() },
 			fx.Annotate(func(db *sqlite.DB) *sqlite.DB { return db },
 				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
@@ -72,7 +74,7 @@ func EmbeddedStorage() fx.Option {
 }
 
 // openEmbedded opens the database and brings its schema up to date.
-func openEmbedded(ctx context.Context, config Config, o Options) (*sqlite.DB, error) {
+func openEmbedded(ctx context.Context, config Config, o Options, m readerMemory) (*sqlite.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	db, err := sqlite.Open(ctx, sqlite.Config{
@@ -80,6 +82,7 @@ func openEmbedded(ctx context.Context, config Config, o Options) (*sqlite.DB, er
 		Limits:    config.cardinality(),
 		Clock:     o.Clock,
 		SlowQuery: time.Duration(config.SlowQueryMS) * time.Millisecond,
+		Buckets:   m.Buckets,
 		Log:       o.Log,
 	})
 	if err != nil {
