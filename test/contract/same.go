@@ -111,7 +111,7 @@ func drawSelection(t *rapid.T) domain.Selection {
 			Country: values("country", "US", "NP"),
 			Service: values("service", "noaa", "openmeteo"),
 		},
-		By:     rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
+		By:       rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
 		Latency:  rapid.Bool().Draw(t, "latency"),
 		Sessions: rapid.Bool().Draw(t, "sessions"),
 		Errors:   rapid.Bool().Draw(t, "errors"),
