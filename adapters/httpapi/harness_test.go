@@ -60,6 +60,7 @@ type setup struct {
 	queue    ports.EventQueue
 	meter    ports.QueueMeter
 	reader   ports.StatisticsReader // of what the status tells
+	merger   ports.Merger           // likewise
 	checks   []ports.HealthCheck
 	maxQueue int
 	answers  app.AnswersConfig
@@ -97,7 +98,11 @@ func newService(s setup) *service {
 	if s.reader == nil {
 		s.reader = store
 	}
-	useCases.Status = app.NewStatus(s.checks, s.meter, s.reader, clock, nil, nil)
+	if s.merger == nil {
+		s.merger = store
+	}
+	merge := app.NewMerge(s.merger, store, clock, log, app.MergeConfig{})
+	useCases.Status = app.NewStatus(s.checks, s.meter, s.reader, clock, nil, merge)
 	useCases.Limit = s.limit
 	server := newServer(useCases, catalogue, log, s.config)
 	return &service{checked: server, queue: queue, store: store, away: &reader.away, clock: clock, log: buffer, work: func(t *testing.T) {
@@ -213,6 +218,16 @@ func (q brokenQueue) Receipt(ctx context.Context, _ domain.KeyedRequest) (domain
 }
 
 func failing(err error) brokenQueue { return func(context.Context) error { return err } }
+
+// journal is that of a store, unless err says why it cannot be read.
+type journal struct {
+	ports.Merger
+
+	days []ports.JournalDay
+	err  error
+}
+
+func (j journal) Journal(context.Context) ([]ports.JournalDay, error) { return j.days, j.err }
 
 type brokenMeter struct{ err error }
 

@@ -473,10 +473,13 @@ func TestStatusTellsWhatIsKnown(t *testing.T) {
 			"unhealthy", "unhealthy",
 		},
 		"the store": {
-			setup{reader: brokenReader{away}, maxQueue: 7},
-			[]string{`"dead_letters":0`, `"batches":0`, `"max_events":7`, `"oldest_received":""`, `"waiting_seconds":0`},
+			setup{reader: brokenReader{away}, merger: journal{err: away}, maxQueue: 7},
+			[]string{`"journal":{"status":"unhealthy"}`, `"dead_letters":0`, `"batches":0`, `"max_events":7`, `"oldest_received":""`, `"waiting_seconds":0`},
 			[]string{`"events_processed"`, `"folded"`, `"last_event_received"`},
 			"healthy", "unhealthy",
+		},
+		"the journal alone": {
+			setup{merger: journal{err: away}}, []string{`"journal":{"status":"unhealthy"}`}, []string{`"max_entries"`}, "healthy", "unhealthy",
 		},
 		"nothing": {
 			setup{}, []string{`"events_processed":0`, `"dead_letters":0`, `"timestamp":"2026-11-23T10:30:00Z"`}, nil, "healthy", "healthy",
@@ -497,6 +500,18 @@ func TestStatusTellsWhatIsKnown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestStatusMeasuresTheJournal(t *testing.T) {
+	today := domain.Daily.Floor(now)
+	s := newService(setup{merger: journal{days: []ports.JournalDay{
+		{Day: today.AddDate(0, 0, -1), Rows: 2, Entries: 30, Age: 95 * time.Second}, {Day: today, Rows: 5, Entries: 400, Age: time.Second},
+	}}})
+	answer := s.do(t, http.MethodGet, "/v1/status", "").Body.String()
+	const want = `"journal":{"status":"healthy","rows":7,"max_rows":4000,"entries":430,"max_entries":160000,"days":2,"oldest_seconds":95}`
+	if !strings.Contains(answer, want) {
+		t.Errorf("status is %s\nwant %s in it", answer, want)
 	}
 }
 

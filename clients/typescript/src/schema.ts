@@ -232,8 +232,9 @@ export interface paths {
          * The process and what it depends on
          * @description For load balancers and monitors. Answers within 2 seconds and is exempt from rate limits. The checks try
          *     what the service lives by: `queue` what is done to a batch on its way in and out, `store` the tables, rights
-         *     and locks of storing, `backlog` whether what waits is stored and has room, `disk` the free space, `worker`
-         *     whether this process can store, `clock` the time.
+         *     and locks of storing, `backlog` whether what waits is stored and has room, `journal` whether what is stored
+         *     is merged into the aggregates, `disk` the free space, `worker` whether this process can store, `clock` the
+         *     time.
          */
         get: operations["getHealth"];
         put?: never;
