@@ -90,11 +90,11 @@ var started = time.Now()
 
 func (systemClock) Elapsed() time.Duration { return time.Since(started) }
 
-// The longest that a transaction may do nothing. Maintenance adds up a day
-// between two statements.
+// The longest that a transaction may do nothing. Maintenance packs a day between
+// two statements, which may have millions of groups.
 const (
 	idleTimeout            = 10 * time.Second
-	maintenanceIdleTimeout = time.Minute
+	maintenanceIdleTimeout = 5 * time.Minute
 )
 
 // maintenanceFactor is how much longer maintenance may take.

@@ -248,6 +248,7 @@ func TestDamageIsNamedAndMended(t *testing.T) {
 		"sessions of a total":  {update + `sessions = '\x07' WHERE grain = 0`, "grain 0", true, false},
 		"sessions, full grain": {update + `sessions = '\x07' WHERE grain = 15`, "grain 15", false, true},
 		"errors":               {update + `counts = '\x' WHERE grain = 31`, "grain 31", false, true},
+		"no bytes of a tool":   {update + `counts = '' WHERE grain = 1`, "grain 1 is empty", true, false},
 		"coarse errors":        {update + `counts = '\x01' WHERE grain = 19`, "grain 19", true, false},
 		"the journal": {
 			`INSERT INTO aggregation_journal (day, events, entries, payload) VALUES ('2026-11-23 00:00:00+00', 1, 1, '\x09')`,

@@ -63,6 +63,9 @@ func readPacked(ctx context.Context, tx *transaction, r domain.Resolution, wants
 			return err
 		}
 		p.PackedKey = wants[number-1].PackedKey
+		if len(p.Counts) == 0 { // which elsewhere stands for no value
+			return damaged(placeOf(p.PackedBucket), fmt.Errorf("the packed value of grain %d is empty", p.Grain))
+		}
 		return visit(number-1, p)
 	})
 }

@@ -122,7 +122,7 @@ func TestSettingsHoldBehindPgBouncer(t *testing.T) {
 			}{
 				"write":       {db.Write, "read committed off 7s 3s 10s on UTC UTF8 analytics"},
 				"read":        {db.Get, "repeatable read on 7s 3s 10s off UTC UTF8 analytics"},
-				"maintenance": {db.Maintain, "read committed off 7min 3s 1min on UTC UTF8 analytics"},
+				"maintenance": {db.Maintain, "read committed off 7min 3s 5min on UTC UTF8 analytics"},
 			} {
 				var got string
 				if err := c.get(t.Context(), &got, settings); err != nil || got != c.want {
