@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -71,7 +72,7 @@ func run(t *testing.T, role bootstrap.Role, options bootstrap.Options, environ .
 	ready, ended := make(chan net.Addr, 1), make(chan struct{})
 	options.Log = slog.New(slog.NewTextHandler(p.log, nil))
 	options.Ready = func(a net.Addr) { ready <- a }
-	options.StallAfter = stallAfter
+	options.StallAfter = cmp.Or(options.StallAfter, stallAfter)
 	var outcome error
 	go func() {
 		defer close(ended)

@@ -196,6 +196,44 @@ func TestServersThatDoNotCount(t *testing.T) {
 	checkState(t, state{post: accepted}, api, worker)
 }
 
+// TestMergeThatStalls lets every merge fail. What is due then may wait for ten
+// seconds.
+func TestMergeThatStalls(t *testing.T) {
+	options := bootstrap.Options{StallAfter: time.Second}
+	t.Run("PostgreSQL", func(t *testing.T) {
+		redis, postgres := servers.Redis(t), servers.Postgres(t, "fsync=off")
+		admin := postgres.NewDatabase(t)
+		environ := []string{"DATABASE_URL=" + admin, "REDIS_URL=" + redis.URL(), "MERGE_INTERVAL_SECONDS=1"}
+		worker := run(t, bootstrap.RoleWorker, options, environ...)
+		api := run(t, bootstrap.RoleAPI, options, environ...)
+		checkStates(t, []state{{"merges fail", func(t *testing.T) func() {
+			t.Helper()
+			postgres.Exec(t, admin, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
+				`CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON packed_aggregates FOR EACH ROW EXECUTE FUNCTION refuse()`)
+			return func() { postgres.Exec(t, admin, `DROP FUNCTION refuse CASCADE`) }
+		}, accepted, "journal", "journal"}}, api, worker)
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		dir := t.TempDir()
+		service := run(t, bootstrap.RoleServe, options, "DATA_DIR="+dir, "MERGE_INTERVAL_SECONDS=1")
+		checkStates(t, []state{{"merges fail", func(t *testing.T) func() {
+			t.Helper()
+			do := func(statement string) {
+				db, err := sql.Open("sqlite", filepath.Join(dir, "analytics.db")+"?_pragma=busy_timeout(10000)")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
+					t.Errorf("%s: %v", statement, err)
+				}
+			}
+			do(`CREATE TRIGGER refuse BEFORE INSERT ON packed_aggregates BEGIN SELECT RAISE(ABORT, 'no'); END`)
+			return func() { do(`DROP TRIGGER refuse`) }
+		}, accepted, "journal", ""}}, service, nil)
+	})
+}
+
 // setClock is the machine's clock, and goes wrong when a test says so.
 type setClock struct {
 	system.Clock
