@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,20 +110,11 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 func (db *DB) Dump(ctx context.Context, tables ...string) (string, error) {
 	var all []string
 	for _, table := range tables {
-		rows, err := db.readers.QueryxContext(ctx, `SELECT * FROM `+table)
+		rows, err := db.Rows(ctx, `SELECT '`+table+`', * FROM `+table)
 		if err != nil {
 			return "", err
 		}
-		for rows.Next() {
-			row, err := rows.SliceScan()
-			if err != nil {
-				return "", err
-			}
-			all = append(all, fmt.Sprint(table, row))
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return "", err
-		}
+		all = append(all, rows...)
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n"), nil

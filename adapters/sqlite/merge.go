@@ -159,7 +159,7 @@ func pack(ctx context.Context, tx *sqlx.Tx, m *domain.Merge) (map[domain.PackedB
 	defer read.Close()
 	values := make(map[domain.PackedBucket][]domain.Packed)
 	for _, b := range m.Buckets() {
-		stored, err := finestOf(ctx, tx, read, b)
+		stored, err := finestOf(ctx, read, b)
 		if err != nil {
 			return nil, err
 		}

@@ -56,31 +56,33 @@ func numbers(first, end int) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-var readFinest = `SELECT part, counts, latency, sessions FROM packed_aggregates
-	WHERE resolution = ? AND grain = ? AND part IN ` + allParts + ` AND bucket = ?`
+var readFinest = `SELECT grain, part, counts, latency, sessions FROM packed_aggregates
+	WHERE resolution = ? AND grain IN ` + finestGrains() + ` AND part IN ` + allParts + ` AND bucket = ?`
+
+func finestGrains() string {
+	var list []string
+	for _, g := range domain.FinestGrains() {
+		list = append(list, strconv.Itoa(int(g)))
+	}
+	return "(" + strings.Join(list, ", ") + ")"
+}
 
 // finestOf reads the values of a bucket of which all others are made.
-func finestOf(ctx context.Context, tx *sqlx.Tx, read *sqlx.Stmt, b domain.PackedBucket) ([]domain.Packed, error) {
-	var stored []domain.Packed
-	for _, grain := range domain.FinestGrains() {
-		rows, err := read.QueryContext(ctx, string(b.Resolution), int64(grain), b.Start.Unix())
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-			p := domain.Packed{PackedKey: domain.PackedKey{PackedBucket: b, Grain: grain}}
-			if err := rows.Scan(&p.Part, &p.Counts, &p.Latency, &p.Sessions); err != nil {
-				_ = rows.Close()
-				return nil, err
-			}
-			stored = append(stored, p)
-		}
-		if err := rows.Close(); err != nil {
-			return nil, err
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
+func finestOf(ctx context.Context, read *sqlx.Stmt, b domain.PackedBucket) ([]domain.Packed, error) {
+	var rows []struct {
+		Grain    domain.PackedGrain `db:"grain"`
+		Part     int                `db:"part"`
+		Counts   []byte             `db:"counts"`
+		Latency  []byte             `db:"latency"`
+		Sessions []byte             `db:"sessions"`
+	}
+	if err := read.SelectContext(ctx, &rows, string(b.Resolution), b.Start.Unix()); err != nil {
+		return nil, err
+	}
+	stored := make([]domain.Packed, len(rows))
+	for i, r := range rows {
+		key := domain.PackedKey{PackedBucket: b, Grain: r.Grain, Part: r.Part}
+		stored[i] = domain.Packed{PackedKey: key, Counts: r.Counts, Latency: r.Latency, Sessions: r.Sessions}
 	}
 	return stored, nil
 }

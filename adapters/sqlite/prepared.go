@@ -29,7 +29,7 @@ func (p *prepared) get(ctx context.Context, query string) (*sqlx.Stmt, error) {
 	if s, ok := p.statements[query]; ok {
 		return s, nil
 	}
-	s, err := p.pool.PreparexContext(ctx, query)
+	s, err := p.pool.PreparexContext(ctx, query) //nolint:sqlclosecheck // the pool closes it
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (p *prepared) list(ctx context.Context, queries ...string) ([]*sqlx.Stmt, e
 	statements := make([]*sqlx.Stmt, len(queries))
 	for i, query := range queries {
 		var err error
-		if statements[i], err = p.get(ctx, query); err != nil {
+		if statements[i], err = p.get(ctx, query); err != nil { //nolint:sqlclosecheck // the pool closes it
 			return nil, err
 		}
 	}

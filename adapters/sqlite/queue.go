@@ -230,7 +230,7 @@ func (q *Queue) deliver(ctx context.Context, places []queuePlace) ([]ports.Deliv
 	}
 	rows := make([]queued, len(places))
 	err = q.db.read(ctx, "queue.deliver", func(tx *sqlx.Tx) error {
-		read := tx.StmtxContext(ctx, read)
+		read := tx.StmtxContext(ctx, read) //nolint:sqlclosecheck // the transaction closes it
 		for i, p := range places {
 			if err := read.GetContext(ctx, &rows[i], p.Place); err != nil {
 				return err

@@ -77,7 +77,7 @@ func (r *selectionReader) prepare(ctx context.Context, reads []domain.PackedRead
 	for _, read := range reads {
 		c := columnsOf(read)
 		var err error
-		if r.statements[c], err = r.store.db.reading.get(ctx, c.query()); err != nil {
+		if r.statements[c], err = r.store.db.reading.get(ctx, c.query()); err != nil { //nolint:sqlclosecheck // the pool closes it
 			return err
 		}
 	}
