@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -59,41 +58,40 @@ func (s *Store) mergeAll(ctx context.Context) error {
 	}
 	var errs []error
 	for _, day := range days {
-		const piece = 50_000 // bounds what is in memory
-		for entries := math.MaxInt; err == nil && entries > 0; {
-			entries, err = s.merge(ctx, day.Day, piece, domain.Cutoffs{})
-		}
-		errs = append(errs, err)
-		err = nil
+		errs = append(errs, s.mergeDay(ctx, day.Day))
 	}
 	return errors.Join(errs...)
 }
 
-// merging is what a merge has read of the journal.
-type merging struct {
-	*domain.Merge
-
-	ids     []int64
-	entries int
-	// How many of the events count under another name than their own.
-	versions, errorTypes int64
-}
-
-// merge reads and computes, and only then begins a transaction that writes. The
-// caller holds packing, so nobody else changes what it has read; what is appended
-// to the journal meanwhile stays there.
-func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
-	m := &merging{Merge: domain.NewMerge(day, cutoffs)}
-	var values map[domain.PackedBucket][]domain.Packed
-	err := s.db.read(ctx, "store.read_merged", func(tx *sqlx.Tx) error {
-		if err := m.take(ctx, tx, day, maxEntries); err != nil {
+func (s *Store) mergeDay(ctx context.Context, day time.Time) error {
+	const piece = 50_000 // bounds what is in memory
+	for {
+		if n, err := s.merge(ctx, day, piece, domain.Cutoffs{}); err != nil || n == 0 {
 			return err
 		}
-		var err error
-		values, err = pack(ctx, tx, m.Merge)
-		return err
-	})
-	if err != nil || len(m.ids) == 0 {
+	}
+}
+
+// merge reads, computes, and only then begins a transaction that writes. The caller
+// holds packing, so nobody else changes what it has read; what is appended to the
+// journal meanwhile stays there.
+func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
+	rows, err := s.oldestRows(ctx, day, maxEntries)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	m := domain.NewMerge(day, cutoffs)
+	var sum mergedRow
+	ids := make([]int64, len(rows))
+	for i := range rows {
+		if err := m.Add(rows[i].Payload); err != nil {
+			return 0, s.db.translate(ctx, "store.merge", damagedJournal(day, rows[i].ID, err))
+		}
+		ids[i] = rows[i].ID
+		sum.add(&rows[i])
+	}
+	values, err := s.pack(ctx, m)
+	if err != nil {
 		return 0, err
 	}
 	begin, err := s.packedWriter(ctx)
@@ -108,63 +106,80 @@ func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoff
 				return err
 			}
 		}
-		if err := addFolded(ctx, tx, day, m.versions, m.errorTypes); err != nil {
+		if err := addFolded(ctx, tx, day, sum.FoldedVersions, sum.FoldedErrorTypes); err != nil {
 			return err
 		}
-		return forgetJournal(ctx, tx, m.ids)
+		return forgetJournal(ctx, tx, ids)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return m.entries, nil
+	return sum.Entries, nil
 }
 
-// take reads the oldest rows of the day's journal.
-func (m *merging) take(ctx context.Context, tx *sqlx.Tx, day time.Time, maxEntries int) error {
-	rows, err := tx.QueryxContext(ctx, `
-		SELECT id, day, entries, folded_versions, folded_error_types, payload
-		FROM aggregation_journal WHERE day = ? ORDER BY id`, day.Unix())
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for (m.entries < maxEntries || len(m.ids) == 0) && rows.Next() {
-		var row struct {
-			journalRow
+// mergedRow is a row of the journal with what its merge counts.
+type mergedRow struct {
+	journalRow
 
-			Entries          int   `db:"entries"`
-			FoldedVersions   int64 `db:"folded_versions"`
-			FoldedErrorTypes int64 `db:"folded_error_types"`
-		}
-		if err := rows.StructScan(&row); err != nil {
+	Entries int `db:"entries"`
+	// How many of the events count under another name than their own.
+	FoldedVersions   int64 `db:"folded_versions"`
+	FoldedErrorTypes int64 `db:"folded_error_types"`
+}
+
+func (r *mergedRow) add(other *mergedRow) {
+	r.Entries += other.Entries
+	r.FoldedVersions += other.FoldedVersions
+	r.FoldedErrorTypes += other.FoldedErrorTypes
+}
+
+// oldestRows reads the oldest rows of the day's journal: one at least if there is
+// any, and then until they have maxEntries.
+func (s *Store) oldestRows(ctx context.Context, day time.Time, maxEntries int) ([]mergedRow, error) {
+	var list []mergedRow
+	err := s.db.read(ctx, "store.read_journal", func(tx *sqlx.Tx) error {
+		rows, err := tx.QueryxContext(ctx, `
+			SELECT id, day, entries, folded_versions, folded_error_types, payload
+			FROM aggregation_journal WHERE day = ? ORDER BY id`, day.Unix())
+		if err != nil {
 			return err
 		}
-		if err := m.Add(row.Payload); err != nil {
-			return damagedJournal(day, row.ID, err)
+		defer rows.Close()
+		for entries := 0; (entries < maxEntries || entries == 0) && rows.Next(); {
+			var row mergedRow
+			if err := rows.StructScan(&row); err != nil {
+				return err
+			}
+			entries += row.Entries
+			list = append(list, row)
 		}
-		m.ids = append(m.ids, row.ID)
-		m.entries += row.Entries
-		m.versions += row.FoldedVersions
-		m.errorTypes += row.FoldedErrorTypes
-	}
-	return rows.Err()
+		return rows.Err()
+	})
+	return list, err
 }
 
 // pack returns all values of the buckets that the merge changes.
-func pack(ctx context.Context, tx *sqlx.Tx, m *domain.Merge) (map[domain.PackedBucket][]domain.Packed, error) {
-	read, err := tx.PreparexContext(ctx, readFinest)
+func (s *Store) pack(ctx context.Context, m *domain.Merge) (map[domain.PackedBucket][]domain.Packed, error) {
+	values := make(map[domain.PackedBucket][]domain.Packed)
+	err := s.db.read(ctx, "store.read_packed", func(tx *sqlx.Tx) error {
+		read, err := tx.PreparexContext(ctx, readFinest)
+		if err != nil {
+			return err
+		}
+		defer read.Close()
+		for _, b := range m.Buckets() {
+			if values[b], err = finestOf(ctx, read, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer read.Close()
-	values := make(map[domain.PackedBucket][]domain.Packed)
-	for _, b := range m.Buckets() {
-		stored, err := finestOf(ctx, read, b)
-		if err != nil {
-			return nil, err
-		}
+	for b, stored := range values {
 		if values[b], err = m.Bucket(b, stored); err != nil {
-			return nil, damagedBucket(b, err)
+			return nil, s.db.translate(ctx, "store.merge", damagedBucket(b, err))
 		}
 	}
 	return values, nil
