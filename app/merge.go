@@ -19,8 +19,7 @@ const (
 
 	journalEntries = 20_000
 	journalRows    = 500
-	// pieceEntries keep a worker within 150 MB however many values its events
-	// have.
+	// pieceEntries take some 40 MB beside what their day takes. A worker has 150 MB.
 	pieceEntries = 40_000
 )
 
@@ -30,6 +29,8 @@ const (
 	// pastPatience is how many intervals a day waits that is over: what comes
 	// late is little, and each merge of it writes the whole day anew.
 	pastPatience = 6
+	// lookTimeout bounds one look at the journal.
+	lookTimeout = 30 * time.Second
 	// overdueStalls is how many times StallAfter what is due may wait.
 	overdueStalls = 10
 )
@@ -56,7 +57,7 @@ type MergeConfig struct {
 	// could not be merged. Defaults 1 s and 15 s, or Interval if that is less.
 	BackoffMin, BackoffMax time.Duration
 	// Timeout bounds one merge of a day. After a failure the day gets longer,
-	// up to four times that. Default 2 min.
+	// up to four times that. Default 10 min: the day may have very many groups.
 	Timeout time.Duration
 	// StallAfter is for how long a journal may be full and none of it be merged
 	// until that counts as bad health. What is due may wait ten times that.
@@ -73,7 +74,7 @@ func (c MergeConfig) withDefaults() MergeConfig {
 	setDefault(&c.PollInterval, min(5*time.Second, c.Interval))
 	setDefault(&c.BackoffMin, min(time.Second, c.Interval))
 	setDefault(&c.BackoffMax, min(15*time.Second, c.Interval))
-	setDefault(&c.Timeout, 2*time.Minute)
+	setDefault(&c.Timeout, 10*time.Minute)
 	setDefault(&c.StallAfter, StallAfter)
 	return c
 }
@@ -193,7 +194,7 @@ func (u *Merge) look(ctx context.Context) ([]ports.JournalDay, error) {
 	u.mu.Lock()
 	found := &sight{at: u.clock.Elapsed(), stored: u.stored}
 	u.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, u.config.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	days, err := u.merger.Journal(ctx)
 	if err != nil {

@@ -195,7 +195,7 @@ func (f *mergerFleet) run(t *testing.T) string {
 		_, ok := f.during(isTaken, day)
 		return ok
 	}
-	f.store.late = func(day time.Time) error {
+	f.store.late = func(time.Time) error {
 		if _, ok := f.during(isLostCommit, time.Time{}); ok {
 			return errStoreAway
 		}

@@ -113,10 +113,20 @@ func (s *journalStore) failure(ctx context.Context, day time.Time) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if s.fail == nil {
+	s.mu.Lock()
+	fail := s.fail
+	s.mu.Unlock()
+	if fail == nil {
 		return nil
 	}
-	return s.fail(ctx, day)
+	return fail(ctx, day)
+}
+
+// goAway has every call fail from now on.
+func (s *journalStore) goAway() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = func(context.Context, time.Time) error { return errStoreAway }
 }
 
 func (s *journalStore) lock(day time.Time, locked bool) bool {
@@ -336,10 +346,8 @@ func TestMergeTriesADamagedDayAgain(t *testing.T) {
 		time.Sleep(15*time.Minute - time.Minute)
 		checkMerged(t, s, "the interval", "30", "01")
 		mu.Lock()
-		want := []time.Duration{0, 1, 3, 7, 15, 30, 45, 60}
-		for i := range want {
-			want[i] *= time.Second
-		}
+		const second = time.Second
+		want := []time.Duration{0, second, 3 * second, 7 * second, 15 * second, 30 * second, 45 * second, 60 * second}
 		if got := tries[:len(want)]; !slices.Equal(got, want) {
 			t.Errorf("tried after %v, want %v", got, want)
 		}
@@ -447,7 +455,7 @@ func TestMergeGivesUpWhatHangs(t *testing.T) {
 		s := newJournalStore()
 		s.takes = 3 * time.Minute
 		s.add(daysBefore(0), 30_000)
-		startMerge(t, newMerge(s, nil, app.MergeConfig{}))
+		startMerge(t, newMerge(s, nil, app.MergeConfig{Timeout: 2 * time.Minute}))
 		time.Sleep(2*time.Minute + time.Second + 3*time.Minute)
 		checkMerged(t, s, "a second try", "01")
 	})
@@ -531,7 +539,7 @@ func TestMergeMeasuresItsBacklog(t *testing.T) {
 		s.add(daysBefore(0), 8)
 		s.add(daysBefore(1), 9)
 		checkBacklog(t, u, app.JournalBacklog{Rows: 3, Entries: 24, Days: 2, MaxRows: 4000, MaxEntries: 160_000, Oldest: time.Minute})
-		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		s.goAway()
 		if _, err := u.Backlog(t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
 			t.Errorf("without a store: %v", err)
 		}
@@ -571,7 +579,7 @@ func TestStalledMergeIsUnhealthy(t *testing.T) {
 		checkJournalHealth(t, u, "a day that is over, after 95 minutes", false)
 		s.rows[daysBefore(1)] = nil
 		checkJournalHealth(t, u, "nothing left", true)
-		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		s.goAway()
 		checkJournalHealth(t, u, "no store", false)
 	})
 }
@@ -684,7 +692,7 @@ func TestRoomIsRefusedWhenNothingIsMerged(t *testing.T) {
 		if err := u.Room(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after the end: %v", err)
 		}
-		s.fail = func(context.Context, time.Time) error { return errStoreAway }
+		s.goAway()
 		if _, err := roomIn(t, u); domain.CodeOf(err) != domain.CodeUnavailable {
 			t.Errorf("without a store: %v", err)
 		}

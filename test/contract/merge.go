@@ -36,7 +36,7 @@ func Merger(t *testing.T, open OpenStore) {
 	}
 }
 
-func mergerOf(t testing.TB, s StorePorts) ports.Merger {
+func mergerOf(t *testing.T, s StorePorts) ports.Merger {
 	t.Helper()
 	m, ok := s.(ports.Merger)
 	if !ok {
@@ -47,7 +47,7 @@ func mergerOf(t testing.TB, s StorePorts) ports.Merger {
 
 // journal returns the journal's days, and demands that they are in order and that
 // each holds something.
-func journal(t testing.TB, s StorePorts) []ports.JournalDay {
+func journal(t *testing.T, s StorePorts) []ports.JournalDay {
 	t.Helper()
 	days, err := mergerOf(t, s).Journal(t.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func journal(t testing.TB, s StorePorts) []ports.JournalDay {
 
 // mergeAll merges everything, in pieces of about that many entries, and returns
 // the number of entries.
-func mergeAll(t testing.TB, s StorePorts, piece int, cutoffs domain.Cutoffs) int {
+func mergeAll(t *testing.T, s StorePorts, piece int, cutoffs domain.Cutoffs) int {
 	t.Helper()
 	sum := 0
 	for _, d := range journal(t, s) {
