@@ -273,7 +273,17 @@ func (c *Collector) addCalls(r PackedRead, p Packed) error {
 		return nil
 	}
 	totals := c.rowsBy(DimensionNone, v, m)
-	return v.eachSessions(p.Sessions, m.passes, func(group int, d *DistinctSketch) { totals.rollup(group).Sessions.Merge(d) })
+	if len(totals.rows) == 1 {
+		sessions, err := v.sessionsOf(p.Sessions, m.passes)
+		if err == nil {
+			totals.rows[0].Rollup.Sessions.Merge(sessions)
+		}
+		return err
+	}
+	var room DistinctSketch
+	return v.eachSessions(p.Sessions, m.passes, func(group int, s unpackedSessions) {
+		totals.rollup(group).Sessions.Merge(s.sketch(&room))
+	})
 }
 
 // timesOf has the number and the sum of each group's response times.

@@ -402,7 +402,8 @@ func readRollups(v *unpacked, p Packed, rollups []Rollup) error {
 	if err != nil {
 		return err
 	}
-	return v.eachSessions(p.Sessions, all, func(i int, d *DistinctSketch) { rollups[i].Sessions.Merge(d) })
+	var room DistinctSketch
+	return v.eachSessions(p.Sessions, all, func(i int, s unpackedSessions) { rollups[i].Sessions.Merge(s.sketch(&room)) })
 }
 
 func (m *Merge) readErrors(p Packed, to map[cellKey]*failures) error {

@@ -353,9 +353,25 @@ func (u *unpacking) entry(timed, sum int64) (lowest, highest int32, bins []byte)
 	return int32(low), int32(high), bins //nolint:gosec // checked above
 }
 
+// unpackedSessions are those of one group: the places of its hashes in the list of
+// all, or registers.
+type unpackedSessions struct {
+	all, places []uint32
+	dense       []uint8
+}
+
+// sketch returns the sessions in the room of d.
+func (s unpackedSessions) sketch(d *DistinctSketch) *DistinctSketch {
+	d.sparse, d.dense = d.sparse[:0], s.dense
+	for _, place := range s.places {
+		d.sparse = append(d.sparse, s.all[place])
+	}
+	return d
+}
+
 // eachSessions calls visit for every group that has sessions and that wants holds
-// for. visit must not keep the sketch.
-func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit func(group int, d *DistinctSketch)) error {
+// for. visit must not keep them.
+func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit func(group int, s unpackedSessions)) error {
 	if len(column) == 0 {
 		return nil
 	}
@@ -364,43 +380,70 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 		return err
 	}
 	u := &unpacking{data: rest}
-	all := make([]uint32, u.upTo(u.left()))
-	if !u.ascending(all, math.MaxUint32) {
+	s := unpackedSessions{all: make([]uint32, u.upTo(u.left()))}
+	if !u.ascending(s.all, math.MaxUint32) {
 		return errDamaged
 	}
-	places := make([]uint32, distinctSparse)
-	var sketch DistinctSketch
+	room := make([]uint32, distinctSparse)
 	for i := range v.groups {
 		n := u.upTo(denseSessions)
 		if n == 0 {
 			continue
 		}
-		sketch.sparse, sketch.dense = sketch.sparse[:0], nil
+		s.places, s.dense = room[:min(n, distinctSparse)], nil
 		switch {
-		case n < denseSessions && n != len(all) && !wants(i):
-			u.skip(n)
-			continue
 		case n == denseSessions:
-			if sketch.dense = u.bytes(distinctRegisters); !validRegisters(sketch.dense) {
+			if s.places, s.dense = nil, u.bytes(distinctRegisters); !validRegisters(s.dense) {
 				return errDamaged
 			}
-		case n == len(all):
-			sketch.sparse = append(sketch.sparse, all...)
-		case n > len(all) || !u.ascending(places[:n], uint64(len(all)-1)): //nolint:gosec // n is less
+		case n > len(s.all):
 			return errDamaged
-		default:
-			for _, place := range places[:n] {
-				sketch.sparse = append(sketch.sparse, all[place])
+		case n == len(s.all):
+			for place := range s.places {
+				s.places[place] = uint32(place) //nolint:gosec // at most distinctSparse
 			}
+		case !wants(i):
+			u.skip(n)
+			continue
+		case !u.ascending(s.places, uint64(len(s.all)-1)): //nolint:gosec // there are more than n
+			return errDamaged
 		}
 		if wants(i) {
-			visit(i, &sketch)
+			visit(i, s)
 		}
 	}
 	if u.err != nil || u.left() > 0 {
 		return errDamaged
 	}
 	return nil
+}
+
+// sessionsOf returns the sessions of all groups together that wants holds for.
+func (v *unpacked) sessionsOf(column []byte, wants func(group int) bool) (*DistinctSketch, error) {
+	var together DistinctSketch
+	var all []uint32
+	var has []bool
+	err := v.eachSessions(column, wants, func(_ int, s unpackedSessions) {
+		if s.dense != nil {
+			together.Merge(&DistinctSketch{dense: s.dense})
+			return
+		}
+		if has == nil {
+			all, has = s.all, make([]bool, len(s.all))
+		}
+		for _, place := range s.places {
+			has[place] = true
+		}
+	})
+	sparse := DistinctSketch{sparse: make([]uint32, 0, len(all))}
+	for place, hash := range all {
+		if has[place] {
+			sparse.sparse = append(sparse.sparse, hash)
+		}
+	}
+	sparse.settle()
+	together.Merge(&sparse)
+	return &together, err
 }
 
 // ascending reads as many numbers as list has, each greater than the one before, and
