@@ -26,9 +26,9 @@ const (
 const (
 	// fullJournal is how many times as long as a long journal a full one is.
 	fullJournal = 8
-	// pastPatience is how many intervals a day waits that is over: what comes
+	// pastFactor is how many intervals a day waits that is over: what comes
 	// late is little, and each merge of it writes the whole day anew.
-	pastPatience = 6
+	pastFactor = 6
 	// lookTimeout bounds one look at the journal.
 	lookTimeout = 30 * time.Second
 	// overdueStalls is how many times StallAfter what is due may wait.
@@ -113,22 +113,22 @@ type Merge struct {
 	wake       chan struct{}
 
 	mu     sync.Mutex
-	stored length // by this process, since it started
-	seen   *sight // nil before the first look
-	full   *sight // nil when the journal was not full at the last look
+	stored length    // by this process, since it started
+	seen   *snapshot // nil before the first look
+	full   *snapshot // nil when the journal was not full at the last look
 	merged chan struct{}
 
 	// What follows belongs to Run.
 
 	retries map[time.Time]*retry
-	// present is since when each day has been there, by this process's clock:
-	// ages are told by the store's, which may be set back.
-	present map[time.Time]time.Duration
-	unseen  string // why the journal could not be looked at, as logged last
+	// present is since when each day has been there, by this process's clock. Ages
+	// are by the store's, which may be set back.
+	present   map[time.Time]time.Duration
+	lookError string // why the journal could not be looked at, as logged last
 }
 
-// sight is the journal at one moment.
-type sight struct {
+// snapshot is the journal at one moment.
+type snapshot struct {
 	at     time.Duration // on the clock's Elapsed
 	days   []ports.JournalDay
 	stored length // by this process until then
@@ -192,7 +192,7 @@ func (u *Merge) lookNow() {
 // look asks the store for its journal, and remembers what it says.
 func (u *Merge) look(ctx context.Context) ([]ports.JournalDay, error) {
 	u.mu.Lock()
-	found := &sight{at: u.clock.Elapsed(), stored: u.stored}
+	found := &snapshot{at: u.clock.Elapsed(), stored: u.stored}
 	u.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -218,7 +218,7 @@ func (u *Merge) look(ctx context.Context) ([]ports.JournalDay, error) {
 
 // isMerged reports whether any day's oldest row is gone at the later moment.
 // Ages are compared with a second to spare.
-func (s *sight) isMerged(later *sight) bool {
+func (s *snapshot) isMerged(later *snapshot) bool {
 	ages := make(map[time.Time]time.Duration)
 	for _, d := range later.days {
 		ages[d.Day.UTC()] = d.Age
@@ -254,7 +254,7 @@ func (u *Merge) mergeDue(ctx, work context.Context) time.Duration {
 		if err != nil {
 			return u.config.PollInterval
 		}
-		u.forget(days)
+		u.prune(days)
 		available := u.available(days)
 		if l := lengthOf(available); l.reaches(u.long()) {
 			shorten = true
@@ -279,15 +279,15 @@ func (u *Merge) logLook(work context.Context, err error) {
 	switch {
 	case work.Err() != nil:
 	case err == nil:
-		u.unseen = ""
-	case err.Error() != u.unseen:
-		u.unseen = err.Error()
+		u.lookError = ""
+	case err.Error() != u.lookError:
+		u.lookError = err.Error()
 		u.log.Warn("the journal cannot be read for now", "code", domain.CodeOf(err), "error", err)
 	}
 }
 
-// forget keeps in mind only days that are there.
-func (u *Merge) forget(days []ports.JournalDay) {
+// prune keeps in mind only days that are there.
+func (u *Merge) prune(days []ports.JournalDay) {
 	now := u.clock.Elapsed()
 	retries, present := make(map[time.Time]*retry), make(map[time.Time]time.Duration)
 	for _, d := range days {
@@ -317,12 +317,12 @@ func (u *Merge) available(days []ports.JournalDay) []ports.JournalDay {
 	return available
 }
 
-// patience is how long rows of the day wait.
-func (u *Merge) patience(day time.Time) time.Duration {
+// maxAge is how long rows of the day wait.
+func (u *Merge) maxAge(day time.Time) time.Duration {
 	if u.clock.Now().Before(day.Add(domain.Daily.Length())) {
 		return u.config.Interval
 	}
-	return pastPatience * u.config.Interval
+	return pastFactor * u.config.Interval
 }
 
 // overdue returns the day that has waited longest beyond its time.
@@ -330,7 +330,7 @@ func (u *Merge) overdue(days []ports.JournalDay) (day time.Time, ok bool) {
 	var longest time.Duration
 	for _, d := range days {
 		age := max(d.Age, u.clock.Elapsed()-u.present[d.Day.UTC()])
-		if late := age - u.patience(d.Day); late >= 0 && (!ok || late > longest) {
+		if late := age - u.maxAge(d.Day); late >= 0 && (!ok || late > longest) {
 			day, longest, ok = d.Day.UTC(), late, true
 		}
 	}
@@ -377,7 +377,7 @@ func (u *Merge) mergeDay(work context.Context, day time.Time) bool {
 		u.log.Debug("journal merged", "day", date, "entries", entries, "duration_ms", (now - start).Milliseconds())
 		delete(u.retries, day)
 		delete(u.present, day)
-		u.tellMerged()
+		u.broadcastMerged()
 		return true
 	}
 	return false
@@ -399,8 +399,8 @@ func (u *Merge) mergePiece(ctx context.Context, day time.Time, failures int) (in
 	return u.merger.Merge(ctx, day, u.config.PieceEntries, cutoffs)
 }
 
-// tellMerged has those that wait for room look again.
-func (u *Merge) tellMerged() {
+// broadcastMerged has those that wait for room look again.
+func (u *Merge) broadcastMerged() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	close(u.merged)
@@ -510,7 +510,7 @@ func (u *Merge) Check(ctx context.Context) error {
 		return err
 	}
 	for _, d := range days {
-		late := min(d.Age-u.patience(d.Day), u.clock.Elapsed()-u.started)
+		late := min(d.Age-u.maxAge(d.Day), u.clock.Elapsed()-u.started)
 		if late > overdueStalls*u.config.StallAfter {
 			return domain.NewError(domain.CodeUnavailable,
 				fmt.Errorf("what was stored about %s waits for %v: see whether a worker runs and what it logs",
