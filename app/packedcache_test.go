@@ -37,7 +37,7 @@ func TestPackedCache(t *testing.T) {
 	}
 	// A value that is known to be absent is known.
 	c.Put(packedOn(3, 0), 8, counts)
-	if p, ok := c.Get(packedOn(3, 0).PackedKey, 8, counts); !ok || p.Counts != nil && len(p.Counts) > 0 {
+	if p, ok := c.Get(packedOn(3, 0).PackedKey, 8, counts); !ok || len(p.Counts) > 0 {
 		t.Errorf("absent: %+v, %t", p, ok)
 	}
 	// What was used least lately goes first.

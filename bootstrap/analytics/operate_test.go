@@ -236,6 +236,9 @@ func TestMigrateTheFile(t *testing.T) {
 	_, batch := letterBatches()
 	events := int64(0)
 	for _, verb := range []string{"status", "up", "redo --yes", "up"} {
+		if verb == "redo --yes" {
+			events = 0 // the only step has all tables
+		}
 		got := try(t, "", environ, append([]string{"migrate"}, strings.Fields(verb)...)...)
 		if got.stdout = got.stdout[max(0, strings.Index(got.stdout, "STEP ")):]; !taken(got) {
 			t.Errorf("%s: %+v", verb, got)
@@ -253,8 +256,8 @@ func TestMigrateTheFile(t *testing.T) {
 	}
 	for _, verb := range []string{"down", "redo"} {
 		got := try(t, "", environ, "migrate", verb)
-		if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0002_dimension_values.sql  ROWS\n") ||
-			!strings.Contains(got.stdout, "\ndimension_values                           0\n") || strings.Contains(got.stdout, "STEP") ||
+		if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0001_initial.sql  ROWS\n") ||
+			!strings.Contains(got.stdout, "\ndimension_values                  1\n") || strings.Contains(got.stdout, "STEP") ||
 			!strings.Contains(got.stderr, "nothing was changed: make a backup, then say --yes") || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%s without consent: %+v", verb, got)
 		}

@@ -343,7 +343,7 @@ func TestMigrateDownUnderServersIsRefused(t *testing.T) {
 		end(t, p, syscall.SIGTERM)
 	}
 	got := migrate("down")
-	if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0002_dimension_values.sql ") || !strings.Contains(got.stderr, "then say --yes") {
+	if got.code != 1 || !strings.HasPrefix(got.stdout, "TO BE LOST WITH 0001_initial.sql ") || !strings.Contains(got.stderr, "then say --yes") {
 		t.Errorf("down without consent: %+v", got)
 	}
 	kept()
