@@ -58,19 +58,6 @@ func (u *unpacking) number() uint64 {
 	return n
 }
 
-// skip passes over that many numbers.
-func (u *unpacking) skip(n int) {
-	for ; n > 0; n-- {
-		for u.at < len(u.data) && u.data[u.at] >= 0x80 {
-			u.at++
-		}
-		if u.at++; u.at > len(u.data) {
-			u.fail()
-			return
-		}
-	}
-}
-
 // upTo reads a number that is at most that, as counts of what follows are.
 func (u *unpacking) upTo(most int) int {
 	n := u.number()
@@ -206,23 +193,107 @@ func (a *unpackedAxis) find(value string) (uint32, bool) {
 	return uint32(i), ok //nolint:gosec // below the length of a list
 }
 
-// bitReader reads what a bitWriter wrote, and zeros beyond it.
+// bitReader reads what a bitWriter wrote. Beyond it, it reads zeros and is over.
 type bitReader struct {
 	rest    []byte
 	pending uint64
 	bits    int
+	over    bool
 }
 
-func (r *bitReader) read(width int) uint32 {
-	for r.bits < width && len(r.rest) > 0 {
+// fill gets as many bits as it can: at least 56, unless there are no more.
+func (r *bitReader) fill() {
+	if len(r.rest) >= 8 {
+		r.pending |= binary.LittleEndian.Uint64(r.rest) << r.bits
+		n := (63 - r.bits) / 8
+		r.rest = r.rest[n:]
+		r.bits += 8 * n
+		return
+	}
+	for r.bits <= 56 && len(r.rest) > 0 {
 		r.pending |= uint64(r.rest[0]) << r.bits
 		r.rest = r.rest[1:]
 		r.bits += 8
 	}
+}
+
+// read reads a number of at most 32 bits.
+func (r *bitReader) read(width int) uint32 {
+	if r.bits < width {
+		if r.fill(); r.bits < width {
+			r.over, r.pending, r.bits = true, 0, 0
+			return 0
+		}
+	}
 	n := r.pending & (1<<width - 1)
 	r.pending >>= width
-	r.bits = max(r.bits-width, 0)
+	r.bits -= width
 	return uint32(n) //nolint:gosec // at most 32 bits
+}
+
+// unary reads how many zeros are before the next one.
+func (r *bitReader) unary() uint64 {
+	zeros := 0
+	for {
+		// Bits above those that are there may be set, as fill reads whole words.
+		if first := bits.TrailingZeros64(r.pending); first < r.bits {
+			r.pending >>= first + 1
+			r.bits -= first + 1
+			return uint64(zeros + first) //nolint:gosec // never negative
+		}
+		zeros += r.bits
+		r.pending, r.bits = 0, 0
+		if r.fill(); r.bits == 0 {
+			r.over = true
+			return 0
+		}
+	}
+}
+
+// count reads a number that is at most that.
+func (r *bitReader) count(most int) int {
+	width := r.unary()
+	if width > 32 {
+		r.over = true
+		return 0
+	}
+	n := 1<<width + int(r.read(int(width))) - 1
+	if n > most {
+		r.over = true
+		return 0
+	}
+	return n
+}
+
+// ascending reads as many numbers as list has, each greater than the one before and
+// below end, and reports whether they are.
+func (r *bitReader) ascending(list []uint32, end uint64) bool {
+	width := riceWidth(len(list), end)
+	next := uint64(0)
+	for i := range list {
+		if r.bits < 32 {
+			r.fill()
+		}
+		if first := bits.TrailingZeros64(r.pending); first+1+width <= r.bits { // nearly always
+			low := r.pending >> (first + 1) & (1<<width - 1)
+			next += uint64(first)<<width | low //nolint:gosec // below 64
+			r.pending >>= first + 1 + width
+			r.bits -= first + 1 + width
+		} else {
+			next += r.unary()<<width | uint64(r.read(width))
+		}
+		if r.over || next >= end {
+			return false
+		}
+		list[i] = uint32(next) //nolint:gosec // below end
+		next++
+	}
+	return true
+}
+
+// isDone reports whether there is nothing left but zeros up to a whole byte.
+func (r *bitReader) isDone() bool {
+	return !r.over && len(r.rest) == 0 && r.bits < 8 && r.pending&(1<<r.bits-1) == 0
 }
 
 // eachCounter calls visit, in order, for every group whose number in the next column
@@ -379,21 +450,25 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 	if err != nil {
 		return err
 	}
-	u := &unpacking{data: rest}
-	s := unpackedSessions{all: make([]uint32, u.upTo(u.left()))}
-	if !u.ascending(s.all, math.MaxUint32) {
+	u := unpacking{data: rest}
+	s := unpackedSessions{all: make([]uint32, u.upTo(8*u.left()))}
+	r := bitReader{rest: u.data[u.at:]}
+	if u.err != nil || !r.ascending(s.all, allHashes) {
 		return errDamaged
 	}
-	room := make([]uint32, distinctSparse)
+	room, registers := make([]uint32, distinctSparse), make([]uint8, distinctRegisters)
 	for i := range v.groups {
-		n := u.upTo(denseSessions)
+		n := r.count(denseSessions)
 		if n == 0 {
 			continue
 		}
 		s.places, s.dense = room[:min(n, distinctSparse)], nil
 		switch {
 		case n == denseSessions:
-			if s.places, s.dense = nil, u.bytes(distinctRegisters); !validRegisters(s.dense) {
+			for i := range registers {
+				registers[i] = uint8(r.read(rankBits)) //nolint:gosec // five bits
+			}
+			if s.places, s.dense = nil, registers; !validRegisters(registers) {
 				return errDamaged
 			}
 		case n > len(s.all):
@@ -402,17 +477,14 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 			for place := range s.places {
 				s.places[place] = uint32(place) //nolint:gosec // at most distinctSparse
 			}
-		case !wants(i):
-			u.skip(n)
-			continue
-		case !u.ascending(s.places, uint64(len(s.all)-1)): //nolint:gosec // there are more than n
+		case !r.ascending(s.places, uint64(len(s.all))):
 			return errDamaged
 		}
-		if wants(i) {
+		if !r.over && wants(i) {
 			visit(i, s)
 		}
 	}
-	if u.err != nil || u.left() > 0 {
+	if !r.isDone() {
 		return errDamaged
 	}
 	return nil
@@ -444,19 +516,4 @@ func (v *unpacked) sessionsOf(column []byte, wants func(group int) bool) (*Disti
 	sparse.settle()
 	together.Merge(&sparse)
 	return &together, err
-}
-
-// ascending reads as many numbers as list has, each greater than the one before, and
-// reports whether they are and none is greater than most.
-func (u *unpacking) ascending(list []uint32, most uint64) bool {
-	previous := uint64(0)
-	for i := range list {
-		gap := u.number()
-		if gap == 0 && i > 0 || gap > most || previous+gap > most {
-			return false
-		}
-		previous += gap
-		list[i] = uint32(previous) //nolint:gosec // at most MaxUint32
-	}
-	return u.err == nil
 }

@@ -27,14 +27,16 @@ import (
 // response times.
 //
 // The latency has an entry for each group with two response times or more: the
-// least; of three or more the difference to the greatest; of four or more the bins as
-// pairs of the gap to the one before and the count, with their length before them.
-// One to three response times follow from that and their sum.
+// least; of three or more the difference to the greatest; of four or more the bins
+// of the sketch, with their length before them. One to three response times follow
+// from that and their sum.
 //
-// The sessions are the sorted list of the hashes that occur in sparse sketches (their
-// number, the first, the differences) and then for each group how many it has and,
-// unless it has all, their numbers in the list, as differences; or
-// denseSessions and the registers.
+// The sessions are how many hashes occur in sparse sketches, and then bits: these
+// hashes as an ascending list; for each group how many it has and, unless it has
+// all, their numbers in the list, ascending; or denseSessions and the registers,
+// five bits each. Counts have the Elias gamma code, and the gaps of ascending lists
+// the Rice code that suits numbers spread evenly: as most groups of a bucket have
+// one session of their own, whole bytes would take half as much again.
 //
 // docs/adr/0011 tells what else was measured.
 const packedFormat = 1
@@ -203,7 +205,7 @@ type bitWriter struct {
 	bits    int
 }
 
-// write appends the lowest bits of n, at most 32.
+// write appends the lowest bits of n, at most 32, above which it has none.
 func (w *bitWriter) write(n uint32, width int) {
 	w.pending |= uint64(n) << w.bits
 	for w.bits += width; w.bits >= 8; w.bits -= 8 {
@@ -290,20 +292,23 @@ func (p *packing) sessions() []byte {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	b := binary.AppendUvarint([]byte{packedFormat}, uint64(len(all)))
-	b = appendAscending(b, slices.Values(all))
+	w := bitWriter{done: binary.AppendUvarint([]byte{packedFormat}, uint64(len(all)))}
+	w.ascending(slices.Values(all), len(all), allHashes)
 	for _, r := range p.rollups {
 		switch hashes := r.Sessions.sparse; {
 		case r.Sessions.dense != nil:
-			b = append(binary.AppendUvarint(b, denseSessions), r.Sessions.dense...)
+			w.count(denseSessions)
+			for _, rank := range r.Sessions.dense {
+				w.write(uint32(rank), rankBits)
+			}
 		case len(hashes) == len(all):
-			b = binary.AppendUvarint(b, uint64(len(hashes)))
+			w.count(len(hashes))
 		default:
-			b = binary.AppendUvarint(b, uint64(len(hashes)))
-			b = appendAscending(b, placesIn(all, hashes))
+			w.count(len(hashes))
+			w.ascending(placesIn(all, hashes), len(hashes), uint64(len(all)))
 		}
 	}
-	return seal(b)
+	return seal(w.bytes())
 }
 
 // placesIn gives the places in the sorted list of values that are in it, in order.
@@ -320,13 +325,44 @@ func placesIn(list, values []uint32) iter.Seq[uint32] {
 	}
 }
 
-func appendAscending(b []byte, values iter.Seq[uint32]) []byte {
-	previous := uint32(0)
-	for v := range values {
-		b = binary.AppendUvarint(b, uint64(v-previous))
-		previous = v
+// allHashes is how many hashes there are.
+const allHashes = 1 << 32
+
+// rankBits is how many bits a register needs.
+const rankBits = 5
+
+// count appends a number as an Elias gamma code: small ones take few bits.
+func (w *bitWriter) count(n int) {
+	width := bits.Len(uint(n)+1) - 1
+	w.unary(uint64(width))               //nolint:gosec // small
+	w.write(uint32(n)+1-1<<width, width) //nolint:gosec // a number of hashes
+}
+
+// unary appends that many zeros and a one.
+func (w *bitWriter) unary(n uint64) {
+	for ; n >= 32; n -= 32 {
+		w.write(0, 32)
 	}
-	return b
+	w.write(1<<n, int(n)+1) //nolint:gosec // below 32
+}
+
+// ascending appends n different numbers below end, in order. However they are
+// spread, the quotients of their gaps take three bits each on the average at most.
+func (w *bitWriter) ascending(values iter.Seq[uint32], n int, end uint64) {
+	width := riceWidth(n, end)
+	next := uint64(0)
+	for v := range values {
+		gap := uint64(v) - next
+		w.unary(gap >> width)
+		w.write(uint32(gap)&(1<<width-1), width) //nolint:gosec // its lowest bits
+		next = uint64(v) + 1
+	}
+}
+
+// riceWidth is how many bits of a gap are written as they are, where n numbers
+// below end are spread evenly.
+func riceWidth(n int, end uint64) int {
+	return bits.Len64(end/uint64(max(n, 1))) - 1 //nolint:gosec // never negative
 }
 
 // isReadable reports whether the views for operators show the grain.

@@ -161,12 +161,18 @@ func (s *LatencySketch) AppendBinary(b []byte) ([]byte, error) {
 	return s.appendBins(append(b, latencyFormat)), nil
 }
 
-// appendBins appends each bin as the gap to the one before and its count.
+// appendBins appends each bin as twice the gap to the one before and, unless its
+// count is 1, 1 more and 2 less than the count: most bins have one value.
 func (s *LatencySketch) appendBins(b []byte) []byte {
 	next := uint16(0)
 	for _, bin := range s.bins {
-		b = binary.AppendUvarint(b, uint64(bin.index-next))
-		b = binary.AppendUvarint(b, uint64(bin.count)) //nolint:gosec // counts are positive
+		gap := uint64(bin.index-next) << 1
+		if bin.count == 1 {
+			b = binary.AppendUvarint(b, gap)
+		} else {
+			b = binary.AppendUvarint(b, gap|1)
+			b = binary.AppendUvarint(b, uint64(bin.count-2)) //nolint:gosec // counts are positive
+		}
 		next = bin.index + 1
 	}
 	return b
@@ -199,16 +205,22 @@ func (s *LatencySketch) reset() { s.bins, s.count = s.bins[:0], 0 }
 // whether that is undamaged.
 func (s *LatencySketch) readBins(data []byte) bool {
 	s.reset()
-	if n := varints(data) / 2; n > cap(s.bins) {
+	if n := varints(data); n > cap(s.bins) {
 		s.bins = make([]latencyBin, 0, n)
 	}
 	u := unpacking{data: data}
 	next := 0
 	for u.left() > 0 {
-		next += u.upTo(len(latencyBounds))
-		count := u.count()
-		if u.err != nil || next >= len(latencyBounds) || count == 0 || count > math.MaxInt64-s.count {
+		gap, count := u.upTo(2*len(latencyBounds)), int64(1)
+		next += gap / 2
+		if gap%2 != 0 {
+			count = u.count()
+		}
+		if u.err != nil || next >= len(latencyBounds) || count > math.MaxInt64-2-s.count {
 			return false
+		}
+		if gap%2 != 0 {
+			count += 2
 		}
 		s.bins = append(s.bins, latencyBin{uint16(next), count}) //nolint:gosec // checked above
 		s.count += count
