@@ -23,7 +23,9 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 	return fx.Module("production",
 		fx.Provide(
 			storeName,
-			func(c Config, o Options, m readerMemory) (*postgres.DB, error) { return openPostgres(ctx, until, c, o, m) },
+			func(c Config, o Options, m readerMemory) (*postgres.DB, error) {
+				return openPostgres(ctx, until, c, o, m)
+			},
 			func(c Config, o Options) (*redis.Pool, error) { return openRedis(ctx, until, c, o) },
 			func(c Config) redis.QueueConfig { return c.redisQueue() },
 			fx.Annotate(func(db *postgres.DB) *postgres.DB { return db },
