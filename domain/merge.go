@@ -277,7 +277,7 @@ func (m *Merge) addedTo(b PackedBucket, parts int) [][]addedGroup {
 	partOfCountry := m.partsOfCountries(parts)
 	added := make([][]addedGroup, parts)
 	for key, r := range m.added.rollups {
-		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
+		if key.isIn(b) {
 			part := partOfCountry[key[axisCountry]]
 			added[part] = append(added[part], addedGroup{key.at(PackedGrain(GrainFull)), r})
 		}
@@ -299,7 +299,7 @@ func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Pack
 	partOfCountry := m.partsOfCountries(parts)
 	added := make([][]cellKey, parts)
 	for key := range m.added.errors {
-		if b.Resolution == Daily || int(key[axisHour]) == hourOf(b.Start) {
+		if key.isIn(b) {
 			part := partOfCountry[key[axisCountry]]
 			added[part] = append(added[part], key)
 		}

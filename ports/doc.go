@@ -14,6 +14,7 @@ package ports
 //go:generate go tool mockgen -source=merge.go -destination=mocks/merge.go -package=mocks
 //go:generate go tool mockgen -source=deadletters.go -destination=mocks/deadletters.go -package=mocks
 //go:generate go tool mockgen -source=rebuild.go -destination=mocks/rebuild.go -package=mocks
+//go:generate go tool mockgen -source=export.go -destination=mocks/export.go -package=mocks
 //go:generate go tool mockgen -source=cache.go -destination=mocks/cache.go -package=mocks
 //go:generate go tool mockgen -source=runtime.go -destination=mocks/runtime.go -package=mocks
 //go:generate go tool mockgen -source=limiter.go -destination=mocks/limiter.go -package=mocks

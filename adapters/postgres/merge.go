@@ -67,7 +67,7 @@ func takeJournal(ctx context.Context, tx *transaction, day time.Time, maxEntries
 // putMerge writes the buckets that change. The day is locked.
 func putMerge(ctx context.Context, tx *transaction, m *domain.Merge) error {
 	for _, b := range m.Buckets() {
-		stored, err := readFinest(ctx, tx, b)
+		stored, err := readGrains(ctx, tx, b, domain.FinestGrains()...)
 		if err != nil {
 			return err
 		}
@@ -82,10 +82,10 @@ func putMerge(ctx context.Context, tx *transaction, m *domain.Merge) error {
 	return nil
 }
 
-// readFinest reads the values of which all others of a bucket are made.
-func readFinest(ctx context.Context, tx *transaction, b domain.PackedBucket) ([]domain.Packed, error) {
+// readGrains reads a bucket's values of these grains, with all columns.
+func readGrains(ctx context.Context, tx *transaction, b domain.PackedBucket, grains ...domain.PackedGrain) ([]domain.Packed, error) {
 	var wants []packedWant
-	for _, grain := range domain.FinestGrains() {
+	for _, grain := range grains {
 		for part := range b.Resolution.Parts(grain) {
 			key := domain.PackedKey{PackedBucket: b, Grain: grain, Part: part}
 			wants = append(wants, packedWant{PackedKey: key, latency: true, sessions: true})

@@ -207,6 +207,10 @@ func (db *DB) refuseEarlier(ctx context.Context, path string) error {
 	if err != nil || !earlier {
 		return err
 	}
+	return errEarlier(path)
+}
+
+func errEarlier(path string) error {
 	return fmt.Errorf("%s was made by a version of this program from before its first release, which this one cannot read: "+
 		"move the file away, or set DATA_DIR to another directory, to begin with an empty database", path)
 }

@@ -168,7 +168,7 @@ func (s *Store) pack(ctx context.Context, m *domain.Merge) (map[domain.PackedBuc
 		}
 		defer read.Close()
 		for _, b := range m.Buckets() {
-			if values[b], err = finestOf(ctx, read, b); err != nil {
+			if values[b], err = valuesOf(ctx, read, b); err != nil {
 				return err
 			}
 		}

@@ -56,19 +56,21 @@ func numbers(first, end int) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-var readFinest = `SELECT grain, part, counts, latency, sessions FROM packed_aggregates
-	WHERE resolution = ? AND grain IN ` + finestGrains() + ` AND part IN ` + allParts + ` AND bucket = ?`
+// readFinest reads the values of a bucket of which all others are made.
+var readFinest = readGrains(domain.FinestGrains()...)
 
-func finestGrains() string {
-	var list []string
-	for _, g := range domain.FinestGrains() {
-		list = append(list, strconv.Itoa(int(g)))
+// readGrains is a query for [valuesOf].
+func readGrains(grains ...domain.PackedGrain) string {
+	list := make([]string, len(grains))
+	for i, g := range grains {
+		list[i] = strconv.Itoa(int(g))
 	}
-	return "(" + strings.Join(list, ", ") + ")"
+	return `SELECT grain, part, counts, latency, sessions FROM packed_aggregates
+		WHERE resolution = ? AND grain IN (` + strings.Join(list, ", ") + `) AND part IN ` + allParts + ` AND bucket = ?`
 }
 
-// finestOf reads the values of a bucket of which all others are made.
-func finestOf(ctx context.Context, read *sqlx.Stmt, b domain.PackedBucket) ([]domain.Packed, error) {
+// valuesOf reads the values of a bucket by a query of readGrains.
+func valuesOf(ctx context.Context, read *sqlx.Stmt, b domain.PackedBucket) ([]domain.Packed, error) {
 	var rows []struct {
 		Grain    domain.PackedGrain `db:"grain"`
 		Part     int                `db:"part"`

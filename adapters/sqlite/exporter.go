@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/migrations"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
+)
+
+var _ ports.Exporter = (*Exporter)(nil)
+
+// Exporter reads the aggregates of a database. A process may work on it meanwhile,
+// which is not hindered, as it would be by a second [DB].
+type Exporter struct {
+	db *DB
+}
+
+// OpenExporter opens the database of a data directory, which must be there, and
+// changes nothing in it. Of config it takes Dir, SlowQuery and Log. Its errors are
+// sentences for the operator: no database, or one with the schema of another
+// version of the program.
+func OpenExporter(ctx context.Context, config Config) (*Exporter, error) {
+	e := &Exporter{db: &DB{config: config.withDefaults()}}
+	if err := e.open(ctx); err != nil {
+		_ = e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Exporter) open(ctx context.Context) error {
+	path, err := filepath.Abs(filepath.Join(e.db.config.Dir, databaseFile))
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(path) //nolint:gosec // the operator's directory
+	if err != nil {
+		return fmt.Errorf("there is no database in DATA_DIR (%s) that can be read: %w", e.db.config.Dir, bottom(err))
+	}
+	found, err := readState(file)
+	_ = file.Close()
+	if err == nil {
+		err = found.objection(path)
+	}
+	if err != nil {
+		return err
+	}
+	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "temp_store(memory)"}, "_txlock": {"deferred"}, "_dqs": {"0"}}
+	e.db.readers, err = sqlx.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	e.db.readers.SetMaxOpenConns(1)
+	return e.db.translate(ctx, path, e.checkSchema(ctx, path))
+}
+
+// checkSchema refuses a schema that is not this program's.
+func (e *Exporter) checkSchema(ctx context.Context, path string) error {
+	var tables struct {
+		Versions, Events, Packed bool
+	}
+	err := e.db.readers.GetContext(ctx, &tables, `
+		SELECT coalesce(max(name = 'schema_versions'), 0) AS versions, coalesce(max(name = 'events'), 0) AS events,
+			coalesce(max(name = 'packed_aggregates'), 0) AS packed
+		FROM sqlite_schema WHERE type = 'table'`)
+	switch {
+	case err != nil:
+		return err
+	case tables.Events && !tables.Packed:
+		return errEarlier(path)
+	case !tables.Versions || !tables.Packed:
+		return fmt.Errorf("%s holds no data yet: start the server first", path)
+	}
+	steps, err := migrations.SQLite(e.db.readers.DB)
+	if err != nil {
+		return err
+	}
+	if err := migrations.RefuseNewer(ctx, steps); err != nil {
+		return err
+	}
+	taken, err := migrations.Status(ctx, steps)
+	if err != nil {
+		return err
+	}
+	for _, step := range taken {
+		if step.TakenAt.IsZero() {
+			return fmt.Errorf("%s has not taken step %s of the schema yet: start the server of this version first", path, step.Name)
+		}
+	}
+	return nil
+}
+
+// Close closes the database.
+func (e *Exporter) Close() error { return e.db.Close() }
+
+// ExportDays lists the days, as ports.Exporter promises.
+func (e *Exporter) ExportDays(ctx context.Context, resolution domain.Resolution) ([]time.Time, error) {
+	const day = int64(24 * time.Hour / time.Second)
+	var starts []int64
+	err := e.db.read(ctx, "store.export_days", func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &starts, `
+			SELECT bucket - ((bucket % ?1) + ?1) % ?1 AS day FROM aggregate_buckets WHERE resolution = ?2
+			UNION SELECT day FROM aggregation_journal ORDER BY day`, day, string(resolution))
+	})
+	days := make([]time.Time, len(starts))
+	for i, start := range starts {
+		days[i] = time.Unix(start, 0).UTC()
+	}
+	return days, err
+}
+
+// ExportCalls returns groups, as ports.Exporter promises.
+func (e *Exporter) ExportCalls(ctx context.Context, b domain.PackedBucket) (rows []domain.RollupRow, err error) {
+	err = e.export(ctx, b, domain.PackedGrain(domain.GrainFull), func(m *domain.Merge, stored []domain.Packed) (err error) {
+		rows, err = m.Calls(b, stored)
+		return err
+	})
+	return rows, err
+}
+
+// ExportErrors returns error summaries, as ports.Exporter promises.
+func (e *Exporter) ExportErrors(ctx context.Context, b domain.PackedBucket) (rows []domain.ErrorRow, err error) {
+	err = e.export(ctx, b, domain.FinestErrors, func(m *domain.Merge, stored []domain.Packed) (err error) {
+		rows, err = m.Errors(b, stored)
+		return err
+	})
+	return rows, err
+}
+
+// export reads a bucket's values of a grain and its day's journal, and has unpack
+// read both.
+func (e *Exporter) export(
+	ctx context.Context, b domain.PackedBucket, grain domain.PackedGrain, unpack func(*domain.Merge, []domain.Packed) error,
+) error {
+	return e.db.read(ctx, "store.export", func(tx *sqlx.Tx) error {
+		day := domain.Daily.Floor(b.Start)
+		m := domain.NewMerge(day, domain.Cutoffs{})
+		journal, err := journalBetween(ctx, tx, day, day.Add(domain.Daily.Length()))
+		if err != nil {
+			return err
+		}
+		for i := range journal {
+			if err := m.Add(journal[i].Payload); err != nil {
+				return damagedJournal(day, journal[i].ID, err)
+			}
+		}
+		read, err := tx.PreparexContext(ctx, readGrains(grain))
+		if err != nil {
+			return err
+		}
+		defer read.Close()
+		stored, err := valuesOf(ctx, read, b)
+		if err != nil {
+			return err
+		}
+		if err := unpack(m, stored); err != nil {
+			return damagedBucket(b, err)
+		}
+		return nil
+	})
+}
