@@ -5,6 +5,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
+	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
 
@@ -27,6 +28,14 @@ func TestStore(t *testing.T) { contract.Store(t, openStore) }
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 
 func TestMerger(t *testing.T) { contract.Merger(t, openStore) }
+
+func TestExporter(t *testing.T) {
+	contract.Exporter(t, func(t *testing.T) (contract.StoreHarness, ports.Exporter) {
+		t.Helper()
+		s := memory.NewStore()
+		return contract.StoreHarness{Store: s}, s
+	})
+}
 
 func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
 

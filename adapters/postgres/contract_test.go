@@ -150,6 +150,18 @@ func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 
 func TestRebuild(t *testing.T) { contract.Rebuild(t, openStore) }
 
+func TestExporter(t *testing.T) {
+	contract.Exporter(t, func(t *testing.T) (contract.StoreHarness, ports.Exporter) {
+		t.Helper()
+		harness := unmerged(openStore)(t)
+		e, ok := harness.Store.(ports.Exporter)
+		if !ok {
+			t.Fatalf("%T is no ports.Exporter", harness.Store)
+		}
+		return harness, e
+	})
+}
+
 func TestCardinality(t *testing.T) { contract.Cardinality(t, openBounded) }
 
 func TestSameCardinality(t *testing.T) { contract.SameCardinality(t, openBounded) }

@@ -49,9 +49,9 @@ func (s *Store) export(
 	ctx context.Context, b domain.PackedBucket, grain domain.PackedGrain, unpack func(*domain.Merge, []domain.Packed) error,
 ) error {
 	return s.db.read(ctx, "store.export", func(tx *transaction) error {
-		day := domain.Window{Start: domain.Daily.Floor(b.Start), End: b.Start.Add(time.Nanosecond)}
-		m := domain.NewMerge(day.Start, domain.Cutoffs{})
-		err := eachInJournal(ctx, tx, day, func(row journalRow) error {
+		start := domain.Daily.Floor(b.Start)
+		m := domain.NewMerge(start, domain.Cutoffs{})
+		err := eachInJournal(ctx, tx, domain.Window{Start: start, End: start.Add(day)}, func(row journalRow) error {
 			if err := m.Add(row.payload); err != nil {
 				return damagedJournal(row.day, row.id, err)
 			}

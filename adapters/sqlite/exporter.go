@@ -30,7 +30,7 @@ type Exporter struct {
 func OpenExporter(ctx context.Context, config Config) (*Exporter, error) {
 	e := &Exporter{db: &DB{config: config.withDefaults()}}
 	if err := e.open(ctx); err != nil {
-		_ = e.Close()
+		_ = e.Close() //nolint:contextcheck // it was opened for reading, and has nothing to write
 		return nil, err
 	}
 	return e, nil

@@ -365,8 +365,12 @@ func testMergeExpired(t *testing.T, open OpenStore) {
 }
 
 // testMergeAnyOrder has a store and the one in memory do the same in any order.
-func testMergeAnyOrder(t *testing.T, open OpenStore) {
-	s := open(t).Store
+func testMergeAnyOrder(t *testing.T, open OpenStore) { inAnyOrder(t, open(t).Store, compareStores) }
+
+// inAnyOrder has a store and the one in memory store, merge, expire and rebuild the
+// same in any order, and compares them now and then.
+func inAnyOrder(t *testing.T, s StorePorts, compare func(t *rapid.T, s, reference StorePorts)) {
+	t.Helper()
 	check(t, func(t *rapid.T) {
 		deleteAll(t, s)
 		reference := memory.NewStore()
@@ -395,11 +399,11 @@ func testMergeAnyOrder(t *testing.T, open OpenStore) {
 			case "compare":
 				// What is due and came later may be merged already, or not.
 				expireBoth(t, s, reference, due)
-				compareStores(t, s, reference)
+				compare(t, s, reference)
 			}
 		}
 		expireBoth(t, s, reference, due)
-		compareStores(t, s, reference)
+		compare(t, s, reference)
 		for day := range 4 {
 			for range 5 { // each batch made a row at most
 				mergePiece(t, s, day, 1000, due)
@@ -409,7 +413,7 @@ func testMergeAnyOrder(t *testing.T, open OpenStore) {
 		if err != nil || len(left) > 0 {
 			t.Fatalf("left in the journal: %+v, %v", left, err)
 		}
-		compareStores(t, s, reference)
+		compare(t, s, reference)
 	})
 }
 
