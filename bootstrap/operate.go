@@ -26,6 +26,13 @@ func WithRebuild(ctx context.Context, config Config, options Options, do func(*a
 	return with(ctx, config, options, do)
 }
 
+// WithExport opens the configured store for reading, lets do export its aggregates
+// and closes the store.
+func WithExport(ctx context.Context, config Config, options Options, do func(*app.Export) error) error {
+	options.reads = true
+	return with(ctx, config, options, do)
+}
+
 // with opens no more than the use case needs. It does not change the schema
 // of a database that servers of another version may be working on.
 func with[T any](ctx context.Context, config Config, options Options, do func(T) error) error {

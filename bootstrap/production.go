@@ -49,7 +49,7 @@ func productionStorage(ctx context.Context, until time.Time) fx.Option {
 			fx.Annotate(redis.NewCache, fx.As(new(ports.StatisticsCache))),
 			fx.Annotate(postgres.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
-				fx.As(new(ports.Rebuilder)), fx.As(new(ports.Merger))),
+				fx.As(new(ports.Rebuilder)), fx.As(new(ports.Merger)), fx.As(new(ports.Exporter))),
 		),
 	)
 }
@@ -87,7 +87,7 @@ func openPostgres(ctx context.Context, until time.Time, c Config, o Options, m r
 }
 
 // reachPostgres brings the schema up to date, however long that takes, or
-// demands that it is. A database that cannot be written is refused.
+// demands that it is. A database that cannot be written is refused by who writes.
 func reachPostgres(ctx, waiting context.Context, c Config, o Options, m readerMemory) (*postgres.DB, error) {
 	plain, err := postgres.Connect(waiting, c.postgres(o))
 	if err != nil {
@@ -104,6 +104,9 @@ func reachPostgres(ctx, waiting context.Context, c Config, o Options, m readerMe
 	db, err := postgres.Open(ctx, config)
 	if err != nil {
 		return nil, err
+	}
+	if o.reads {
+		return db, nil
 	}
 	if err := db.Check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

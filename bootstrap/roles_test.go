@@ -114,6 +114,10 @@ func TestCommandsOnServersThatStayAway(t *testing.T) {
 		t.Error("there is no store")
 		return nil
 	}), "the database cannot be reached")
+	checkSentence(t, bootstrap.WithExport(t.Context(), config, options, func(*app.Export) error {
+		t.Error("there is no store")
+		return nil
+	}), "the database cannot be reached")
 	checkSentence(t, bootstrap.WithSchema(t.Context(), config, options, func(bootstrap.Schema) error {
 		t.Error("there is no database")
 		return nil
@@ -121,7 +125,7 @@ func TestCommandsOnServersThatStayAway(t *testing.T) {
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if said := log.String(); strings.Count(said, "waiting for PostgreSQL") < 3 || strings.Contains(said, "hunter2") {
+	if said := log.String(); strings.Count(said, "waiting for PostgreSQL") < 4 || strings.Contains(said, "hunter2") {
 		t.Errorf("log is %s", said)
 	}
 }

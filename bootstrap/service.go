@@ -62,6 +62,8 @@ type Options struct {
 	opened *resources
 	// operates is set for a command beside the servers.
 	operates bool
+	// reads is set for one that changes nothing.
+	reads bool
 }
 
 // application is what servers of data know the process by.
@@ -184,6 +186,7 @@ func useCases() fx.Option {
 			app.NewMaintain,
 			app.NewRebuild,
 			app.NewDeadLetters,
+			app.NewExport,
 			app.NewStatistics,
 			app.NewPages,
 			newAnswers,

@@ -67,10 +67,23 @@ func EmbeddedStorage() fx.Option {
 			fx.Annotate(sqlite.NewStore,
 				fx.As(new(ports.EventStore)), fx.As(new(ports.StatisticsReader)), fx.As(new(ports.Maintainer)),
 				fx.As(new(ports.Rebuilder)), fx.As(new(ports.Merger))),
+			fx.Annotate(openExporter, fx.As(new(ports.Exporter))),
 			func(c Config, o Options) memory.CacheConfig { return c.memoryCache(o) },
 			fx.Annotate(memory.NewCache, fx.As(new(ports.StatisticsCache))),
 		),
 	)
+}
+
+// openExporter opens the database beside the process that has it, if any.
+func openExporter(config Config, o Options) (*sqlite.Exporter, error) {
+	e, err := sqlite.OpenExporter(context.Background(), sqlite.Config{
+		Dir: config.DataDir, SlowQuery: time.Duration(config.SlowQueryMS) * time.Millisecond, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.opened.add(e.Close)
+	return e, nil
 }
 
 // openEmbedded opens the database and brings its schema up to date.

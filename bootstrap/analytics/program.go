@@ -47,6 +47,11 @@ Operating:
                   --force also those that have lost some of these
   backup FILE     copy the embedded store, queue included, into a new file; a
                   server may be running on it
+  export          write all that the statistics are made of, small groups too, as
+                  CSV: a row for each day, tool, version, country and service;
+                  a server may be running. --from TIME, --to TIME for a part,
+                  --resolution hour, --what errors, --format jsonl, and
+                  --output FILE, a new one, in place of standard output
   deadletters list             show the batches that could not be stored
   deadletters show ID          show one with its events
   deadletters replay ID…       put some, or --all, back into the queue
@@ -60,7 +65,7 @@ Else:
 
 The configuration is read from the environment and from .env in the working
 directory; .env.example lists the variables. While a server runs on the
-embedded store no other command but backup can use that store.
+embedded store no other command but backup and export can use that store.
 
 Exit codes: 0 all is done; 1 something failed, or was refused for the state of
 the data or the servers; 2 arguments or configuration are wrong, and nothing was
@@ -100,12 +105,17 @@ func (p program) run(ctx context.Context, args []string) int {
 type output struct {
 	to  io.Writer
 	err error
+	// ended says that nothing is written any more.
+	ended bool
 }
 
 // Write never fails, so that a command finishes its work.
 func (o *output) Write(text []byte) (int, error) {
-	if _, err := o.to.Write(text); err != nil && !errors.Is(err, syscall.EPIPE) {
-		o.err = cmp.Or(o.err, err)
+	if _, err := o.to.Write(text); err != nil {
+		o.ended = true
+		if !errors.Is(err, syscall.EPIPE) {
+			o.err = cmp.Or(o.err, err)
+		}
 	}
 	return len(text), nil
 }
@@ -124,6 +134,8 @@ func (p program) dispatch(ctx context.Context, args []string) int {
 		return p.rebuild(ctx, args)
 	case "backup":
 		return p.backup(ctx, args)
+	case "export":
+		return p.export(ctx, args)
 	case "deadletters":
 		return p.deadLetters(ctx, args)
 	case "config":

@@ -268,6 +268,9 @@ func TestStandbyIsRefused(t *testing.T) {
 			t.Errorf("%s: %+v", line, got)
 		}
 	}
+	if got := try(t, "", environ, "export"); got.code != 0 || got.stdout != callColumns || got.stderr != "" {
+		t.Errorf("export, which only reads: %+v", got)
+	}
 	postgres.Kill() // a database cannot be dropped from it
 }
 
@@ -449,6 +452,42 @@ func TestRebuildBesideARunningServer(t *testing.T) {
 	}
 	post(t, address)
 	awaitCalls(t, address, 4)
+}
+
+// The role that exports may read and nothing else.
+func TestExportReadsPostgreSQL(t *testing.T) {
+	environ := installation(t)
+	p := startProcess(t, environ, "serve")
+	address := p.address(t)
+	post(t, address)
+	awaitCalls(t, address, 2)
+	url := strings.TrimPrefix(environ[0], "DATABASE_URL=")
+	onlooker := "exporter" + strconv.FormatInt(installations.Add(1), 10)
+	servers.SharedPostgres(t).Exec(t, url, `CREATE ROLE `+onlooker+` LOGIN PASSWORD 'private'`,
+		`GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+onlooker)
+	_, host, _ := strings.Cut(url, "@")
+	reading := append(environ, "DATABASE_URL=postgres://"+onlooker+":private@"+host)
+	today := time.Now().UTC().Truncate(day)
+	for line, want := range map[string]string{
+		"export":                   "Z,get_alerts,1.23.0,,,1,0,0,0,0,0,0,0,0,,,,,,0\n",
+		"export --resolution=hour": "Z,get_forecast,1.23.0,,,1,0,0,0,0,0,0,0,0,,,,,,0\n",
+		"export --what=errors":     failureColumns,
+		"export --to " + today.AddDate(0, 0, -1).Format(time.DateOnly): callColumns,
+	} {
+		got := try(t, "", reading, strings.Fields(line)...)
+		if got.code != 0 || !strings.Contains(got.stdout, want) || got.stderr != "" {
+			t.Errorf("%s: %+v, want %s", line, got, want)
+		}
+	}
+	for _, c := range []struct{ statement, want string }{
+		{`UPDATE aggregation_journal SET payload = '\x00'; UPDATE packed_aggregates SET counts = '\x00'`, "run analytics rebuild for that day"},
+		{`DELETE FROM schema_versions WHERE version_id > 0`, "run analytics migrate up"},
+	} {
+		servers.SharedPostgres(t).Exec(t, url, c.statement)
+		if got := try(t, "", reading, "export"); got.code != 1 || !strings.Contains(got.stderr, c.want) || strings.Contains(got.stderr, "private") {
+			t.Errorf("%s: %+v", c.statement, got)
+		}
+	}
 }
 
 // What one API has computed another gives again.
