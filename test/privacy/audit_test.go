@@ -293,15 +293,23 @@ func (f *fleet) collect(t *testing.T, c *clients) {
 		return c.answered(c.version)
 	})
 	env := []string{"DATABASE_URL=" + f.database, "REDIS_URL=" + f.redis.URL()}
-	for _, args := range [][]string{{"deadletters", "list"}, {"deadletters", "list", "--json"}, {"deadletters", "show", f.letter(t, env)}} {
+	for _, args := range [][]string{
+		{"deadletters", "list"},
+		{"deadletters", "list", "--json"},
+		{"deadletters", "show", f.letter(t, env)},
+		{"export", "--resolution=hour"},
+		{"export", "--what=errors", "--format=jsonl"},
+	} {
 		out, err := program.Run(t, env, args...)
 		if err != nil {
 			t.Fatalf("%s: %v", args, err)
 		}
 		f.letters += out
 	}
-	if !strings.Contains(f.letters, "poison") {
-		t.Errorf("the dead letter is not told: %s", f.letters)
+	for _, want := range []string{"poison", c.version, `"error_type"`} {
+		if !strings.Contains(f.letters, want) {
+			t.Errorf("no command prints %s:\n%s", want, f.letters)
+		}
 	}
 	f.slowlog += f.askRedis(t, "SLOWLOG", "GET", "-1")
 	f.askRedis(t, "SAVE")
@@ -494,14 +502,20 @@ func (c *clients) crowd(t *testing.T, s *station) {
 }
 
 // backUp copies the files of the embedded store while it serves, as they are and
-// as analytics backup does.
+// as analytics backup and export do.
 func (s *station) backUp(t *testing.T, to string) {
 	t.Helper()
 	if err := os.CopyFS(filepath.Join(to, "copy"), os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := program.Run(t, []string{"DATA_DIR=" + s.dir}, "backup", filepath.Join(to, "analytics.db")); err != nil {
-		t.Fatal(err)
+	for _, args := range [][]string{
+		{"backup", filepath.Join(to, "analytics.db")},
+		{"export", "--output", filepath.Join(to, "calls.csv")},
+		{"export", "--what=errors", "--output", filepath.Join(to, "errors.csv")},
+	} {
+		if _, err := program.Run(t, []string{"DATA_DIR=" + s.dir}, args...); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

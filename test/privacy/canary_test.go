@@ -20,8 +20,6 @@ type canary struct {
 	text, core string
 	// address is set if it is one.
 	address netip.Addr
-	// allowedIn is the one place where it may be found; mostly none.
-	allowedIn string
 }
 
 // canaries makes canaries and remembers them.
@@ -78,16 +76,6 @@ func (c *canaries) position(sentAs string) string {
 		core := "48." + draw(r, "23456789", 9)
 		return core + ", 16.37208", core
 	})
-}
-
-// filter is a word by which statistics may be filtered, so that the database is
-// asked for it.
-func (c *canaries) filter(sentAs string) string {
-	text := c.word(sentAs)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.made[slices.IndexFunc(c.made, func(c canary) bool { return c.text == text })].allowedIn = valuesInLog
-	return text
 }
 
 // source is an address of the loopback network, from which a client can speak.

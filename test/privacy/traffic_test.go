@@ -325,7 +325,7 @@ func (c *clients) malformed() (all []message) {
 // paths have canaries in the path, the query and the method.
 func (c *clients) paths() (all []message) {
 	kinds := c.kinds("path")
-	for _, value := range append(kinds, c.filter("name of a tool")) {
+	for _, value := range append(kinds, c.word("name of a tool")) {
 		all = append(all, message{path: "/v1/stats/tool/" + url.PathEscape(value)})
 	}
 	for _, value := range append(kinds, c.word("path")) {
@@ -353,7 +353,7 @@ func (c *clients) filters() (all []message) {
 			if name != "version" && name != "service" && name != "tool" {
 				values = append(values, c.word("query "+name))
 			} else if i < 3 { // lists tell in Link what they were asked for
-				values = append(values, c.filter("query "+name))
+				values = append(values, c.word("query "+name))
 			}
 			for _, value := range values {
 				all = append(all, message{path: route + "?" + name + "=" + url.QueryEscape(value)})
