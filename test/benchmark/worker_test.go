@@ -66,7 +66,8 @@ func measureWorker(t *testing.T, shape traffic.Shape, entry int) workerFigures {
 	defer plain.Close()
 	var f workerFigures
 	for round := range *rounds + 1 {
-		batch := backlog(shape, uint64(round), n, contract.Now)
+		// A day of its own for each run, so that all begin alike.
+		batch := backlog(shape, uint64(round), n, contract.Now.AddDate(0, 0, -round))
 		enqueue(t, queue, contract.Batches(round*n, entry, batch))
 		start := cpu(t)
 		copying := timed(func() { copyPlainly(t, plain, batch) })
