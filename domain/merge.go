@@ -227,27 +227,44 @@ func (m *Merge) mergeCalls(b PackedBucket, stored []Packed, p *packing) ([]Packe
 			pack(g, pairs)
 		}
 		for g, groups := range whole {
-			if _, made := wholeOf[g]; !made {
+			switch isMade, sessions := madeOfWhole(g); {
+			case !isMade:
 				coarsen(g, full, groups)
+			case !sessions && hasSessions(g):
+				coarsenSessions(g, full, groups)
 			}
 		}
 	}
 	return append(values, packWhole(p, whole)...), nil
 }
 
-// wholeOf says of which other grain without parts one is made: that has fewer groups
-// than full grain. Grains that have sessions are not among them, as those of which
-// they would be made have none.
-var wholeOf = map[PackedGrain]PackedGrain{
-	PackedGrain(DimensionTool | DimensionVersion):    PackedGrain(DimensionTool | DimensionVersion | DimensionService),
-	PackedGrain(DimensionTool | DimensionService):    PackedGrain(DimensionTool | DimensionVersion | DimensionService),
-	PackedGrain(DimensionVersion | DimensionService): PackedGrain(DimensionTool | DimensionVersion | DimensionService),
+// wholeOf says of which other grain without parts one is made, as that has fewer
+// groups than full grain; finer ones come first.
+var wholeOf = []struct{ grain, finer PackedGrain }{
+	{PackedGrain(DimensionTool | DimensionVersion), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(DimensionTool | DimensionService), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(DimensionVersion | DimensionService), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(DimensionTool), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(DimensionVersion), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(DimensionService), PackedGrain(DimensionTool | DimensionVersion | DimensionService)},
+	{PackedGrain(GrainTotal), PackedGrain(DimensionVersion)},
+}
+
+// madeOfWhole reports whether a grain is one of [wholeOf], and whether the finer one
+// has its sessions, too.
+func madeOfWhole(g PackedGrain) (isMade, sessions bool) {
+	for _, made := range wholeOf {
+		if made.grain == g {
+			return true, hasSessions(made.finer)
+		}
+	}
+	return false, false
 }
 
 func packWhole(p *packing, whole map[PackedGrain]map[cellKey]*Rollup) []Packed {
-	for g, finer := range wholeOf {
-		if groups, has := whole[g]; has {
-			coarsen(g, whole[finer], groups)
+	for _, made := range wholeOf {
+		if groups, has := whole[made.grain]; has {
+			coarsen(made.grain, whole[made.finer], groups)
 		}
 	}
 	values := make([]Packed, 0, len(whole))
@@ -264,6 +281,15 @@ func coarsen(g PackedGrain, from, to map[cellKey]*Rollup) {
 	sessions := hasSessions(g)
 	for key, r := range from {
 		entry(to, key.at(g)).merge(r, sessions)
+	}
+}
+
+// coarsenSessions is coarsen for sessions alone.
+func coarsenSessions(g PackedGrain, from, to map[cellKey]*Rollup) {
+	for key, r := range from {
+		if !r.Sessions.isEmpty() {
+			entry(to, key.at(g)).Sessions.Merge(&r.Sessions)
+		}
 	}
 }
 
