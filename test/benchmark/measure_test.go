@@ -58,8 +58,11 @@ func timed(work func()) time.Duration {
 	return time.Since(start)
 }
 
-// quantile returns the smallest duration that is not exceeded by that part of them.
+// quantile returns the duration that that part of them is below; 0 of none.
 func quantile(durations []time.Duration, part float64) time.Duration {
+	if len(durations) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(durations))
 	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
 }
