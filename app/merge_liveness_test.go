@@ -61,7 +61,7 @@ const (
 
 // shortJournal lets the journal of a plan be long, and full.
 func shortJournal() app.MergeConfig {
-	return app.MergeConfig{Interval: interval, MaxEntries: 100, MaxRows: 12, PieceEntries: 150}
+	return app.MergeConfig{Interval: interval, MaxEntries: 100, MaxRows: 12, FullEntries: 800, FullRows: 96, PieceEntries: 150}
 }
 
 func drawPlan(t *rapid.T) []mishap {
@@ -254,7 +254,7 @@ func (f *mergerFleet) problems(end time.Time) string {
 		}
 	}
 	// Each process may store what makes the journal long before it looks.
-	most := 8*shortJournal().MaxEntries + fleetProcesses*(shortJournal().MaxEntries+largestRow)
+	most := shortJournal().FullEntries + fleetProcesses*(shortJournal().MaxEntries+largestRow)
 	for _, m := range f.plan {
 		if m.kind == isStoreAlone {
 			most += m.entries

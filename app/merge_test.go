@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -201,10 +202,13 @@ type bubbleClock struct{ start time.Time }
 func (bubbleClock) Now() time.Time           { return time.Now() }
 func (c bubbleClock) Elapsed() time.Duration { return time.Since(c.start) }
 
+// newMerge merges a journal of 20,000 entries, and at most 40,000 at a time, unless
+// config says otherwise.
 func newMerge(s *journalStore, log *slog.Logger, config app.MergeConfig) *app.Merge {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	config.MaxEntries, config.PieceEntries = cmp.Or(config.MaxEntries, 20_000), cmp.Or(config.PieceEntries, 40_000)
 	return app.NewMerge(s, s, bubbleClock{time.Now()}, log, config)
 }
 
@@ -286,6 +290,19 @@ func TestMergeShortensALongJournal(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestMergeLeavesAJournalOfManyEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJournalStore()
+		startMerge(t, app.NewMerge(s, s, bubbleClock{time.Now()}, slog.New(slog.DiscardHandler), app.MergeConfig{}))
+		s.add(daysBefore(0), 79_999)
+		time.Sleep(6 * time.Second)
+		checkMerged(t, s, "nearly long")
+		s.add(daysBefore(0), 1)
+		time.Sleep(6 * time.Second)
+		checkMerged(t, s, "long", "01")
+	})
 }
 
 // What was stored by this process is noticed at once, and what was by another at
