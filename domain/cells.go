@@ -194,13 +194,13 @@ func rank(values []string, ranks []uint32) []string {
 	var occurring []uint32
 	for number, occurs := range ranks {
 		if occurs == 1 {
-			occurring = append(occurring, uint32(number)) //nolint:gosec // below the length
+			occurring = append(occurring, uint32(number))
 		}
 	}
 	slices.SortFunc(occurring, func(a, b uint32) int { return cmp.Compare(values[a], values[b]) })
 	list := make([]string, len(occurring))
 	for place, number := range occurring {
-		list[place], ranks[number] = values[number], uint32(place) //nolint:gosec // below the length
+		list[place], ranks[number] = values[number], uint32(place)
 	}
 	return list
 }

@@ -131,9 +131,10 @@ func (c *Collector) start(index int) time.Time {
 }
 
 // Add takes a packed value that the read, an index in [Selection.Reads], asks
-// for. Of p, the key and what the read wants are set. The bytes are not kept.
+// for. Of p, the key and what the read wants are set; Counts are nil where the store
+// has no such value. The bytes are not kept.
 func (c *Collector) Add(read int, p Packed) error {
-	if len(p.Counts) == 0 || !c.selection.Window.Contains(p.Start) {
+	if p.Counts == nil || !c.selection.Window.Contains(p.Start) {
 		return nil
 	}
 	var err error
@@ -205,7 +206,7 @@ func (c *Collector) matching(v *unpacked, p Packed) (m matches, ok bool) {
 		m.first, m.span = c.index(p.Start), hoursOfDay
 		for hour := range buckets {
 			if w.Contains(p.Start.Add(time.Duration(hour) * time.Hour)) {
-				buckets[hour] = uint32(hour + 1) //nolint:gosec // at most 24
+				buckets[hour] = uint32(hour + 1)
 			}
 		}
 	}

@@ -246,6 +246,19 @@ func TestDamagedValuesAreErrors(t *testing.T) {
 	}
 }
 
+func TestAnEmptyValueIsDamaged(t *testing.T) {
+	day := domain.Daily.Floor(contract.Now)
+	s := domain.Selection{Window: domain.Window{Start: day, End: day.AddDate(0, 0, 1), Resolution: domain.Daily}, By: []domain.Dimension{domain.DimensionNone}}
+	p := domain.Packed{PackedKey: domain.PackedKey{PackedBucket: domain.PackedBucket{Resolution: domain.Daily, Start: day}}}
+	if err := domain.NewCollector(s).Add(0, p); err != nil {
+		t.Errorf("no value: %v", err)
+	}
+	p.Counts = []byte{}
+	if err := domain.NewCollector(s).Add(0, p); err == nil {
+		t.Error("a value without bytes is read")
+	}
+}
+
 func isFinest(p domain.Packed) bool { return slices.Contains(domain.FinestGrains(), p.Grain) }
 
 func isRead(s domain.Selection, p domain.Packed) bool {
@@ -342,7 +355,7 @@ func TestReadableValues(t *testing.T) {
 		{Hour: day.Add(5 * time.Hour), Tool: "get_alerts", Version: "1.0.0", Status: domain.StatusError, ErrorType: "timeout"},
 		{Hour: day.Add(5 * time.Hour), Tool: "get_forecast", Version: "1.1.0", Status: domain.StatusSuccess},
 	}
-	want := map[domain.PackedGrain]string{
+	want := map[domain.PackedGrain]string{ //nolint:exhaustive // the grains that are read here
 		0:                      `[["",3,2,1,0,2,1,1,1,120]]`,
 		1:                      `[["get_alerts",2,2,1,0,2,1,1,1,120],["get_forecast",1,0,0,0,0,0,0,0,0]]`,
 		4:                      `[["",2,1,0,0,0,0,0,0,0],["US",1,1,1,0,2,1,1,1,120]]`,

@@ -167,7 +167,7 @@ func (u *unpacking) axis(groups, axis int, first bool, room *scratch) unpackedAx
 		for number := range values {
 			run := u.upTo(groups - done)
 			for i := done; i < done+run; i++ {
-				a.numbers[i] = uint32(number) //nolint:gosec // below the length of a list
+				a.numbers[i] = uint32(number)
 			}
 			done += run
 		}
@@ -475,7 +475,7 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 			return errDamaged
 		case n == len(s.all):
 			for place := range s.places {
-				s.places[place] = uint32(place) //nolint:gosec // at most distinctSparse
+				s.places[place] = uint32(place)
 			}
 		case !r.ascending(s.places, uint64(len(s.all))):
 			return errDamaged

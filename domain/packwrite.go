@@ -343,7 +343,7 @@ func (w *bitWriter) unary(n uint64) {
 	for ; n >= 32; n -= 32 {
 		w.write(0, 32)
 	}
-	w.write(1<<n, int(n)+1) //nolint:gosec // below 32
+	w.write(1<<n, int(n)+1)
 }
 
 // ascending appends n different numbers below end, in order. However they are
@@ -362,7 +362,7 @@ func (w *bitWriter) ascending(values iter.Seq[uint32], n int, end uint64) {
 // riceWidth is how many bits of a gap are written as they are, where n numbers
 // below end are spread evenly.
 func riceWidth(n int, end uint64) int {
-	return bits.Len64(end/uint64(max(n, 1))) - 1 //nolint:gosec // never negative
+	return bits.Len64(end/uint64(max(n, 1))) - 1
 }
 
 // isReadable reports whether the views for operators show the grain.
