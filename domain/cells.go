@@ -123,14 +123,24 @@ func (f *failures) merge(other failures) {
 	f.first, f.last = min(f.first, other.first), max(f.last, other.last)
 }
 
+// errorCells are failed calls by group and error type. There may be as many as calls,
+// so each is small.
+type errorCells map[cellKey]failures
+
+func (c errorCells) add(key cellKey, f failures) {
+	sum := c[key]
+	sum.merge(f)
+	c[key] = sum
+}
+
 // cells are the groups of one grain.
 type cells struct {
 	rollups map[cellKey]*Rollup
-	errors  map[cellKey]*failures
+	errors  errorCells
 }
 
 func newCells() cells {
-	return cells{make(map[cellKey]*Rollup), make(map[cellKey]*failures)}
+	return cells{make(map[cellKey]*Rollup), make(errorCells)}
 }
 
 func (c cells) len() int { return len(c.rollups) + len(c.errors) }
@@ -148,15 +158,15 @@ type rankedKey struct {
 	ranks, key cellKey
 }
 
-func sortKeys(n *lexicon, g PackedGrain, keys iter.Seq[cellKey]) sortedKeys {
-	s := rankKeys(n, g, keys)
+func sortKeys(n *lexicon, g PackedGrain, count int, keys iter.Seq[cellKey]) sortedKeys {
+	s := rankKeys(n, g, count, keys)
 	slices.SortFunc(s.keys, func(a, b rankedKey) int { return a.ranks.compare(&b.ranks) })
 	return s
 }
 
 // rankKeys is sortKeys without the order.
-func rankKeys(n *lexicon, g PackedGrain, keys iter.Seq[cellKey]) sortedKeys {
-	var s sortedKeys
+func rankKeys(n *lexicon, g PackedGrain, count int, keys iter.Seq[cellKey]) sortedKeys {
+	s := sortedKeys{keys: make([]rankedKey, 0, count)}
 	var ranks [axes][]uint32
 	for axis := range axes {
 		if g.hasAxis(axis) && axis != axisHour {

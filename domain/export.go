@@ -24,7 +24,7 @@ func (m *Merge) Calls(b PackedBucket, stored []Packed) ([]RollupRow, error) {
 		}
 	}
 	rows := make([]RollupRow, 0, len(full))
-	for _, key := range sortGroups(&m.names, PackedGrain(GrainFull), maps.Keys(full)) {
+	for _, key := range sortGroups(&m.names, PackedGrain(GrainFull), len(full), maps.Keys(full)) {
 		rows = append(rows, RollupRow{b.Resolution, b.Start, m.names.group(key), *full[key]})
 	}
 	return rows, nil
@@ -32,7 +32,7 @@ func (m *Merge) Calls(b PackedBucket, stored []Packed) ([]RollupRow, error) {
 
 // Errors is the same for error summaries of full grain, [FinestErrors].
 func (m *Merge) Errors(b PackedBucket, stored []Packed) ([]ErrorRow, error) {
-	full := make(map[cellKey]*failures)
+	full := make(errorCells)
 	for i := range stored {
 		if stored[i].Grain == FinestErrors {
 			if err := m.readErrors(stored[i], full); err != nil {
@@ -40,17 +40,16 @@ func (m *Merge) Errors(b PackedBucket, stored []Packed) ([]ErrorRow, error) {
 			}
 		}
 	}
-	for key, added := range m.added.errors {
+	for key, f := range m.added.errors {
 		if key.isIn(b) {
-			f := *added
 			if b.Resolution == Daily {
 				f.first, f.last = key[axisHour], key[axisHour]
 			}
-			entry(full, key.at(FinestErrors)).merge(f)
+			full.add(key.at(FinestErrors), f)
 		}
 	}
 	rows := make([]ErrorRow, 0, len(full))
-	for _, key := range sortGroups(&m.names, FinestErrors, maps.Keys(full)) {
+	for _, key := range sortGroups(&m.names, FinestErrors, len(full), maps.Keys(full)) {
 		f, group := full[key], m.names.group(key)
 		rows = append(rows, ErrorRow{ErrorKey{b.Resolution, b.Start, group, m.names.value(axisErrorType, key)}, ErrorSummary{
 			Count:     f.count,

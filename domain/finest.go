@@ -28,7 +28,7 @@ func Finest(batches ...[]Event) Aggregates {
 			r.Add(e)
 			if e.Status == StatusError {
 				key[axisErrorType] = names.number(axisErrorType, errorTypeOf(e))
-				entry(added.errors, key).count++
+				added.errors.add(key, failures{count: 1})
 			}
 		}
 	}
@@ -58,8 +58,8 @@ func (s *slab[T]) next() *T {
 
 // finest lists cells whose hours are numbered by hourNumber.
 func (n *lexicon) finest(c cells) Aggregates {
-	calls := sortGroups(n, PackedGrain(GrainFull), maps.Keys(c.rollups))
-	errs := sortGroups(n, PackedGrain(GrainFull)|GrainErrors, maps.Keys(c.errors))
+	calls := sortGroups(n, PackedGrain(GrainFull), len(c.rollups), maps.Keys(c.rollups))
+	errs := sortGroups(n, PackedGrain(GrainFull)|GrainErrors, len(c.errors), maps.Keys(c.errors))
 	a := Aggregates{Rollups: make([]RollupRow, len(calls)), Errors: make([]ErrorRow, len(errs))}
 	for i, key := range calls {
 		a.Rollups[i] = RollupRow{Hourly, hourAt(key[axisHour]), n.group(key), *c.rollups[key]}
@@ -81,8 +81,8 @@ func (n *lexicon) group(k cellKey) Group {
 }
 
 // sortGroups orders keys as [CompareRollupRows] and [CompareErrorRows] do.
-func sortGroups(n *lexicon, g PackedGrain, keys iter.Seq[cellKey]) []cellKey {
-	s := rankKeys(n, g, keys)
+func sortGroups(n *lexicon, g PackedGrain, count int, keys iter.Seq[cellKey]) []cellKey {
+	s := rankKeys(n, g, count, keys)
 	order := [...]int{axisTool, axisVersion, axisCountry, axisService, axisErrorType}
 	slices.SortFunc(s.keys, func(a, b rankedKey) int {
 		if a.key[axisHour] != b.key[axisHour] {

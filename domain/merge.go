@@ -27,7 +27,7 @@ func PackJournal(finest Aggregates) []JournalValue {
 	for i := range finest.Errors {
 		row := &finest.Errors[i]
 		day := at(row.Bucket)
-		day.errors[day.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = &failures{count: row.Count}
+		day.errors[day.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = failures{count: row.Count}
 	}
 	values := make([]JournalValue, 0, len(days))
 	for _, start := range slices.Sorted(maps.Keys(days)) {
@@ -121,7 +121,7 @@ func (m *Merge) AddFinest(finest Aggregates) {
 	}
 	for i := range finest.Errors {
 		row := &finest.Errors[i]
-		read.errors[m.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = &failures{count: row.Count}
+		read.errors[m.names.key(hourOf(row.Bucket), row.Group, row.ErrorType)] = failures{count: row.Count}
 	}
 	m.add(read)
 }
@@ -131,7 +131,7 @@ func (m *Merge) add(read cells) {
 		entry(m.added.rollups, key).Merge(r)
 	}
 	for key, f := range read.errors {
-		entry(m.added.errors, key).merge(*f)
+		m.added.errors.add(key, f)
 	}
 }
 
@@ -330,10 +330,10 @@ func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Pack
 			added[part] = append(added[part], key)
 		}
 	}
-	coarse := make(map[cellKey]*failures)
+	coarse := make(errorCells)
 	var values []Packed
 	for part := range parts {
-		full := make(map[cellKey]*failures)
+		full := make(errorCells)
 		for i := range stored {
 			if stored[i].Grain == FinestErrors && stored[i].Part == part {
 				if err := m.readErrors(stored[i], full); err != nil {
@@ -342,11 +342,11 @@ func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Pack
 			}
 		}
 		for _, key := range added[part] {
-			f := *m.added.errors[key]
+			f := m.added.errors[key]
 			if b.Resolution == Daily {
 				f.first, f.last = key[axisHour], key[axisHour]
 			}
-			entry(full, key.at(FinestErrors)).merge(f)
+			full.add(key.at(FinestErrors), f)
 		}
 		if len(full) == 0 {
 			continue
@@ -355,7 +355,7 @@ func (m *Merge) mergeErrors(b PackedBucket, stored []Packed, p *packing) ([]Pack
 		value.Part = part
 		values = append(values, value)
 		for key, f := range full {
-			entry(coarse, key.at(CoarseErrors)).merge(*f)
+			coarse.add(key.at(CoarseErrors), f)
 		}
 	}
 	if len(coarse) > 0 {
@@ -432,13 +432,13 @@ func readRollups(v *unpacked, p Packed, rollups []Rollup) error {
 	return v.eachSessions(p.Sessions, all, func(i int, s unpackedSessions) { rollups[i].Sessions.Merge(s.sketch(&room)) })
 }
 
-func (m *Merge) readErrors(p Packed, to map[cellKey]*failures) error {
+func (m *Merge) readErrors(p Packed, to errorCells) error {
 	v, found, err := readFailures(p, nil)
 	if err != nil {
 		return inValue(p.Grain, err)
 	}
 	for i, key := range m.keysOf(v) {
-		to[key] = &found[i]
+		to[key] = found[i]
 	}
 	return nil
 }

@@ -85,16 +85,17 @@ const (
 
 // packing writes values. It keeps its buffers.
 type packing struct {
-	names   *lexicon
-	column  []byte
-	numbers []int64
-	rollups []*Rollup
+	names    *lexicon
+	column   []byte
+	numbers  []int64
+	rollups  []*Rollup
+	failures []failures
 }
 
 // calls packs the groups of a grain. Sessions are left out where no read wants
 // them.
 func (p *packing) calls(g PackedGrain, groups map[cellKey]*Rollup) Packed {
-	s := sortKeys(p.names, g, maps.Keys(groups))
+	s := sortKeys(p.names, g, len(groups), maps.Keys(groups))
 	p.rollups = p.rollups[:0]
 	value := Packed{PackedKey: PackedKey{Grain: g &^ grainHours}}
 	for i := range s.keys {
@@ -117,14 +118,17 @@ func (p *packing) calls(g PackedGrain, groups map[cellKey]*Rollup) Packed {
 }
 
 // errors packs error summaries.
-func (p *packing) errors(g PackedGrain, groups map[cellKey]*failures) Packed {
-	s := sortKeys(p.names, g, maps.Keys(groups))
+func (p *packing) errors(g PackedGrain, groups errorCells) Packed {
+	s := sortKeys(p.names, g, len(groups), maps.Keys(groups))
+	p.failures = slices.Grow(p.failures[:0], len(s.keys))
 	value := Packed{PackedKey: PackedKey{Grain: g &^ grainHours}}
-	for _, f := range groups {
+	for i := range s.keys {
+		f := groups[s.keys[i].key]
+		p.failures = append(p.failures, f)
 		value.Calls += f.count
 	}
 	value.Counts = p.counts(g, &s, errorCounters, func(counter, i int) (int64, bool) {
-		switch f := groups[s.keys[i].key]; counter {
+		switch f := &p.failures[i]; counter {
 		case counterFailures:
 			return f.count, true
 		case counterFirst:
@@ -134,7 +138,7 @@ func (p *packing) errors(g PackedGrain, groups map[cellKey]*failures) Packed {
 		}
 	})
 	if g == CoarseErrors {
-		value.Readable = readableErrors(&s, groups)
+		value.Readable = readableErrors(&s, p.failures)
 	}
 	return value
 }
@@ -393,7 +397,7 @@ const (
 
 // readableErrors lists the most frequent error types of the tools, each with the
 // first of the versions. The others are one row, of the tool and type [OtherName].
-func readableErrors(s *sortedKeys, groups map[cellKey]*failures) string {
+func readableErrors(s *sortedKeys, found []failures) string {
 	type place struct{ tool, errorType uint32 }
 	type summary struct {
 		failures
@@ -405,7 +409,7 @@ func readableErrors(s *sortedKeys, groups map[cellKey]*failures) string {
 	for i := range s.keys {
 		ranks := &s.keys[i].ranks
 		sum := entry(sums, place{ranks[axisTool], ranks[axisErrorType]})
-		sum.merge(*groups[s.keys[i].key])
+		sum.merge(found[i])
 		sum.tool, sum.errorType = s.lists[axisTool][ranks[axisTool]], s.lists[axisErrorType][ranks[axisErrorType]]
 		version := s.lists[axisVersion][ranks[axisVersion]]
 		if n := len(sum.versions); n < maxReadableVersions && (n == 0 || sum.versions[n-1] != version) {
