@@ -71,6 +71,10 @@ chaos: ## kill processes and servers at random moments of a long load; BATCHES, 
 hostile: ## attack the program in full strength
 	go test -count=1 -v -timeout=30m ./test/hostile -args -full
 
+.PHONY: worst-day
+worst-day: servers ## send what the limits allow one address in a day, and demand exact answers and 100 MB at most
+	go test -count=1 -v -timeout=2h -run='^TestWorstDayOfOneAddress$$' ./test/worstday -args -minutes=1440
+
 .PHONY: privacy-audit
 privacy-audit: servers ## send personal data everywhere and search all that is written for it
 	go test -count=1 -v -timeout=5m ./test/privacy
