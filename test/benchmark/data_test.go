@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ type dataset struct {
 	events, days int
 	// raw says that raw events are loaded, beside what they add up to.
 	raw bool
+	// repeated is after how many days the same packed values come again, for datasets
+	// that would take long to make; 0 for never.
+	repeated int
 }
 
 func (d dataset) String() string {
@@ -44,12 +48,56 @@ type loadedDay struct {
 	events []domain.Event
 }
 
-// The last day of a dataset is that of contract.Now, until its hour. Every value is
-// made as a store makes it when it merges all of a day at once, for what is within
-// its retention.
-func (d dataset) day(number int) (loadedDay, error) {
+// days makes the days one by one. The last is that of contract.Now, until its hour.
+// Every value is made as a store makes it when it merges all of a day at once, for
+// what is within its retention.
+type days struct {
+	dataset
+
+	mu   sync.Mutex
+	made map[int]loadedDay
+}
+
+func (d *days) day(number int) (loadedDay, error) {
+	start := domain.Daily.Floor(contract.Now).AddDate(0, 0, number+1-d.days)
+	if d.repeated == 0 || number == d.days-1 {
+		return d.make(start, domain.DefaultRetention().Cutoffs(contract.Now))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	model, ok := d.made[number%d.repeated]
+	if !ok {
+		var err error
+		if model, err = d.make(start, domain.Cutoffs{}); err != nil {
+			return model, err
+		}
+		d.made[number%d.repeated] = model
+	}
+	return model.moved(start), nil
+}
+
+// moved is the day on another date: values say nothing of when they are. Of these,
+// only those within their retention are left.
+func (l loadedDay) moved(to time.Time) loadedDay {
 	cutoffs := domain.DefaultRetention().Cutoffs(contract.Now)
-	day := loadedDay{start: domain.Daily.Floor(contract.Now).AddDate(0, 0, number+1-d.days)}
+	kept := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.Hourly, domain.Daily: cutoffs.Daily}
+	keptErrors := map[domain.Resolution]time.Time{domain.Hourly: cutoffs.HourlyErrors, domain.Daily: cutoffs.DailyErrors}
+	moved := loadedDay{start: to}
+	for _, v := range l.values {
+		v.Start = v.Start.Add(to.Sub(l.start))
+		limit := kept[v.Resolution]
+		if v.Grain&domain.GrainErrors != 0 {
+			limit = keptErrors[v.Resolution]
+		}
+		if !v.Start.Before(limit) {
+			moved.values = append(moved.values, v)
+		}
+	}
+	return moved
+}
+
+func (d dataset) make(start time.Time, cutoffs domain.Cutoffs) (loadedDay, error) {
+	day := loadedDay{start: start}
 	events := d.shape.Day(1, day.start, d.events/d.days)
 	for len(events) > 0 && events[len(events)-1].Hour.After(contract.Now) {
 		events = events[:len(events)-1]
@@ -109,6 +157,7 @@ func newEngine(t *testing.T, name string) engine {
 func fill(t *testing.T, e engine, d dataset) {
 	t.Helper()
 	start := time.Now()
+	from := &days{dataset: d, made: make(map[int]loadedDay)}
 	group, ctx := errgroup.WithContext(t.Context())
 	const makers = 2
 	made := make(chan loadedDay, 1)
@@ -116,7 +165,7 @@ func fill(t *testing.T, e engine, d dataset) {
 	for m := range makers {
 		making.Go(func() error {
 			for number := m; number < d.days; number += makers {
-				day, err := d.day(number)
+				day, err := from.day(number)
 				if err != nil {
 					return err
 				}

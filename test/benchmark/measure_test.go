@@ -20,14 +20,14 @@ var (
 	engines  = flag.String("engines", "postgres,sqlite", "the stores to measure")
 	runs     = flag.Int("runs", 20, "how often each thing is measured")
 	sizes    = flag.String("sizes", "1000000,10000000", "how many events of the real shape there are; the second is compared with the first")
-	days     = flag.Int("days", 90, "over how many days these are spread")
+	spanned  = flag.Int("days", 90, "over how many days these are spread")
 	detail   = flag.Bool("detail", false, "print every statistic, not only the slowest")
 	wideDays = flag.Int("wide-days", 365, "over how many days 100,000 events a day of the wide shape are spread; 0 leaves them out")
 	shapes   = flag.String("shapes", "real,wide", "the shapes of the events that a worker stores")
 	entries  = flag.String("entries", "100,1", "how many events an entry of the queue has")
 	raw      = flag.Bool("raw", true, "load raw events too, for the bytes at rest")
 	rounds   = flag.Int("rounds", 5, "how often a worker is measured")
-	events   = flag.Int("events", 200_000, "how many events a worker stores in one run")
+	events   = flag.Int("events", 300_000, "how many events a worker stores in one run")
 )
 
 // whenMeasuring skips the test unless measurements are asked for.
@@ -120,30 +120,37 @@ func fileSize(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// cpu is the time that this process and all those that it started have computed,
-// but for those that have ended meanwhile.
-func cpu(tb testing.TB) time.Duration {
+// computing runs work and returns the CPU time that this process and all those that it
+// started took meanwhile, but for those that have ended.
+func computing(tb testing.TB, work func()) time.Duration {
+	tb.Helper()
+	children, self := cpuOfChildren(os.Getpid()), cpuOfSelf(tb)
+	work()
+	self = cpuOfSelf(tb) - self
+	return self + cpuOfChildren(os.Getpid()) - children
+}
+
+func cpuOfSelf(tb testing.TB) time.Duration {
 	tb.Helper()
 	var self syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
 		tb.Fatal(err)
 	}
-	return time.Duration(self.Utime.Nano()+self.Stime.Nano()) + cpuOfChildren(os.Getpid())
+	return time.Duration(self.Utime.Nano() + self.Stime.Nano())
 }
 
 func cpuOfChildren(pid int) time.Duration {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
 	var sum time.Duration
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, list := range lists {
 		children, _ := os.ReadFile(list)
 		for child := range strings.FieldsSeq(string(children)) {
-			stat, _ := os.ReadFile("/proc/" + child + "/stat")
-			_, fields, _ := strings.Cut(string(stat), ") ")
-			if times := strings.Fields(fields); len(times) > 12 {
-				user, _ := strconv.Atoi(times[11])
-				system, _ := strconv.Atoi(times[12])
-				sum += time.Duration(user+system) * tick
+			tasks, _ := filepath.Glob("/proc/" + child + "/task/*/schedstat")
+			for _, task := range tasks {
+				stat, _ := os.ReadFile(task)
+				computed, _, _ := strings.Cut(string(stat), " ")
+				nanoseconds, _ := strconv.Atoi(computed)
+				sum += time.Duration(nanoseconds)
 			}
 			number, _ := strconv.Atoi(child)
 			sum += cpuOfChildren(number)
