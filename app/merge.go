@@ -459,6 +459,9 @@ func (u *Merge) Room(ctx context.Context) error {
 	return nil
 }
 
+// hasRoom reports whether the journal has room for certain, and asks no store.
+func (u *Merge) hasRoom() bool { return u == nil || !u.mayBeFull() }
+
 // mayBeFull also holds when Run has not come to look for a while.
 func (u *Merge) mayBeFull() bool {
 	u.mu.Lock()

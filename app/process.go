@@ -100,7 +100,7 @@ func (u *Process) note(ctx context.Context, outcome error) {
 func (u *Process) Run(ctx, work context.Context) {
 	backoff := u.config.BackoffMin
 	for ctx.Err() == nil {
-		err := u.Step(ctx, work)
+		err := u.drain(ctx, work)
 		if ctx.Err() == nil {
 			u.note(ctx, err)
 		}
@@ -122,25 +122,70 @@ func (u *Process) Run(ctx, work context.Context) {
 	}
 }
 
+// drain is [Process.Step] until the queue is empty. While a transaction is stored the
+// next one is received: queue and store then work side by side.
+func (u *Process) drain(ctx, work context.Context) error {
+	deliveries, err := u.receive(ctx)
+	for err == nil && len(deliveries) > 0 {
+		storing := make(chan error, 1)
+		go func() { storing <- u.finish(work, deliveries) }()
+		next, receiveErr := u.receiveNext(ctx)
+		if err := <-storing; err != nil {
+			return errors.Join(err, u.giveBack(work, next))
+		}
+		if ctx.Err() == nil {
+			u.note(ctx, nil)
+		}
+		deliveries, err = next, receiveErr
+	}
+	return err
+}
+
 // Step takes what one transaction may hold, stores it and acknowledges it, once
 // the store's journal has room. It returns an error when queue or store are away;
 // everything unfinished is then back in the queue, or will be.
 func (u *Process) Step(ctx, work context.Context) error {
-	if err := u.config.Merge.Room(ctx); err != nil {
-		return err
-	}
-	deliveries, err := u.queue.Receive(ctx, u.config.BatchSize, u.config.PollInterval)
+	deliveries, err := u.receive(ctx)
 	if err != nil || len(deliveries) == 0 {
 		return err
 	}
-	err = u.settle(work, deliveries)
+	return u.finish(work, deliveries)
+}
+
+// receive waits until the journal has room, and then for batches.
+func (u *Process) receive(ctx context.Context) ([]ports.Delivery, error) {
+	if err := u.config.Merge.Room(ctx); err != nil {
+		return nil, err
+	}
+	return u.queue.Receive(ctx, u.config.BatchSize, u.config.PollInterval)
+}
+
+// receiveNext is receive that waits for nothing.
+func (u *Process) receiveNext(ctx context.Context) ([]ports.Delivery, error) {
+	if !u.config.Merge.hasRoom() {
+		return nil, nil
+	}
+	return u.queue.Receive(ctx, u.config.BatchSize, 0)
+}
+
+func (u *Process) giveBack(ctx context.Context, deliveries []ports.Delivery) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	return u.queue.Return(ctx, idsOf(deliveries)...)
+}
+
+// finish stores the batches and acknowledges them. After an error what is unfinished
+// is back in the queue, or will be.
+func (u *Process) finish(work context.Context, deliveries []ports.Delivery) error {
+	err := u.settle(work, deliveries)
 	if domain.CodeOf(err) == domain.CodePoison {
 		err = u.settleEach(work, deliveries, err)
 	}
 	if err != nil {
 		// What is settled is held no more, and returning it changes nothing. A
 		// queue that cannot take the rest back hands it out again by itself.
-		err = errors.Join(err, u.queue.Return(work, idsOf(deliveries)...))
+		err = errors.Join(err, u.giveBack(work, deliveries))
 	}
 	return err
 }

@@ -114,7 +114,7 @@ func steps(t *testing.T, process *app.Process, until func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); process.Run(ctx, ctx) }()
+	go func() { defer close(done); process.Run(ctx, t.Context()) }()
 	for deadline := time.Now().Add(10 * time.Second); !until(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Error("it did not come to that within 10 s")

@@ -182,7 +182,7 @@ func drain(t *testing.T, s *postgres.Store, queue *redis.Queue, n int) (committe
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	merge := app.NewMerge(s, s, system.Clock{}, quiet(), app.MergeConfig{})
-	counted := &countedQueue{Queue: queue, left: n, done: make(chan struct{})}
+	counted := &countedQueue{Queue: queue, left: n, events: make(map[domain.BatchID]int), done: make(chan struct{})}
 	worker := app.NewProcess(counted, s, quiet(), app.ProcessConfig{Merge: merge})
 	var running sync.WaitGroup
 	start := time.Now()
@@ -206,14 +206,17 @@ func drain(t *testing.T, s *postgres.Store, queue *redis.Queue, n int) (committe
 type countedQueue struct {
 	*redis.Queue
 
+	done chan struct{}
+
+	mu     sync.Mutex
 	left   int
 	events map[domain.BatchID]int
-	done   chan struct{}
 }
 
 func (q *countedQueue) Receive(ctx context.Context, maxEvents int, wait time.Duration) ([]ports.Delivery, error) {
 	deliveries, err := q.Queue.Receive(ctx, maxEvents, wait)
-	q.events = make(map[domain.BatchID]int, len(deliveries))
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, d := range deliveries {
 		q.events[d.Batch.ID] = len(d.Batch.Events)
 	}
@@ -225,8 +228,11 @@ func (q *countedQueue) Acknowledge(ctx context.Context, ids ...domain.BatchID) e
 	if err != nil {
 		return err
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, id := range ids {
 		q.left -= q.events[id]
+		delete(q.events, id)
 	}
 	if q.left == 0 {
 		close(q.done)
