@@ -177,8 +177,8 @@ func (s *Store) pack(ctx context.Context, m *domain.Merge) (map[domain.PackedBuc
 	if err != nil {
 		return nil, err
 	}
-	for b, stored := range values {
-		if values[b], err = m.Bucket(b, stored); err != nil {
+	for _, b := range m.Buckets() {
+		if values[b], err = m.Bucket(b, values[b]); err != nil {
 			return nil, s.db.translate(ctx, "store.merge", damagedBucket(b, err))
 		}
 	}
