@@ -106,7 +106,7 @@ bench-stats: servers ## measure reads, bytes at rest and bytes written on real-s
 .PHONY: bench-worker
 bench-worker: servers ## measure the worker beside COPY, its memory and the embedded store; ARGS varies it
 	go test -count=1 -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args -measure $(ARGS)
-	go test -run='^$$' -bench='^BenchmarkSustained' ./adapters/sqlite
+	go test -run='^$$' -bench='^BenchmarkSustained' ./test/benchmark
 
 .PHONY: client-test
 client-test: $(CLIENT)/node_modules/installed ## run the tests of the TypeScript client against ANALYTICS_URL (make test starts one)

@@ -3,6 +3,7 @@ package benchmark_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -274,9 +275,9 @@ func TestMergingWrites(t *testing.T) {
 			for q := range quarters {
 				part := events[q*len(events)/quarters : (q+1)*len(events)/quarters]
 				storing += writtenBy(t, e, func() error {
-					for i, b := range contract.Batches(q*1000, batchSize, part) {
-						if _, err := s.Store(t.Context(), []domain.Batch{b}); err != nil {
-							return fmt.Errorf("batch %d: %w", i, err)
+					for together := range slices.Chunk(contract.Batches(q*1000, batchSize, part), 10) {
+						if _, err := s.Store(t.Context(), together); err != nil {
+							return err
 						}
 					}
 					return nil
