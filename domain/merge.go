@@ -200,42 +200,64 @@ func (m *Merge) mergeCalls(b PackedBucket, stored []Packed, p *packing) ([]Packe
 		}
 	}
 	var values []Packed
-	for part := range parts {
-		full := make(map[cellKey]*Rollup)
-		for i := range stored {
-			if stored[i].Grain == PackedGrain(GrainFull) && stored[i].Part == part {
-				if err := m.readCalls(stored[i], full); err != nil {
-					return nil, err
-				}
-			}
-		}
-		for _, a := range added[part] {
-			entry(full, a.key).Merge(a.rollup)
-		}
-		if len(full) == 0 {
-			continue
-		}
-		pack := func(g PackedGrain, groups map[cellKey]*Rollup) {
+	pack := func(g PackedGrain, part int, groups map[cellKey]*Rollup) {
+		if len(groups) > 0 {
 			value := p.calls(g, groups)
 			value.Part = part
 			values = append(values, value)
 		}
-		pack(PackedGrain(GrainFull), full)
+	}
+	// A part of pairs is made of every pairParts-th part of full grain.
+	for pairPart := range min(parts, pairParts) {
+		pairs := make(map[PackedGrain]map[cellKey]*Rollup, len(cut))
 		for _, g := range cut {
-			pairs := make(map[cellKey]*Rollup)
-			coarsen(g, full, pairs)
-			pack(g, pairs)
+			pairs[g] = make(map[cellKey]*Rollup)
 		}
-		for g, groups := range whole {
-			switch isMade, sessions := madeOfWhole(g); {
-			case !isMade:
-				coarsen(g, full, groups)
-			case !sessions && hasSessions(g):
-				coarsenSessions(g, full, groups)
+		for part := pairPart; part < parts; part += pairParts {
+			full, err := m.mergePart(part, stored, added[part])
+			if err != nil {
+				return nil, err
 			}
+			pack(PackedGrain(GrainFull), part, full)
+			for g, groups := range pairs {
+				coarsen(g, full, groups)
+			}
+			addToWhole(full, whole)
+		}
+		for _, g := range cut {
+			pack(g, pairPart, pairs[g])
 		}
 	}
 	return append(values, packWhole(p, whole)...), nil
+}
+
+// mergePart returns the groups of a part of full grain.
+func (m *Merge) mergePart(part int, stored []Packed, added []addedGroup) (map[cellKey]*Rollup, error) {
+	full := make(map[cellKey]*Rollup)
+	for i := range stored {
+		if stored[i].Grain == PackedGrain(GrainFull) && stored[i].Part == part {
+			if err := m.readCalls(stored[i], full); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, a := range added {
+		entry(full, a.key).Merge(a.rollup)
+	}
+	return full, nil
+}
+
+// addToWhole adds a part of full grain to the grains without parts, but for those
+// that are made of others of these.
+func addToWhole(full map[cellKey]*Rollup, whole map[PackedGrain]map[cellKey]*Rollup) {
+	for g, groups := range whole {
+		switch isMade, sessions := madeOfWhole(g); {
+		case !isMade:
+			coarsen(g, full, groups)
+		case !sessions && hasSessions(g):
+			coarsenSessions(g, full, groups)
+		}
+	}
 }
 
 // wholeOf says of which other grain without parts one is made, as that has fewer

@@ -50,8 +50,12 @@ type Packed struct {
 // The number of parts into which the finest grains of a bucket are cut: a filter by
 // country reads one of them, and a merge has the groups of one in memory at a time.
 const (
-	hourParts      = 4
-	dayParts       = 16
+	hourParts = 4
+	dayParts  = 16
+	// pairParts and dayErrorsParts divide dayParts, so that a part is made of whole
+	// parts of full grain. They are fewer as there are fewer groups: what is not
+	// filtered by country reads all of them.
+	pairParts      = 4
 	dayErrorsParts = 4
 )
 
@@ -63,8 +67,10 @@ func (r Resolution) Parts(g PackedGrain) int {
 		return 1
 	case isErrors:
 		return dayErrorsParts
-	case r == Daily:
+	case r == Daily && g.grain() == GrainFull:
 		return dayParts
+	case r == Daily:
+		return pairParts
 	default:
 		return hourParts
 	}
