@@ -112,7 +112,7 @@ func (c *Clock) now() (time.Time, ports.StoreClock) {
 	return shown, of
 }
 
-// hasTime reports whether the store has told a time that can be shown.
+// hasTime reports whether the store has given a time that can be shown.
 func (k *comparison) hasTime() bool { return !k.said.At.IsZero() && !k.said.LowerBound }
 
 // agrees reports whether a store's time confirms the own one.

@@ -15,7 +15,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// slowStore takes a second for each transaction, and fails as often as it is told to.
+// slowStore takes a second for each transaction, and fails as often as the test sets.
 type slowStore struct {
 	ports.EventStore
 

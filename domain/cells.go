@@ -43,7 +43,7 @@ func (k cellKey) at(g PackedGrain) cellKey {
 	return k
 }
 
-// hasAxis reports whether the grain tells the values of an axis apart.
+// hasAxis reports whether the grain distinguishes the values of an axis.
 func (g PackedGrain) hasAxis(axis int) bool { return g&axisBits[axis] != 0 }
 
 var axisBits = [axes]PackedGrain{

@@ -110,7 +110,7 @@ func (s *scratch) take(n int) []uint32 {
 	return lent
 }
 
-// unpacked are the groups of a value as its counts tell them.
+// unpacked are the groups of a value as its counts have them.
 type unpacked struct {
 	grain  PackedGrain
 	groups int

@@ -38,7 +38,7 @@ import (
 // the Rice code that suits numbers spread evenly: as most groups of a bucket have
 // one session of their own, whole bytes would take half as much again.
 //
-// docs/adr/0011 tells what else was measured.
+// docs/adr/0011 has what else was measured.
 const packedFormat = 1
 
 // denseSessions stands in place of the number of a group's hashes.

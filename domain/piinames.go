@@ -389,7 +389,7 @@ var nearFolded = sync.OnceValue(func() *[1 << 16]uint16 {
 })
 
 // foldRune gives the lower case of the lowest character that differs from r in case
-// alone, and 0 for what is no letter or number.
+// alone, and 0 for any sign that is neither letter nor number.
 func foldRune(r rune) rune {
 	if !unicode.IsLetter(r) && !unicode.IsNumber(r) || isFiller(r) {
 		return 0

@@ -19,7 +19,7 @@ type Rollup struct {
 	RetriesObserved int64
 	Retried         int64
 
-	// Timed counts the calls that told a response time, and
+	// Timed counts the calls that have a response time, and
 	// ResponseTimeSumMS, MinMS and MaxMS and Latency are over these.
 	Timed             int64
 	ResponseTimeSumMS int64

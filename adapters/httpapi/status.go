@@ -229,7 +229,7 @@ type journalJSON struct {
 	OldestSeconds *int64 `json:"oldest_seconds,omitempty"`
 }
 
-// addJournal tells of the journal if the store answered.
+// addJournal adds the journal's backlog if the store answered.
 func (s *statusJSON) addJournal(measured app.Measured[app.JournalBacklog]) {
 	s.Journal.Status = stateOf(measured.Err == nil)
 	if measured.Err != nil {

@@ -121,7 +121,7 @@ func (s *mergingStore) Store(ctx context.Context, batches []domain.Batch) (ports
 	return stored, nil
 }
 
-// unmerged opens a store that is merged only when it is told to.
+// unmerged opens a store that is merged only when the test asks for it.
 func unmerged(open contract.OpenStore) contract.OpenStore {
 	return func(t *testing.T) contract.StoreHarness {
 		t.Helper()

@@ -194,7 +194,7 @@ func (db *DB) Stats() sql.DBStats { return db.pool.Stats() }
 // and lets the program know; otherwise empty.
 func (db *DB) DataDirectory() string { return db.directory }
 
-// Timescale tells whether the events are a hypertable of TimescaleDB.
+// Timescale reports whether the events are a hypertable of TimescaleDB.
 func (db *DB) Timescale() bool { return db.timescale }
 
 // transaction is one on a connection that it has to itself.

@@ -5,5 +5,5 @@
 // merges the journal into the packed aggregates, many transactions at a time, as
 // most of the cost of a packed value is that of writing it at all. Readers add the
 // journal to these, so statistics are never behind. Package domain packs and reads
-// the values; this one moves their bytes. docs/postgresql.md tells more.
+// the values; this one moves their bytes. docs/postgresql.md has more.
 package postgres

@@ -83,7 +83,7 @@ func TestAnIdleWorkerKeepsWhatItIsHanded(t *testing.T) {
 	}
 	idle, other := newQueue(), newQueue()
 	receive(t, idle, 10*time.Millisecond)
-	eventually(t, "nobody shows an idle worker", func() bool {
+	eventually(t, "an idle worker is not listed as alive", func() bool {
 		return console.number("ZCOUNT", prefix+":workers", time.Now().UnixMilli(), "+inf") == 0
 	})
 	must(t, idle.Enqueue(t.Context(), batchOf(1, 1)))

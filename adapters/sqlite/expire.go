@@ -159,7 +159,7 @@ func rowsBefore(ctx context.Context, statement string, cutoff int64) func(tx *sq
 }
 
 // bucketBefore deletes the values of the oldest bucket that is due, all at once,
-// so that nobody sees a part of them.
+// so that no reader sees a part of them.
 func bucketBefore(ctx context.Context, kind packedKind, r domain.Resolution, cutoff time.Time) func(tx *sqlx.Tx) (int64, error) {
 	return func(tx *sqlx.Tx) (int64, error) {
 		var oldest sql.NullInt64

@@ -73,7 +73,7 @@ func (s *Store) mergeDay(ctx context.Context, day time.Time) error {
 }
 
 // merge reads, computes, and only then begins a transaction that writes. The caller
-// holds packing, so nobody else changes what it has read; what is appended to the
+// holds packing, so no other caller changes what it has read; what is appended to the
 // journal meanwhile stays there.
 func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
 	rows, err := s.oldestRows(ctx, day, maxEntries)

@@ -218,7 +218,7 @@ func (q *Queue) hold(ctx context.Context, tx *sqlx.Tx, maxEvents int) ([]queuePl
 	return places, rows.Err()
 }
 
-// deliver reads the batches. Nobody else takes away what is held.
+// deliver reads the batches. No other worker takes away what is held.
 func (q *Queue) deliver(ctx context.Context, places []queuePlace) ([]ports.Delivery, error) {
 	type queued struct {
 		ReceivedAt int64  `db:"received_at"`

@@ -91,7 +91,7 @@ func (s standardOutput) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// exportFile makes the file, complete or not at all. Nobody but this user can read
+// exportFile makes the file, complete or not at all. No other user can read
 // it.
 func (p program) exportFile(name, what string, write func(io.Writer) (int, error)) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator's choice

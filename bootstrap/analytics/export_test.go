@@ -171,7 +171,7 @@ func (f *fails) Write([]byte) (int, error) {
 }
 
 // A reader such as head ends the export, as a full disk does. It does not go on
-// reading what nobody takes.
+// reading what no reader takes.
 func TestExportEndsWithItsReader(t *testing.T) {
 	dir := t.TempDir()
 	withFile(t, dir, func(db *sqlite.DB) { exportable(t, db) })

@@ -92,7 +92,7 @@ func (e *postgresEngine) settle(ctx context.Context) error {
 	return err
 }
 
-// sizes adds partitions up, and tells values that stand outside of their row apart.
+// sizes adds partitions up, and counts values outside of their row by themselves.
 func (e *postgresEngine) sizes(ctx context.Context) ([]size, error) {
 	rows, err := e.db.QueryContext(ctx, `
 		WITH tables AS (

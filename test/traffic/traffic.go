@@ -134,7 +134,7 @@ func newGenerator(s Shape, r *rand.Rand) *generator {
 func (g *generator) session(day time.Time, most int, hours [][]domain.Event) int {
 	r := g.r
 	first := domain.Event{Version: g.shape.Versions[g.versions.choose(r)], Level: g.level()}
-	// Many clients do not know their country, or do not tell it.
+	// Many clients do not know their country, or do not send it.
 	if first.Level != domain.LevelMinimal && r.Float64() < 0.9 {
 		first.Country = g.shape.Countries[g.countries.choose(r)]
 	}

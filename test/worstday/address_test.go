@@ -52,7 +52,7 @@ func newAddress(day time.Time) *address {
 }
 
 // next are the batches of the next minute. All calls failed, as these are counted
-// twice, and each tells all that a call can.
+// twice, and each has all that a call can.
 func (a *address) next(now time.Time) []domain.Batch {
 	events := make([]domain.Event, eventsPerMinute)
 	for i := range events {
