@@ -34,7 +34,12 @@ func newPostgres(t *testing.T) *postgresEngine {
 
 func (e *postgresEngine) open(t *testing.T, buckets *app.PackedCache) store {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: e.url, Clock: clock(), Buckets: buckets})
+	return openStore(t, e.url, buckets)
+}
+
+func openStore(t *testing.T, url string, buckets *app.PackedCache) *postgres.Store {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: url, Clock: clock(), Buckets: buckets})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func measureWorker(t *testing.T, shape traffic.Shape, entry int) workerFigures {
 		n /= 4 // they take that much longer to queue
 	}
 	url := servers.Postgres(t, "shared_buffers = 256MB").NewDatabase(t)
-	s, queue := openStore(t, url), openQueue(t, n, advised)
+	s, queue := openStore(t, url, nil), openQueue(t, n, advised)
 	plain, err := sql.Open("postgres", url)
 	if err != nil {
 		t.Fatal(err)
@@ -156,24 +156,6 @@ func peakMemory(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return kilobytes >> 10
-}
-
-func openStore(t *testing.T, url string) *postgres.Store {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: url, Clock: clock()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := postgres.NewStore(db)
-	if _, err := s.Expire(t.Context(), domain.Cutoffs{}); err != nil { // makes partitions
-		t.Fatal(err)
-	}
-	return s
 }
 
 // drain runs a worker, which merges as it does in production, until the queue is

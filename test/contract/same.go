@@ -79,6 +79,14 @@ func deliver(t *rapid.T, s StorePorts, batches []domain.Batch) {
 }
 
 func compare(t *rapid.T, store, reference StorePorts, events []domain.Event) {
+	selection, got := compareStores(t, store, reference)
+	if d := Difference(got, Expected(events, selection)); d != "" {
+		t.Fatalf("select %+v differs from the events:\n%s", selection, d)
+	}
+}
+
+// compareStores compares an answer of two stores, and returns it.
+func compareStores(t *rapid.T, store, reference StorePorts) (domain.Selection, domain.Selected) {
 	selection := drawSelection(t)
 	want, err := reference.Select(t.Context(), selection)
 	if err != nil {
@@ -91,9 +99,7 @@ func compare(t *rapid.T, store, reference StorePorts, events []domain.Event) {
 	if d := Difference(got, want); d != "" {
 		t.Fatalf("select %+v differs from the reference:\n%s", selection, d)
 	}
-	if d := Difference(got, Expected(events, selection)); d != "" {
-		t.Fatalf("select %+v differs from the events:\n%s", selection, d)
-	}
+	return selection, got
 }
 
 func drawSelection(t *rapid.T) domain.Selection {
