@@ -98,28 +98,35 @@ func (u *Process) note(ctx context.Context, outcome error) {
 // Run works until ctx ends, and then finishes what it has in hand; work bounds
 // that: when work ends, what is in hand is left to be delivered again.
 func (u *Process) Run(ctx, work context.Context) {
-	backoff := u.config.BackoffMin
 	for ctx.Err() == nil {
 		err := u.drain(ctx, work)
-		if ctx.Err() == nil {
-			u.note(ctx, err)
-		}
-		if err == nil {
-			backoff = u.config.BackoffMin
-			continue
-		}
 		if ctx.Err() != nil {
 			return
 		}
-		// Full jitter keeps workers from returning all at once.
-		wait := backoff/2 + rand.N(backoff/2+1) //nolint:gosec // no secret
+		u.note(ctx, err)
+		if err == nil {
+			continue
+		}
+		wait := u.backoff()
 		u.log.Warn("worker waits", "code", domain.CodeOf(err), "error", err, "wait_ms", wait.Milliseconds())
-		backoff = min(2*backoff, u.config.BackoffMax)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 	}
+}
+
+// backoff is the wait after the steps that failed in a row: twice as long with each
+// of them, up to the bound. The random part keeps workers from returning at once.
+func (u *Process) backoff() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	wait := u.config.BackoffMin
+	for i := 1; i < u.failures && wait < u.config.BackoffMax; i++ {
+		wait *= 2
+	}
+	wait = min(wait, u.config.BackoffMax)
+	return wait/2 + rand.N(wait/2+1) //nolint:gosec // no secret
 }
 
 // drain is [Process.Step] until the queue is empty. While a transaction is stored the
