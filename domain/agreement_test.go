@@ -88,6 +88,80 @@ func TestHandAndOzzoAgree(t *testing.T) {
 	}
 }
 
+// TestScannerAndDecoderAgree cuts and changes bodies at a byte, so that they leave the
+// common form anywhere.
+func TestScannerAndDecoderAgree(t *testing.T) {
+	whole := 0
+	rapid.Check(t, func(t *rapid.T) {
+		body := []byte(batchOf(detailed, rapid.SampledFrom([]string{detailed, drawEvent(t)}).Draw(t, "event"), detailed))
+		switch at := rapid.IntRange(0, len(body)-1).Draw(t, "at"); rapid.IntRange(0, 4).Draw(t, "change") {
+		case 0:
+			body = body[:at]
+		case 1:
+			body[at] = rapid.SampledFrom([]byte(`{}[]",:\ 0-.eEn`+"\n\x00\x1f\x7f\xff")).Draw(t, "byte")
+		case 2:
+			body = slices.Insert(body, at, rapid.SampledFrom([]byte(`{}[]",:\ 0-.eEn`+"\n\x00")).Draw(t, "byte"))
+		}
+		for _, most := range []int{2, 3} {
+			scanned, decoded, all := domain.ReadBoth(body, most)
+			if scanned != decoded {
+				t.Fatalf("the scanner reads\n%s\nand the decoder\n%s\nof %s", scanned, decoded, body)
+			}
+			if all {
+				whole++
+			}
+		}
+	})
+	if whole == 0 {
+		t.Error("the scanner never read a whole body: the property says nothing")
+	}
+}
+
+// TestScannerAndDecoderAgreeOnMembers adds a member to an event of the common form,
+// which may have it already.
+func TestScannerAndDecoderAgreeOnMembers(t *testing.T) {
+	values := []string{
+		`0`, `-0`, `01`, `-`, `1.`, `1.50`, `.5`, `1e2`, `1E2`, `1.5e1`, `1e999`, `1x`, strings.Repeat("9", 400), `true`, `tru`, `nulll`, `null`,
+		`""`, `"a"`, `"\u0061"`, `"a\"`, "\"\x1f\"", "\"\x7f\"", `"é"`, `[]`, `{}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":null,"a":2}`, `{"a":1,}`,
+		`{"email":1}`, `{ "a" : null , "b" : "x" }`, `{"a":{}}`, `{"a":[]}`, `{"\u0061":1}`, `{"a" 1}`, `{"a":}`, `{"a":tru}`, ``,
+	}
+	whole, events := 0, 0
+	for _, member := range []string{"status", "version", "retry_count", "parameters", "more", `stat\u0075s`} {
+		for _, value := range values {
+			for _, space := range []string{"", " ", "\t\n\r ", "\v"} {
+				body := batchOf(detailed, `{"`+member+`"`+space+":"+space+value+space+`,"status":"success"`+space+"}", detailed)
+				scanned, decoded, all := domain.ReadBoth([]byte(body), 3)
+				if scanned != decoded {
+					t.Fatalf("the scanner reads\n%s\nand the decoder\n%s\nof %s", scanned, decoded, body)
+				}
+				if events++; all {
+					whole++
+				}
+			}
+		}
+	}
+	if whole < 50 || whole > events/3 {
+		t.Errorf("%d of %d bodies have the common form", whole, events)
+	}
+}
+
+// What real clients send has the common form.
+func TestCapturedBodiesHaveTheCommonForm(t *testing.T) {
+	captures, err := filepath.Glob("../test/fixtures/real-client-*.json")
+	if err != nil || len(captures) == 0 {
+		t.Fatalf("no captured batches: %v", err)
+	}
+	for _, path := range captures {
+		body, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if scanned, decoded, whole := domain.ReadBoth(body, 1000); !whole || scanned != decoded {
+			t.Errorf("%s: whole %t; the scanner reads\n%s\nand the decoder\n%s", path, whole, scanned, decoded)
+		}
+	}
+}
+
 type reporter interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -200,6 +274,9 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if d := validator.Disagreement(body, capturedAt); d != "" {
 			t.Fatal(d)
+		}
+		if scanned, decoded, _ := domain.ReadBoth(body, 100); scanned != decoded {
+			t.Fatalf("the scanner reads\n%s\nand the decoder\n%s", scanned, decoded)
 		}
 		judgement, err := validator.Batch(body, capturedAt)
 		if err == nil {

@@ -343,7 +343,7 @@ func TestDearestBody(t *testing.T) {
 	for _, c := range tried[:10] {
 		// What is dear by accident is measured again.
 		body := c.recipe.body()
-		for turns := 10; c.ratio > dearestRatio && turns <= 160; turns *= 2 {
+		for turns := 10; c.ratio > dearestRatio && turns <= 1280; turns *= 2 {
 			c.ratio = min(c.ratio, watch.ratio(body, turns))
 		}
 		t.Logf("%.2f × %v", c.ratio, c.recipe)

@@ -163,12 +163,7 @@ var lenientText = jsontext.AllowInvalidUTF8(true)
 
 func newReader(sent []byte) *reader {
 	body := bytes.TrimPrefix(sent, byteOrderMark)
-	return &reader{
-		body:    body,
-		skipped: int64(len(sent) - len(body)),
-		draft:   draft{body: body},
-		decoder: jsontext.NewDecoder(bytes.NewBuffer(body), lenientText, jsontext.AllowDuplicateNames(true)),
-	}
+	return &reader{body: body, skipped: int64(len(sent) - len(body)), draft: draft{body: body}}
 }
 
 // refusal is a fault of the body as a whole.
@@ -186,6 +181,21 @@ func (r *reader) batch(maxEvents int, event func(index int, d *draft)) (int, err
 	if err := r.checkText(); err != nil {
 		return 0, err
 	}
+	read, whole := r.common(maxEvents, event)
+	if whole {
+		return read, nil
+	}
+	return r.any(maxEvents, func(index int, d *draft) {
+		if index >= read {
+			event(index, d)
+		}
+	})
+}
+
+// any is batch for a body of any form.
+func (r *reader) any(maxEvents int, event func(index int, d *draft)) (int, error) {
+	r.names = r.names[:0]
+	r.decoder = jsontext.NewDecoder(bytes.NewBuffer(r.body), lenientText, jsontext.AllowDuplicateNames(true))
 	if r.decoder.PeekKind() != '{' {
 		return 0, r.notBatch()
 	}
@@ -359,17 +369,21 @@ func (r *reader) parameters(d *draft) error {
 			return err
 		}
 		if kept {
-			d.parameters = append(d.parameters, p)
+			r.keepParameter(d, p)
 		}
 	}
 	if err := r.close(); err != nil {
 		return err
 	}
+	d.measureParameters()
+	return nil
+}
+
+func (d *draft) measureParameters() {
 	d.parametersBytes = len("{}") + max(0, len(d.parameters)-1)
 	for _, p := range d.parameters {
 		d.parametersBytes += p.name.length() + len(":") + p.value.length()
 	}
-	return nil
 }
 
 // parameter reads one member; one that is null is not kept.
@@ -380,8 +394,7 @@ func (r *reader) parameter(d *draft) (p parameter, kept bool, err error) {
 	}
 	p.name = r.last(name)
 	text := r.unquote(name)
-	r.remember(text)
-	r.noteName(d, text, fieldParameters)
+	r.noteParameter(d, text)
 	switch kind := r.decoder.PeekKind(); kind {
 	case '{', '[':
 		p.value = r.ahead()
@@ -504,7 +517,33 @@ var nameSeed = maphash.MakeSeed()
 
 // remember adds a name to those of the innermost object.
 func (r *reader) remember(name []byte) {
+	if len(r.names) == manyMembers {
+		r.names = slices.Grow(r.names, r.mostMembers())
+	}
 	r.names = append(r.names, maphash.Bytes(nameSeed, name))
+}
+
+// manyMembers is more than honest objects have. Room for more is made once, for all
+// that the body can have: to let it grow would double what such a body takes.
+const manyMembers = 64
+
+func (r *reader) mostMembers() int { return len(r.body) / len(`"a":1,`) }
+
+// noteParameter remembers a parameter's name, for whether it is personal too. Of an
+// event that has far too many parameters no more names are judged: it is refused.
+func (r *reader) noteParameter(d *draft, name []byte) {
+	r.remember(name)
+	if len(d.parameters) <= manyMembers {
+		r.noteName(d, name, fieldParameters)
+	}
+}
+
+// keepParameter adds one to those of the event.
+func (r *reader) keepParameter(d *draft, p parameter) {
+	if len(d.parameters) == manyMembers {
+		d.parameters = slices.Grow(d.parameters, r.mostMembers())
+	}
+	d.parameters = append(d.parameters, p)
 }
 
 // name reads a member's name, unquoted.

@@ -3,6 +3,7 @@ package domain
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,6 +32,40 @@ func (v *Validator) Disagreement(body []byte, now time.Time) string {
 		}
 	})
 	return found
+}
+
+// ReadBoth reads a body by the scanner of the common form, with the decoder for the
+// rest, and by the decoder alone. It describes what each found; whole says that the
+// scanner read all.
+func ReadBoth(body []byte, maxEvents int) (scanned, decoded string, whole bool) {
+	describe := func(read func(event func(int, *draft)) (int, error)) string {
+		var found strings.Builder
+		n, err := read(func(index int, d *draft) {
+			fmt.Fprintf(&found, "%d: %s", index, strings.TrimLeft(string(d.text(d.json)), ", \t\r\n"))
+			for f := range fieldCount {
+				fmt.Fprintf(&found, " %d=%q", f, d.value(f))
+			}
+			for _, p := range d.parameters {
+				fmt.Fprintf(&found, " %q:%q", d.text(p.name), d.text(p.value))
+			}
+			fmt.Fprintln(&found, d.parametersBytes, d.personal, d.personalIn, d.overflow, d.notObject)
+		})
+		if err != nil {
+			return err.Error()
+		}
+		return found.String() + strconv.Itoa(n)
+	}
+	scanned = describe(func(event func(int, *draft)) (int, error) { return newReader(body).batch(maxEvents, event) })
+	decoded = describe(func(event func(int, *draft)) (int, error) {
+		r := newReader(body)
+		if err := r.checkText(); err != nil {
+			return 0, err
+		}
+		return r.any(maxEvents, event)
+	})
+	r := newReader(body)
+	_, whole = r.common(maxEvents, func(int, *draft) {})
+	return scanned, decoded, whole
 }
 
 // described lists all that the rules in ozzo say of an event, without knowing
@@ -96,3 +131,15 @@ func ReadDecimal(text string) Decimal {
 	d, _ := readDecimal([]byte(text))
 	return Decimal{d.isNegative(), d.isWhole(), d.overflows(), d.truncated(most), d.rounded(most)}
 }
+
+// Bins are the bins of the sketch as packed values have them.
+func (s *LatencySketch) Bins() []byte { return s.appendBins(nil) }
+
+// ReadBins replaces the sketch by bins, and reports whether they are undamaged.
+func (s *LatencySketch) ReadBins(bins []byte) bool { return s.readBins(bins) }
+
+// DistinctOf returns a sketch that has these registers.
+func DistinctOf(registers []uint8) *DistinctSketch { return &DistinctSketch{dense: registers} }
+
+// ValidRegisters reports whether a packed value may have these registers.
+func ValidRegisters(registers []uint8) bool { return validRegisters(registers) }
