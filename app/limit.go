@@ -63,13 +63,14 @@ func (u *Limit) takeAlone(ctx context.Context, client string, events int) ports.
 // Barred tells, at no cost, whether a client is known to be refused whatever it
 // asks, and counts that as refused.
 func (u *Limit) Barred(client string) (ports.Allowance, bool) {
-	for _, limiter := range []ports.Limiter{u.shared, u.alone} {
-		if allowance, barred := limiter.Barred(client); barred {
-			u.count(allowance)
-			return allowance, true
-		}
+	allowance, barred := u.shared.Barred(client)
+	if !barred && u.alone != u.shared {
+		allowance, barred = u.alone.Barred(client)
 	}
-	return ports.Allowance{}, false
+	if barred {
+		u.count(allowance)
+	}
+	return allowance, barred
 }
 
 func (u *Limit) count(a ports.Allowance) {

@@ -124,5 +124,5 @@ func newLimit(l limiting) *app.Limit {
 		defer cancel()
 		shared.Await(ctx)
 	}))
-	return app.NewLimit(limits, shared, alone)
+	return app.NewLimit(limits, app.NewLightLimiter(limits, shared, alone), alone)
 }

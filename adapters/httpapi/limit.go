@@ -97,12 +97,18 @@ func (a *admission) settle(ctx context.Context, err error) error {
 	return err
 }
 
+var (
+	headerLimit     = http.CanonicalHeaderKey("X-RateLimit-Limit")
+	headerRemaining = http.CanonicalHeaderKey("X-RateLimit-Remaining")
+	headerReset     = http.CanonicalHeaderKey("X-RateLimit-Reset")
+)
+
 // tell sets the headers of the answer. For a refused request it returns the
 // error.
 func (a *admission) tell(allowance ports.Allowance) error {
-	a.header.Set("X-RateLimit-Limit", strconv.Itoa(a.limit.PerMinute()))
-	a.header.Set("X-RateLimit-Remaining", strconv.Itoa(allowance.Remaining))
-	a.header.Set("X-RateLimit-Reset", strconv.Itoa(wholeSeconds(allowance.Reset)))
+	a.header[headerLimit] = []string{strconv.Itoa(a.limit.PerMinute())}
+	a.header[headerRemaining] = []string{strconv.Itoa(allowance.Remaining)}
+	a.header[headerReset] = []string{strconv.Itoa(wholeSeconds(allowance.Reset))}
 	if allowance.Granted {
 		return nil
 	}

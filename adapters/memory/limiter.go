@@ -7,13 +7,20 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"hash"
+	"io"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-var _ ports.Limiter = (*Limiter)(nil)
+var (
+	_ ports.LocalLimiter  = (*Limiter)(nil)
+	_ ports.SharedLimiter = (*Limiter)(nil)
+)
 
 // LimiterConfig tunes a limiter. Zero values mean the defaults.
 type LimiterConfig struct {
@@ -37,7 +44,8 @@ type Limiter struct {
 	start int64
 
 	mu       sync.Mutex
-	secret   [sha256.Size]byte // of the hashes of names
+	mac      hash.Hash // of names, with a random key
+	sum      [sha256.Size]byte
 	accounts map[clientHash]*list.Element
 	order    *list.List // of *account, judged least recently first
 }
@@ -65,24 +73,75 @@ func (l *Limiter) now() int64 { return l.start + l.clock.Elapsed().Microseconds(
 func (l *Limiter) renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = rand.Read(l.secret[:]) // documented never to fail
+	secret := make([]byte, sha256.Size)
+	_, _ = rand.Read(secret) // documented never to fail
+	l.mac = hmac.New(sha256.New, secret)
 	l.accounts, l.order = make(map[clientHash]*list.Element), list.New()
 	time.AfterFunc(secretLifetime, l.renew)
 }
 
 // Take judges a request, as ports.Limiter promises.
 func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
+	return l.TakeCharged(ctx, client, events, ports.Usage{})
+}
+
+// TakeCharged charges a client and judges a request, as ports.SharedLimiter
+// promises.
+func (l *Limiter) TakeCharged(ctx context.Context, client string, events int, used ports.Usage) (ports.Allowance, error) {
 	if err := alive(ctx); err != nil {
 		return ports.Allowance{}, err
 	}
+	var allowance ports.Allowance
+	l.with(client, func(a *account, now int64) {
+		a.charge(now, used)
+		allowance = a.take(now, events, l.rules)
+	})
+	return allowance, nil
+}
+
+// TakeWithin grants a request in advance, as ports.LocalLimiter promises.
+func (l *Limiter) TakeWithin(client string, events int, share ports.Limits) (allowance ports.Allowance, ok bool) {
+	l.with(client, func(a *account, now int64) {
+		a.forget(now)
+		if ok = a.mayGrant(now, events, share, l.rules); ok {
+			allowance = a.take(now, events, l.rules)
+		}
+	})
+	return allowance, ok
+}
+
+// HandOver returns what is to be charged, as ports.LocalLimiter promises.
+func (l *Limiter) HandOver(client string) (used ports.Usage) {
+	l.with(client, func(a *account, now int64) {
+		a.forget(now)
+		a.asking++
+		used = a.uncharged(now)
+	})
+	return used
+}
+
+// Settle notes what was decided, as ports.LocalLimiter promises.
+func (l *Limiter) Settle(client string, events int, decided ports.Allowance) {
+	l.with(client, func(a *account, now int64) {
+		a.forget(now)
+		a.settle(now, events, decided, l.rules)
+	})
+}
+
+// Resume notes that nothing was decided, as ports.LocalLimiter promises.
+func (l *Limiter) Resume(client string) {
+	l.with(client, func(a *account, _ int64) { a.asking = max(a.asking-1, 0) })
+}
+
+// with does something with what is remembered of a client.
+func (l *Limiter) with(client string, work func(a *account, now int64)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	a := l.account(client)
 	l.order.MoveToBack(l.accounts[a.client])
-	allowance := a.take(now, events, l.rules)
+	work(a, now)
 	l.forget(now)
-	return allowance, nil
 }
 
 // account returns what is remembered of a client.
@@ -90,7 +149,7 @@ func (l *Limiter) account(client string) *account {
 	hash := l.hash(client)
 	e := l.accounts[hash]
 	if e == nil {
-		e = l.order.PushBack(&account{client: hash})
+		e = l.order.PushBack(&account{client: hash, advance: advance{credit: math.MaxInt}})
 		l.accounts[hash] = e
 	}
 	return e.Value.(*account)
@@ -110,9 +169,9 @@ func (l *Limiter) forget(now int64) {
 }
 
 func (l *Limiter) hash(client string) clientHash {
-	mac := hmac.New(sha256.New, l.secret[:])
-	mac.Write([]byte(client))
-	return clientHash(mac.Sum(nil))
+	l.mac.Reset()
+	_, _ = io.WriteString(l.mac, client) // documented never to fail
+	return clientHash(l.mac.Sum(l.sum[:0]))
 }
 
 // Barred refuses a client that is barred, as ports.Limiter promises.
@@ -164,6 +223,16 @@ type account struct {
 	since    int64   // that began then
 	strikes  int     // windows violated
 	struck   int64   // when the last of these was
+	advance
+}
+
+// advance is what is known of a client whose account others have, too.
+type advance struct {
+	asking  int   // requests that others are just judging
+	credit  int   // how many requests they had left
+	kept    int64 // until when they may refuse it
+	charged grant // the last grant that they know of
+	whole   int64 // when all of the burst is there again, as far as they know
 }
 
 type grant struct {
@@ -225,7 +294,93 @@ func (a *account) end() int64 {
 	if a.strikes > 0 {
 		end = max(end, a.forgiven())
 	}
-	return end
+	return max(end, a.kept)
+}
+
+// mayGrant reports whether a request can be granted before others know of it.
+func (a *account) mayGrant(now int64, events int, share ports.Limits, r rules) bool {
+	if a.asking > 0 || a.barred(now) || a.waitForRequests(now, 1, r) > 0 || a.waitForEvents(now, events, r) > 0 {
+		return false
+	}
+	requests := 1
+	for _, g := range a.granted {
+		open := a.open(g)
+		requests += int(open.requests)
+		events += int(open.events)
+	}
+	return requests <= min(share.Requests, a.credit) && events <= share.Events
+}
+
+// open is the part of a grant that others do not know of.
+func (a *account) open(g grant) grant {
+	switch last := a.charged.at / grain; {
+	case g.at/grain > last:
+		return g
+	case g.at/grain == last:
+		return grant{g.at, g.requests - a.charged.requests, g.events - a.charged.events}
+	default:
+		return grant{}
+	}
+}
+
+// uncharged returns what others do not know of.
+func (a *account) uncharged(now int64) ports.Usage {
+	used := ports.Usage{Whole: microseconds(max(a.whole-max(a.advance.whole, now), 0))}
+	for _, g := range a.granted {
+		if open := a.open(g); open.requests > 0 {
+			used.Grants = append(used.Grants, ports.Grant{
+				Ago: microseconds(now - open.at), Requests: int(open.requests), Events: int(open.events),
+			})
+		}
+	}
+	return used
+}
+
+// settle notes what others decided. They know of all that was granted by then.
+func (a *account) settle(now int64, events int, decided ports.Allowance, r rules) {
+	a.asking, a.credit = max(a.asking-1, 0), 0
+	switch {
+	case decided.Granted:
+		a.whole = max(a.whole, now) + r.interval
+		a.add(now, events)
+		if a.asking == 0 {
+			a.credit = decided.Remaining
+		}
+	case !decided.Barred: // refused for its events, and a request all the same
+		a.whole = max(a.whole, now) + r.interval
+		a.add(now, 0)
+	}
+	if !decided.Granted {
+		a.kept = now + longestBar
+	}
+	a.advance.whole = a.whole
+	if last := len(a.granted) - 1; last >= 0 {
+		a.charged = a.granted[last]
+	}
+}
+
+// charge adds what was granted elsewhere. What was granted within the same grain
+// becomes one here, too, as of the last of it.
+func (a *account) charge(now int64, used ports.Usage) {
+	if used.None() {
+		return
+	}
+	a.forget(now)
+	a.whole = max(a.whole, now) + used.Whole.Microseconds()
+	for _, g := range used.Grants {
+		a.granted = append(a.granted, grant{now - g.Ago.Microseconds(), int32(g.Requests), int32(g.Events)}) //nolint:gosec // at most what the limits are
+	}
+	slices.SortStableFunc(a.granted, func(g, h grant) int { return cmp.Compare(g.at, h.at) })
+	merged := a.granted[:0]
+	for _, g := range a.granted {
+		last := len(merged) - 1
+		if last < 0 || merged[last].at/grain != g.at/grain {
+			merged = append(merged, g)
+			continue
+		}
+		merged[last] = grant{g.at, merged[last].requests + g.requests, merged[last].events + g.events}
+	}
+	a.granted = merged
 }
 
 // waitForRequests is how long it takes until n requests can be granted at once.

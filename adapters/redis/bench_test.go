@@ -81,27 +81,6 @@ func takeAll(b *testing.B, q *redis.Queue, want int) {
 	}
 }
 
-// BenchmarkPayload encodes and decodes 100 events.
-func BenchmarkPayload(b *testing.B) {
-	events := contract.Events(1, 100)
-	data := redis.EncodeEvents(events)
-	b.Run("encode", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			redis.EncodeEvents(events)
-		}
-		b.ReportMetric(float64(len(data)), "bytes")
-	})
-	b.Run("decode", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := redis.DecodeEvents(data); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
 // BenchmarkDrain takes batches of so many events out of the queue, 5,000 events at a
 // time as a worker does, and acknowledges them.
 func BenchmarkDrain(b *testing.B) {

@@ -13,7 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-var _ ports.Limiter = (*Limiter)(nil)
+var _ ports.SharedLimiter = (*Limiter)(nil)
 
 // LimiterConfig tunes a limiter. Zero values mean the defaults.
 type LimiterConfig struct {
@@ -82,6 +82,12 @@ func (l *Limiter) Await(ctx context.Context) {
 
 // Take judges a request, as ports.Limiter promises.
 func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
+	return l.TakeCharged(ctx, client, events, ports.Usage{})
+}
+
+// TakeCharged charges a client and judges a request, as ports.SharedLimiter
+// promises.
+func (l *Limiter) TakeCharged(ctx context.Context, client string, events int, used ports.Usage) (ports.Allowance, error) {
 	if err := ctx.Err(); err != nil {
 		return ports.Allowance{}, l.pool.config.translate(ctx, "limit.take", err)
 	}
@@ -92,8 +98,11 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 	}
 	k := &l.pool.keys
 	asked, ago := l.handOver(account)
-	answer, err := redigo.Int64s(l.pool.run(ctx, "limit.take", l.script, k.agreed, k.accounts+account, k.clients,
-		id, l.most, l.limits.Requests, l.limits.Burst, l.limits.Events, l.limits.Patience(), events, asked, ago.Microseconds()))
+	args := []any{
+		k.agreed, k.accounts + account, k.clients,
+		id, l.most, l.limits.Requests, l.limits.Burst, l.limits.Events, l.limits.Patience(), events, asked, ago.Microseconds(),
+	}
+	answer, err := redigo.Int64s(l.pool.run(ctx, "limit.take", l.script, append(args, toCharge(used)...)...))
 	switch {
 	case err != nil:
 		return ports.Allowance{}, err
@@ -105,6 +114,18 @@ func (l *Limiter) Take(ctx context.Context, client string, events int) (ports.Al
 	}
 	l.remember(account, verdict(answer))
 	return verdict(answer).allowance(), nil
+}
+
+// toCharge gives the script's arguments for what this process granted by itself.
+func toCharge(used ports.Usage) []any {
+	if used.None() {
+		return nil
+	}
+	args := []any{used.Whole.Microseconds()}
+	for _, g := range used.Grants {
+		args = append(args, g.Ago.Microseconds(), g.Requests, g.Events)
+	}
+	return args
 }
 
 func errNoKey() error {
@@ -163,6 +184,9 @@ func (l *Limiter) sweep(now time.Duration) {
 // Barred refuses a client that is barred, as far as this process was told. It
 // does so without the server until that has to know that the client goes on.
 func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
+	if !l.hasBars() {
+		return ports.Allowance{}, false
+	}
 	_, account, ok := l.keys.hash(client)
 	if !ok {
 		return ports.Allowance{}, false
@@ -176,6 +200,14 @@ func (l *Limiter) Barred(client string) (ports.Allowance, bool) {
 	}
 	wait := b.until - now
 	return ports.Allowance{Barred: true, Wait: wait, Reset: wait + b.reset}, true
+}
+
+// hasBars reports whether any client may be refused here. While none may, requests cost
+// no hash.
+func (l *Limiter) hasBars() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.bars) > 0
 }
 
 // ask counts that the client asks, and tells whether that violates the window.

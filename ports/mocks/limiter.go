@@ -64,3 +64,177 @@ func (mr *MockLimiterMockRecorder) Take(ctx, client, events interface{}) *gomock
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Take", reflect.TypeOf((*MockLimiter)(nil).Take), ctx, client, events)
 }
+
+// MockSharedLimiter is a mock of SharedLimiter interface.
+type MockSharedLimiter struct {
+	ctrl     *gomock.Controller
+	recorder *MockSharedLimiterMockRecorder
+}
+
+// MockSharedLimiterMockRecorder is the mock recorder for MockSharedLimiter.
+type MockSharedLimiterMockRecorder struct {
+	mock *MockSharedLimiter
+}
+
+// NewMockSharedLimiter creates a new mock instance.
+func NewMockSharedLimiter(ctrl *gomock.Controller) *MockSharedLimiter {
+	mock := &MockSharedLimiter{ctrl: ctrl}
+	mock.recorder = &MockSharedLimiterMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockSharedLimiter) EXPECT() *MockSharedLimiterMockRecorder {
+	return m.recorder
+}
+
+// Barred mocks base method.
+func (m *MockSharedLimiter) Barred(client string) (ports.Allowance, bool) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Barred", client)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(bool)
+	return ret0, ret1
+}
+
+// Barred indicates an expected call of Barred.
+func (mr *MockSharedLimiterMockRecorder) Barred(client interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Barred", reflect.TypeOf((*MockSharedLimiter)(nil).Barred), client)
+}
+
+// Take mocks base method.
+func (m *MockSharedLimiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Take", ctx, client, events)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Take indicates an expected call of Take.
+func (mr *MockSharedLimiterMockRecorder) Take(ctx, client, events interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Take", reflect.TypeOf((*MockSharedLimiter)(nil).Take), ctx, client, events)
+}
+
+// TakeCharged mocks base method.
+func (m *MockSharedLimiter) TakeCharged(ctx context.Context, client string, events int, used ports.Usage) (ports.Allowance, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TakeCharged", ctx, client, events, used)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TakeCharged indicates an expected call of TakeCharged.
+func (mr *MockSharedLimiterMockRecorder) TakeCharged(ctx, client, events, used interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TakeCharged", reflect.TypeOf((*MockSharedLimiter)(nil).TakeCharged), ctx, client, events, used)
+}
+
+// MockLocalLimiter is a mock of LocalLimiter interface.
+type MockLocalLimiter struct {
+	ctrl     *gomock.Controller
+	recorder *MockLocalLimiterMockRecorder
+}
+
+// MockLocalLimiterMockRecorder is the mock recorder for MockLocalLimiter.
+type MockLocalLimiterMockRecorder struct {
+	mock *MockLocalLimiter
+}
+
+// NewMockLocalLimiter creates a new mock instance.
+func NewMockLocalLimiter(ctrl *gomock.Controller) *MockLocalLimiter {
+	mock := &MockLocalLimiter{ctrl: ctrl}
+	mock.recorder = &MockLocalLimiterMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockLocalLimiter) EXPECT() *MockLocalLimiterMockRecorder {
+	return m.recorder
+}
+
+// Barred mocks base method.
+func (m *MockLocalLimiter) Barred(client string) (ports.Allowance, bool) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Barred", client)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(bool)
+	return ret0, ret1
+}
+
+// Barred indicates an expected call of Barred.
+func (mr *MockLocalLimiterMockRecorder) Barred(client interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Barred", reflect.TypeOf((*MockLocalLimiter)(nil).Barred), client)
+}
+
+// HandOver mocks base method.
+func (m *MockLocalLimiter) HandOver(client string) ports.Usage {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "HandOver", client)
+	ret0, _ := ret[0].(ports.Usage)
+	return ret0
+}
+
+// HandOver indicates an expected call of HandOver.
+func (mr *MockLocalLimiterMockRecorder) HandOver(client interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "HandOver", reflect.TypeOf((*MockLocalLimiter)(nil).HandOver), client)
+}
+
+// Resume mocks base method.
+func (m *MockLocalLimiter) Resume(client string) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Resume", client)
+}
+
+// Resume indicates an expected call of Resume.
+func (mr *MockLocalLimiterMockRecorder) Resume(client interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Resume", reflect.TypeOf((*MockLocalLimiter)(nil).Resume), client)
+}
+
+// Settle mocks base method.
+func (m *MockLocalLimiter) Settle(client string, events int, decided ports.Allowance) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Settle", client, events, decided)
+}
+
+// Settle indicates an expected call of Settle.
+func (mr *MockLocalLimiterMockRecorder) Settle(client, events, decided interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockLocalLimiter)(nil).Settle), client, events, decided)
+}
+
+// Take mocks base method.
+func (m *MockLocalLimiter) Take(ctx context.Context, client string, events int) (ports.Allowance, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Take", ctx, client, events)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Take indicates an expected call of Take.
+func (mr *MockLocalLimiterMockRecorder) Take(ctx, client, events interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Take", reflect.TypeOf((*MockLocalLimiter)(nil).Take), ctx, client, events)
+}
+
+// TakeWithin mocks base method.
+func (m *MockLocalLimiter) TakeWithin(client string, events int, share ports.Limits) (ports.Allowance, bool) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TakeWithin", client, events, share)
+	ret0, _ := ret[0].(ports.Allowance)
+	ret1, _ := ret[1].(bool)
+	return ret0, ret1
+}
+
+// TakeWithin indicates an expected call of TakeWithin.
+func (mr *MockLocalLimiterMockRecorder) TakeWithin(client, events, share interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TakeWithin", reflect.TypeOf((*MockLocalLimiter)(nil).TakeWithin), client, events, share)
+}

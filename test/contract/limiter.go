@@ -27,6 +27,16 @@ type LimiterHarness struct {
 	// Another is the limiter of another process that shares what is counted.
 	// Nil for one that is for a process alone.
 	Another ports.Limiter
+	// Lenient says that each of the two may grant a share of the limits by itself.
+	Lenient bool
+}
+
+// extra is how many requests the two may grant beyond the limits.
+func (h LimiterHarness) extra() int {
+	if !h.Lenient {
+		return 0
+	}
+	return 2 * usual.Share().Requests
 }
 
 // OpenLimiter returns a limiter that knows nobody and cleans up after the test.
@@ -60,6 +70,7 @@ func Limiter(t *testing.T, open OpenLimiter) {
 		"a broken limiter says so":                  testBrokenLimiter,
 		"the verdict is that of the one in memory":  testSameVerdicts,
 		"a limit that is no part of a minute works": testLimiterOddLimits,
+		"what was granted elsewhere is charged":     testLimiterCharges,
 		"who asks once a second is served":          simulateJitter,
 		"just above the limit is served":            simulateHaste,
 		"who waits as told gets the limit":          simulateObedience,
@@ -554,6 +565,43 @@ func testSameVerdicts(t *testing.T, open OpenLimiter) {
 			}).Draw(r, "step")
 			step *= time.Duration(rapid.IntRange(1, 2).Draw(r, "times"))
 			advance(step.Truncate(time.Microsecond))
+		}
+	})
+}
+
+// testLimiterCharges charges clients now and then, as a process does that granted
+// them something by itself.
+func testLimiterCharges(t *testing.T, open OpenLimiter) {
+	if _, ok := open(t, usual).Limiter.(ports.SharedLimiter); !ok {
+		t.Skip("charges nothing")
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		limits := ports.Limits{Requests: 60, Burst: rapid.IntRange(1, 30).Draw(r, "burst"), Events: 300}
+		h := open(t, limits)
+		shared, _ := h.Limiter.(ports.SharedLimiter)
+		clock := memory.NewClock(Now)
+		reference := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: clock})
+		local := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: clock})
+		for range rapid.IntRange(1, 40).Draw(r, "asks") {
+			events := rapid.SampledFrom([]int{0, 1, 10, 100}).Draw(r, "batch")
+			for range rapid.SampledFrom([]int{0, 0, 1, 5}).Draw(r, "elsewhere") {
+				take(r, local, alice, events)
+			}
+			var used ports.Usage
+			if rapid.Bool().Draw(r, "charged") {
+				used = local.HandOver(alice)
+				local.Settle(alice, 0, ports.Allowance{Barred: true})
+			}
+			want, err := reference.TakeCharged(t.Context(), alice, events, used)
+			must(t, err)
+			got, err := shared.TakeCharged(t.Context(), alice, events, used)
+			if err != nil || got != want {
+				r.Fatalf("charged with %+v, allowance is\n%+v, %v, want\n%+v", used, got, err, want)
+			}
+			step := rapid.SampledFrom([]time.Duration{0, time.Microsecond, 100 * time.Millisecond, time.Second, 20 * time.Second, want.Wait}).Draw(r, "step")
+			step = step.Truncate(time.Microsecond)
+			h.Advance(step)
+			clock.Advance(step)
 		}
 	})
 }

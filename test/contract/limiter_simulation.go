@@ -57,12 +57,21 @@ func (v *visitor) wait(d time.Duration) {
 	v.h.Advance(d)
 }
 
+// extra is how many requests more than the limits may be granted.
+func (v *visitor) extra() int {
+	if len(v.instances) == 1 {
+		return 0
+	}
+	return v.h.extra()
+}
+
 // checkGrants looks for a minute with more than the limit.
 func (v *visitor) checkGrants() {
 	v.t.Helper()
+	most := usual.Requests + v.extra()
 	for i, from := range v.grants {
-		if j := i + usual.Requests; j < len(v.grants) && v.grants[j]-from < ports.LimitWindow {
-			v.t.Fatalf("more than %d granted in the minute from %v on", usual.Requests, from)
+		if j := i + most; j < len(v.grants) && v.grants[j]-from < ports.LimitWindow {
+			v.t.Fatalf("more than %d granted in the minute from %v on", most, from)
 		}
 	}
 }
@@ -128,7 +137,7 @@ func simulateSwarms(t *testing.T, open OpenLimiter) {
 			for range 12 {
 				v.ask()
 			}
-			if n := len(v.grants) - before; n != 10 {
+			if n := len(v.grants) - before; n < 10 || n > 10+v.extra() {
 				t.Fatalf("after %v %d of 12 granted", v.now, n)
 			}
 			v.wait(5 * time.Minute)
