@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,6 +29,9 @@ type AnswersConfig struct {
 	// Lease bounds a computation. A process that dies amid one keeps others
 	// from it for that long. Default 5 s.
 	Lease time.Duration
+	// LocalEntries and LocalBytes bound the answers that this process keeps ready
+	// to send. Defaults 1024 and 8 MiB.
+	LocalEntries, LocalBytes int
 	// Computations bounds how many run at once in this process. Default 4
 	// places, 128 in line for 2 s.
 	Computations GateConfig
@@ -40,17 +42,19 @@ type AnswersConfig struct {
 
 func (c AnswersConfig) withDefaults() AnswersConfig {
 	setDefault(&c.Lease, 5*time.Second)
+	setDefault(&c.LocalEntries, 1024)
+	setDefault(&c.LocalBytes, 8<<20)
 	setDefault(&c.Computations.Line, 128)
 	return c
 }
 
 // Compute makes an encoded answer. It ends soon after ctx does.
-type Compute func(ctx context.Context) ([]byte, error)
+type Compute func(ctx context.Context) (Content, error)
 
 // Answer is an encoded answer and how old it is.
 type Answer struct {
-	// Body belongs to all who asked: nobody may change it.
-	Body []byte
+	*Content
+
 	// Age is the time since its computation began.
 	Age time.Duration
 	// Fresh is for how much longer the answer is fresh. Negative since that
@@ -62,15 +66,17 @@ type Answer struct {
 	Failing bool
 }
 
-// Answers shares encoded answers between all who ask the same: within this
-// process always, and with other processes through the cache. An answer is
-// computed once for any number of readers, also when they ask several
+// Answers shares encoded answers between all who ask the same. A process keeps
+// fresh answers in its own memory, ready to send, and asks the shared cache for
+// those that it has not; whatever a process computes it stores in both. An answer
+// is computed once for any number of readers, also when they ask several
 // processes. A stale one is given at once while it is computed anew in the
 // background, and stays when that fails. One that nobody has asked for in a
 // while is given only if a new one does not come soon.
 //
 // A cache that is away costs no more than the computations it would save.
 type Answers struct {
+	local  *lru[string, entry]
 	cache  ports.StatisticsCache
 	clock  ports.Clock
 	log    *slog.Logger
@@ -95,6 +101,7 @@ func NewAnswers(c ports.StatisticsCache, clock ports.Clock, log *slog.Logger, co
 	config = config.withDefaults()
 	closing, cancel := context.WithCancel(context.Background())
 	return &Answers{
+		local: newLRU(config.LocalEntries, config.LocalBytes, localSize),
 		cache: c, clock: clock, log: log, config: config,
 		holder: rand.Text(),
 		gate:   NewGate(config.Computations),
@@ -133,6 +140,10 @@ func (u *Answers) Close(ctx context.Context) error {
 // compute goes on when ctx ends, for others who wait.
 func (u *Answers) Get(ctx context.Context, question string, compute Compute) (Answer, error) {
 	key := u.key(question)
+	if e, ok := u.localFresh(key); ok {
+		u.counts.of(outcomeHit).Add(1)
+		return u.answer(finding{entry: e, outcome: outcomeHit}), nil
+	}
 	found, err := u.share(ctx, key, func(ctx context.Context) (finding, error) {
 		return u.find(ctx, key, compute)
 	})
@@ -170,8 +181,8 @@ func (u *Answers) await(ctx context.Context, key string, old finding, renewed <-
 	case <-ctx.Done():
 		return old
 	}
-	if k, ok := u.fresh(ctx, key); ok {
-		return finding{kept: k}
+	if e, ok := u.fresh(ctx, key); ok {
+		return finding{entry: e}
 	}
 	return old
 }
@@ -185,7 +196,7 @@ func (u *Answers) key(question string) string {
 func (u *Answers) answer(f finding) Answer {
 	age := max(u.clock.Now().Sub(f.at), 0)
 	return Answer{
-		Body:    f.body,
+		Content: f.Content,
 		Age:     age,
 		Fresh:   u.config.Fresh - age,
 		Stale:   f.outcome == outcomeStale,
@@ -193,15 +204,9 @@ func (u *Answers) answer(f finding) Answer {
 	}
 }
 
-// kept is an answer as the cache has it.
-type kept struct {
-	at   time.Time
-	body []byte
-}
-
 // finding is how an answer was come by.
 type finding struct {
-	kept
+	entry
 
 	outcome outcome
 }
@@ -253,30 +258,56 @@ func withoutPanic[T any](work func() (T, error)) (result T, err error) {
 // find looks for the answer before it has it computed.
 func (u *Answers) find(ctx context.Context, key string, compute Compute) (finding, error) {
 	if u.config.Fresh == 0 {
-		k, err := u.compute(ctx, compute)
-		return finding{kept: k}, err
+		e, err := u.compute(ctx, compute)
+		return finding{entry: e}, err
 	}
 	if found, ok := u.look(ctx, key); ok {
 		return found, nil
 	}
-	k, err := u.obtain(ctx, key, compute)
-	return finding{kept: k}, err
+	e, err := u.obtain(ctx, key, compute)
+	return finding{entry: e}, err
 }
 
-// look returns what the cache has that can still be given.
+// localFresh returns what this process has that needs not be computed. What is
+// stale the shared cache may have anew.
+func (u *Answers) localFresh(key string) (entry, bool) {
+	e, ok := u.local.get(key)
+	return e, ok && u.clock.Elapsed() < e.until && u.outcomeOf(e) == outcomeHit
+}
+
+// look returns what the shared cache has that can still be given, and keeps it in
+// this process.
 func (u *Answers) look(ctx context.Context, key string) (finding, bool) {
-	value, _, ok, err := u.cache.Get(ctx, key)
+	value, expires, ok, err := u.cache.Get(ctx, key)
 	u.noteCache(err)
-	if err != nil || !ok || len(value) < stampSize {
+	if err != nil || !ok {
 		return finding{}, false
 	}
-	nanoseconds := int64(binary.BigEndian.Uint64(value)) //nolint:gosec // written by keep
-	found := finding{kept: kept{at: time.Unix(0, nanoseconds), body: value[stampSize:]}, outcome: outcomeHit}
-	age := u.clock.Now().Sub(found.at)
-	if age >= u.config.Fresh {
-		found.outcome = outcomeStale
+	known, _ := u.local.get(key)
+	e, err := decodeEnvelope(value, known)
+	if err != nil {
+		return finding{}, false
 	}
-	return found, age >= -clockNoise && age < u.config.Fresh+u.config.Stale
+	e.until = u.clock.Elapsed() + expires.Sub(u.clock.Now())
+	found := finding{entry: e, outcome: u.outcomeOf(e)}
+	if found.outcome == outcomeMiss {
+		return finding{}, false
+	}
+	u.local.put(key, e)
+	return found, true
+}
+
+// outcomeOf says what the entry is now: fresh, stale, or a miss when it is too old
+// or of a time that has not come.
+func (u *Answers) outcomeOf(e entry) outcome {
+	switch age := u.clock.Now().Sub(e.at); {
+	case age < -clockNoise, age >= u.config.Fresh+u.config.Stale:
+		return outcomeMiss
+	case age >= u.config.Fresh:
+		return outcomeStale
+	default:
+		return outcomeHit
+	}
 }
 
 // clockNoise is by how much the clocks of processes in good order differ. An
@@ -284,20 +315,25 @@ func (u *Answers) look(ctx context.Context, key string) (finding, bool) {
 // set back, and it may count hours that have not come.
 const clockNoise = time.Second
 
-// fresh returns what the cache has that needs not be computed.
-func (u *Answers) fresh(ctx context.Context, key string) (kept, bool) {
+// fresh returns what the shared cache has that needs not be computed.
+func (u *Answers) fresh(ctx context.Context, key string) (entry, bool) {
 	found, ok := u.look(ctx, key)
-	return found.kept, ok && found.outcome == outcomeHit
+	return found.entry, ok && found.outcome == outcomeHit
 }
 
-// stampSize is the length of what stands before a kept body: when its
-// computation began, in Unix nanoseconds.
-const stampSize = 8
+// keep stores a new answer in this process and in the shared cache.
+func (u *Answers) keep(ctx context.Context, key string, e entry) {
+	lifetime := u.config.Fresh + u.config.Stale
+	e.until = u.clock.Elapsed() + lifetime
+	u.local.put(key, e)
+	u.noteCache(u.cache.Set(ctx, key, encodeEnvelope(e), lifetime))
+}
 
-func (u *Answers) keep(ctx context.Context, key string, k kept) {
-	stamp := uint64(k.at.UnixNano())
-	value := append(binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(k.body)), stamp), k.body...)
-	u.noteCache(u.cache.Set(ctx, key, value, u.config.Fresh+u.config.Stale))
+// localOverhead is about what an entry takes beside its bytes.
+const localOverhead = 512
+
+func localSize(key string, e entry) int {
+	return localOverhead + len(key) + len(e.Plain) + len(e.Gzip) + len(e.Next)
 }
 
 // noteCache counts an error of the cache. It is no reader's trouble.
@@ -312,7 +348,7 @@ const claimPoll = 20 * time.Millisecond
 
 // obtain computes the answer and keeps it, unless another process does so
 // first. One that does not within its lease is not waited for any longer.
-func (u *Answers) obtain(ctx context.Context, key string, compute Compute) (kept, error) {
+func (u *Answers) obtain(ctx context.Context, key string, compute Compute) (entry, error) {
 	patience := time.NewTimer(u.config.Lease)
 	defer patience.Stop()
 	poll := time.NewTicker(claimPoll)
@@ -331,30 +367,30 @@ func (u *Answers) obtain(ctx context.Context, key string, compute Compute) (kept
 		case <-patience.C:
 			return u.computeAndKeep(ctx, key, compute)
 		case <-ctx.Done():
-			return kept{}, fmt.Errorf("wait for another process: %w", ctx.Err())
+			return entry{}, fmt.Errorf("wait for another process: %w", ctx.Err())
 		}
-		if k, ok := u.fresh(ctx, key); ok {
-			return k, nil
+		if e, ok := u.fresh(ctx, key); ok {
+			return e, nil
 		}
 	}
 }
 
 // computeClaimed computes under a claim, unless the claim before ended with
 // an answer.
-func (u *Answers) computeClaimed(ctx context.Context, key string, compute Compute) (kept, error) {
+func (u *Answers) computeClaimed(ctx context.Context, key string, compute Compute) (entry, error) {
 	defer u.release(ctx, key)
-	if k, ok := u.fresh(ctx, key); ok {
-		return k, nil
+	if e, ok := u.fresh(ctx, key); ok {
+		return e, nil
 	}
 	return u.computeAndKeep(ctx, key, compute)
 }
 
-func (u *Answers) computeAndKeep(ctx context.Context, key string, compute Compute) (kept, error) {
-	k, err := u.compute(ctx, compute)
+func (u *Answers) computeAndKeep(ctx context.Context, key string, compute Compute) (entry, error) {
+	e, err := u.compute(ctx, compute)
 	if err == nil {
-		u.keep(ctx, key, k)
+		u.keep(ctx, key, e)
 	}
-	return k, err
+	return e, err
 }
 
 // release lets others claim, also when ctx has ended.
@@ -365,18 +401,19 @@ func (u *Answers) release(ctx context.Context, key string) {
 }
 
 // compute waits for its turn and takes no longer than the lease.
-func (u *Answers) compute(ctx context.Context, compute Compute) (kept, error) {
+func (u *Answers) compute(ctx context.Context, compute Compute) (entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.config.Lease)
 	defer cancel()
-	var k kept
-	err := u.gate.Do(ctx, func() (err error) {
-		k.at = u.clock.Now()
-		k.body, err = withoutPanic(func() ([]byte, error) { return compute(ctx) })
+	var e entry
+	err := u.gate.Do(ctx, func() error {
+		e.at = u.clock.Now()
+		content, err := withoutPanic(func() (Content, error) { return compute(ctx) })
+		e.Content = &content
 		u.counts.computations.Add(1)
 		u.learn(err)
 		return err
 	})
-	return k, err
+	return e, err
 }
 
 // Refused counts the computations that were refused since the start because

@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -95,6 +94,19 @@ func (s answersSite) open(t *testing.T, config app.AnswersConfig) *app.Answers {
 	return answers
 }
 
+// text is an answer of few letters.
+func text(s string) *app.Content {
+	content := app.NewContent([]byte(s), "")
+	return &content
+}
+
+func plainOf(a app.Answer) string {
+	if a.Content == nil {
+		return ""
+	}
+	return string(a.Plain)
+}
+
 // usual is the configuration of most tests.
 var usual = app.AnswersConfig{Fresh: time.Minute, Stale: time.Hour}
 
@@ -107,12 +119,12 @@ type counter struct {
 func (c *counter) fail(err error) { c.err.Store(&err) }
 func (c *counter) heal()          { c.err.Store(nil) }
 
-func (c *counter) compute(context.Context) ([]byte, error) {
+func (c *counter) compute(context.Context) (app.Content, error) {
 	n := c.calls.Add(1)
 	if err := c.err.Load(); err != nil {
-		return nil, *err
+		return app.Content{}, *err
 	}
-	return fmt.Append(nil, n), nil
+	return *text(strconv.FormatInt(n, 10)), nil
 }
 
 func checkAnswer(t *testing.T, u *app.Answers, compute app.Compute, want app.Answer) {
@@ -121,9 +133,9 @@ func checkAnswer(t *testing.T, u *app.Answers, compute app.Compute, want app.Ans
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got.Body) != string(want.Body) || got.Age != want.Age || got.Fresh != want.Fresh ||
+	if plainOf(got) != plainOf(want) || got.Age != want.Age || got.Fresh != want.Fresh ||
 		got.Stale != want.Stale || got.Failing != want.Failing {
-		t.Errorf("answer is %q %+v\nwant %q %+v", got.Body, got, want.Body, want)
+		t.Errorf("answer is %q %+v\nwant %q %+v", plainOf(got), got, plainOf(want), want)
 	}
 }
 
@@ -139,9 +151,9 @@ func await(t *testing.T, what string, done func() bool) {
 func TestAnAnswerIsKeptWhileItIsFresh(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(59 * time.Second)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: 59 * time.Second, Fresh: time.Second})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: 59 * time.Second, Fresh: time.Second})
 	if got, want := u.Counts(), (app.AnswerCounts{Hits: 1, Misses: 1, Computations: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
@@ -158,27 +170,27 @@ func TestAStaleAnswerIsGivenWhileItIsComputedAnew(t *testing.T) {
 	config := usual
 	config.Lease = time.Minute // no claim ends by itself
 	u := s.open(t, config)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(time.Minute)
 
 	block := make(chan struct{})
-	blocked := func(ctx context.Context) ([]byte, error) {
+	blocked := func(ctx context.Context) (app.Content, error) {
 		<-block
 		return c.compute(ctx)
 	}
 	for range 3 { // one computation for all
-		checkAnswer(t, u, blocked, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+		checkAnswer(t, u, blocked, app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	}
 	close(block)
 	await(t, "a new answer", func() bool { return u.Counts().Computations == 2 })
 	await(t, "a fresh answer", func() bool {
 		answer, err := u.Get(t.Context(), "question", blocked)
-		return err == nil && string(answer.Body) == "2" && !answer.Stale && answer.Fresh == time.Minute
+		return err == nil && plainOf(answer) == "2" && !answer.Stale && answer.Fresh == time.Minute
 	})
 	s.clock.Advance(time.Minute)
 	await(t, "one more answer", func() bool {
 		answer, err := u.Get(t.Context(), "question", blocked)
-		return err == nil && string(answer.Body) == "3" && !answer.Stale
+		return err == nil && plainOf(answer) == "3" && !answer.Stale
 	})
 	if n := c.calls.Load(); n != 3 {
 		t.Errorf("%d computations, want 3", n)
@@ -189,9 +201,9 @@ func TestAStaleAnswerIsGivenWhileItIsComputedAnew(t *testing.T) {
 func TestAnOldAnswerIsComputedAnewFirst(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(2 * time.Minute)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 	if counts := u.Counts(); counts.Stale != 0 || counts.Misses != 2 {
 		t.Errorf("one that was waited for is counted as %+v", counts)
 	}
@@ -199,14 +211,14 @@ func TestAnOldAnswerIsComputedAnewFirst(t *testing.T) {
 	// One that does not come soon is not waited for.
 	s.clock.Advance(30 * time.Minute)
 	block := make(chan struct{})
-	checkAnswer(t, u, func(ctx context.Context) ([]byte, error) {
+	checkAnswer(t, u, func(ctx context.Context) (app.Content, error) {
 		<-block
 		return c.compute(ctx)
-	}, app.Answer{Body: []byte("2"), Age: 30 * time.Minute, Fresh: -29 * time.Minute, Stale: true})
+	}, app.Answer{Content: text("2"), Age: 30 * time.Minute, Fresh: -29 * time.Minute, Stale: true})
 	close(block)
 	await(t, "a fresh answer", func() bool {
 		answer, err := u.Get(t.Context(), "question", c.compute)
-		return err == nil && string(answer.Body) == "3" && !answer.Stale
+		return err == nil && plainOf(answer) == "3" && !answer.Stale
 	})
 }
 
@@ -215,10 +227,10 @@ func TestAnAnswerIsAsOldAsThisProcessAllows(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
 	strict := s.open(t, app.AnswersConfig{Fresh: time.Second, Stale: time.Second})
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(2 * time.Second)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: 2 * time.Second, Fresh: 58 * time.Second})
-	checkAnswer(t, strict, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Second})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: 2 * time.Second, Fresh: 58 * time.Second})
+	checkAnswer(t, strict, c.compute, app.Answer{Content: text("2"), Fresh: time.Second})
 }
 
 func TestAStaleAnswerStaysWhileTheStoreIsAway(t *testing.T) {
@@ -226,14 +238,14 @@ func TestAStaleAnswerStaysWhileTheStoreIsAway(t *testing.T) {
 	config := usual
 	config.Lease = 20 * time.Millisecond
 	u := s.open(t, config)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	away := domain.NewError(domain.CodeUnavailable, nil, "the store is away")
 	c.fail(away)
 	s.clock.Advance(time.Minute)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	await(t, "a failure", func() bool { return u.Counts().Failures == 1 })
 	s.clock.Advance(59 * time.Minute)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Hour, Fresh: -59 * time.Minute, Stale: true, Failing: true})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: time.Hour, Fresh: -59 * time.Minute, Stale: true, Failing: true})
 
 	// A stale answer has its end, too.
 	s.clock.Advance(time.Minute)
@@ -251,14 +263,14 @@ func TestAStaleAnswerStaysWhileTheStoreIsAway(t *testing.T) {
 func TestAFailedRefreshIsNotRepeatedAtOnce(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u, other := s.open(t, usual), s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	c.fail(errors.New("broken"))
 	s.clock.Advance(time.Minute)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	await(t, "a failure", func() bool { return u.Counts().Failures == 1 })
 	for range 20 {
-		checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true, Failing: true})
-		checkAnswer(t, other, c.compute, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+		checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Age: time.Minute, Stale: true, Failing: true})
+		checkAnswer(t, other, c.compute, app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	}
 	closeAnswers(t, u)
 	closeAnswers(t, other)
@@ -294,11 +306,11 @@ func TestARefusedQuestionIsNotKeptAndReplacesNothing(t *testing.T) {
 				}
 			}
 			c.heal()
-			checkAnswer(t, u, c.compute, app.Answer{Body: []byte("3"), Fresh: time.Minute})
+			checkAnswer(t, u, c.compute, app.Answer{Content: text("3"), Fresh: time.Minute})
 			s.clock.Advance(time.Minute)
 			c.fail(domain.NewError(code, nil, "no"))
 			await(t, "a refused refresh", func() bool {
-				checkAnswer(t, u, c.compute, app.Answer{Body: []byte("3"), Age: time.Minute, Stale: true})
+				checkAnswer(t, u, c.compute, app.Answer{Content: text("3"), Age: time.Minute, Stale: true})
 				return u.Counts().Computations >= 5
 			})
 			closeAnswers(t, u)
@@ -317,7 +329,7 @@ func readAll(t *testing.T, n int, compute app.Compute, all ...*app.Answers) {
 		readers sync.WaitGroup
 		asking  atomic.Int64
 	)
-	patient := func(ctx context.Context) ([]byte, error) {
+	patient := func(ctx context.Context) (app.Content, error) {
 		for tick := time.Tick(time.Millisecond); asking.Load() < int64(n); {
 			<-tick
 		}
@@ -328,8 +340,8 @@ func readAll(t *testing.T, n int, compute app.Compute, all ...*app.Answers) {
 		readers.Go(func() {
 			asking.Add(1)
 			answer, err := all[i%len(all)].Get(t.Context(), "question", patient)
-			if err != nil || string(answer.Body) != "1" {
-				t.Errorf("answer is %q, %v", answer.Body, err)
+			if err != nil || plainOf(answer) != "1" {
+				t.Errorf("answer is %q, %v", plainOf(answer), err)
 			}
 		})
 	}
@@ -351,8 +363,8 @@ func TestOneComputationForManyReadersAndProcesses(t *testing.T) {
 func TestWithoutKeepingOnlyConcurrentReadersShare(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, app.AnswersConfig{})
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1")})
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2")})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1")})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("2")})
 	if len(s.cache.keys) > 0 {
 		t.Errorf("the cache was asked for %q", s.cache.keys)
 	}
@@ -372,23 +384,27 @@ func TestWithoutTheCacheAnswersAreComputed(t *testing.T) {
 	if n := c.calls.Load(); n != 1 {
 		t.Errorf("%d computations for readers of one moment, want 1", n)
 	}
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
 	if n := u.Counts().CacheErrors; n == 0 {
 		t.Error("no error of the cache is counted")
 	}
+	// The process has the answer itself, and others share it again afterwards.
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
+	other := s.open(t, usual)
+	checkAnswer(t, other, c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 	s.cache.away.Store(false)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("3"), Fresh: time.Minute})
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("3"), Fresh: time.Minute})
+	third := s.open(t, usual)
+	checkAnswer(t, third, c.compute, app.Answer{Content: text("3"), Fresh: time.Minute})
+	checkAnswer(t, s.open(t, usual), c.compute, app.Answer{Content: text("3"), Fresh: time.Minute})
 }
 
 // What expires while the cache is away is not refreshed in vain.
 func TestTheCacheLeavesAfterAStaleAnswer(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(time.Minute)
 	s.cache.away.Store(true)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 }
 
 func TestAClaimOfADeadProcessEnds(t *testing.T) {
@@ -396,8 +412,8 @@ func TestAClaimOfADeadProcessEnds(t *testing.T) {
 	config := usual
 	config.Lease = 10 * time.Second
 	u := s.open(t, config)
-	if _, err := u.Get(t.Context(), "question", func(context.Context) ([]byte, error) {
-		return nil, errors.New("only to learn the key")
+	if _, err := u.Get(t.Context(), "question", func(context.Context) (app.Content, error) {
+		return app.Content{}, errors.New("only to learn the key")
 	}); err == nil {
 		t.Fatal("no error")
 	}
@@ -406,7 +422,7 @@ func TestAClaimOfADeadProcessEnds(t *testing.T) {
 		t.Fatalf("the failed computation left its claim: %t, %v", claimed, err)
 	}
 	start := time.Now()
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	if took := time.Since(start); took < 80*time.Millisecond || took > 5*time.Second {
 		t.Errorf("waited for %v, want 100 ms", took)
 	}
@@ -418,11 +434,11 @@ func TestPatienceEnds(t *testing.T) {
 	config := usual
 	config.Lease = 50 * time.Millisecond
 	u := s.open(t, config)
-	_, _ = u.Get(t.Context(), "question", func(context.Context) ([]byte, error) { return nil, errors.New("key") })
+	_, _ = u.Get(t.Context(), "question", func(context.Context) (app.Content, error) { return app.Content{}, errors.New("key") })
 	if claimed, err := s.cache.Claim(t.Context(), s.cache.keys[0], "other", time.Hour); !claimed || err != nil {
 		t.Fatal(claimed, err)
 	}
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 }
 
 // The other process may end its claim with an answer just before ours.
@@ -431,8 +447,8 @@ func TestAClaimLooksOnceMore(t *testing.T) {
 	u := s.open(t, usual)
 	late := &lateCache{watchedCache: s.cache, answers: s.open(t, usual), compute: c.compute}
 	v := app.NewAnswers(late, s.clock, slog.New(slog.DiscardHandler), usual)
-	checkAnswer(t, v, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, v, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	if n := c.calls.Load(); n != 1 {
 		t.Errorf("%d computations, want 1", n)
 	}
@@ -457,7 +473,7 @@ func (c *lateCache) Claim(ctx context.Context, key, holder string, lifetime time
 func TestAPanicIsAnError(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	panics := func(context.Context) ([]byte, error) { panic("canary") }
+	panics := func(context.Context) (app.Content, error) { panic("canary") }
 	var readers sync.WaitGroup
 	for range 10 {
 		readers.Go(func() {
@@ -470,9 +486,9 @@ func TestAPanicIsAnError(t *testing.T) {
 	}
 	readers.Wait()
 	failures := u.Counts().Failures
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(time.Minute)
-	checkAnswer(t, u, panics, app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+	checkAnswer(t, u, panics, app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	await(t, "the panic of a refresh", func() bool { return u.Counts().Failures == failures+1 })
 }
 
@@ -483,14 +499,14 @@ func TestAComputationOutlivesWhoAskedFirst(t *testing.T) {
 	begun, block := make(chan struct{}), make(chan struct{})
 	left := make(chan error)
 	go func() {
-		_, err := u.Get(ctx, "question", func(ctx context.Context) ([]byte, error) {
+		_, err := u.Get(ctx, "question", func(ctx context.Context) (app.Content, error) {
 			close(begun)
 			select {
 			case <-block:
 			case <-ctx.Done():
 			}
 			if err := ctx.Err(); err != nil {
-				return nil, err
+				return app.Content{}, err
 			}
 			return c.compute(ctx)
 		})
@@ -502,7 +518,7 @@ func TestAComputationOutlivesWhoAskedFirst(t *testing.T) {
 		t.Errorf("who left got %v", err)
 	}
 	close(block)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	if n := u.Counts().Computations; n != 1 {
 		t.Errorf("%d computations, want 1", n)
 	}
@@ -510,10 +526,10 @@ func TestAComputationOutlivesWhoAskedFirst(t *testing.T) {
 
 // stubborn computes until ctx ends.
 func stubborn(begun chan<- struct{}) app.Compute {
-	return func(ctx context.Context) ([]byte, error) {
+	return func(ctx context.Context) (app.Content, error) {
 		begun <- struct{}{}
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return app.Content{}, ctx.Err()
 	}
 }
 
@@ -530,7 +546,7 @@ func TestComputationsAreFew(t *testing.T) {
 	u := s.open(t, app.AnswersConfig{Fresh: time.Minute, Lease: time.Minute, Computations: app.GateConfig{Places: 1, Patience: time.Millisecond}})
 	block, begun, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		_, err := u.Get(t.Context(), "another question", func(ctx context.Context) ([]byte, error) {
+		_, err := u.Get(t.Context(), "another question", func(ctx context.Context) (app.Content, error) {
 			close(begun)
 			<-block
 			return c.compute(ctx)
@@ -545,17 +561,17 @@ func TestComputationsAreFew(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 }
 
 func TestCloseEndsComputations(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	s.clock.Advance(time.Minute)
 	begun := make(chan struct{})
-	checkAnswer(t, u, stubborn(begun), app.Answer{Body: []byte("1"), Age: time.Minute, Stale: true})
+	checkAnswer(t, u, stubborn(begun), app.Answer{Content: text("1"), Age: time.Minute, Stale: true})
 	<-begun
 	closeAnswers(t, u)
 	if s.log.Len() > 0 {
@@ -574,10 +590,10 @@ func TestCloseGivesUp(t *testing.T) {
 	u := s.open(t, usual)
 	block, begun := make(chan struct{}), make(chan struct{})
 	go func() {
-		_, _ = u.Get(t.Context(), "question", func(context.Context) ([]byte, error) {
+		_, _ = u.Get(t.Context(), "question", func(context.Context) (app.Content, error) {
 			close(begun)
 			<-block // deaf to its context
-			return nil, nil
+			return app.Content{}, nil
 		})
 	}()
 	<-begun
@@ -598,13 +614,13 @@ func TestQuestionsAreToldApartAndHidden(t *testing.T) {
 	for range 2 {
 		for i, question := range questions {
 			answer, err := u.Get(t.Context(), question, c.compute)
-			if want := strconv.Itoa(i + 1); err != nil || string(answer.Body) != want {
-				t.Errorf("%.20q has the answer %q, %v, want %s", question, answer.Body, err, want)
+			if want := strconv.Itoa(i + 1); err != nil || plainOf(answer) != want {
+				t.Errorf("%.20q has the answer %q, %v, want %s", question, plainOf(answer), err, want)
 			}
 		}
 	}
-	if answer, err := v.Get(t.Context(), "a", c.compute); err != nil || string(answer.Body) != "6" {
-		t.Errorf("another revision has the answer %q, %v", answer.Body, err)
+	if answer, err := v.Get(t.Context(), "a", c.compute); err != nil || plainOf(answer) != "6" {
+		t.Errorf("another revision has the answer %q, %v", plainOf(answer), err)
 	}
 	for _, key := range s.cache.keys {
 		if name, ok := strings.CutPrefix(key, "answer:"); !ok || len(name) != 64 || strings.Trim(name, "0123456789abcdef") != "" {
@@ -616,11 +632,11 @@ func TestQuestionsAreToldApartAndHidden(t *testing.T) {
 func TestADamagedAnswerIsComputedAnew(t *testing.T) {
 	s, c := newAnswersSite(), new(counter)
 	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 	if err := s.cache.Set(t.Context(), s.cache.keys[0], []byte("short"), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	checkAnswer(t, u, c.compute, app.Answer{Body: []byte("2"), Fresh: time.Minute})
+	checkAnswer(t, s.open(t, usual), c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 }
 
 // An answer that was computed at a later time than now expires at once: the
@@ -635,9 +651,9 @@ func TestNoAnswerComesFromTheFuture(t *testing.T) {
 		s, c := newAnswersSite(), new(counter)
 		u := s.open(t, usual)
 		s.clock.Step(ahead)
-		checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+		checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 		s.clock.Step(-ahead)
-		checkAnswer(t, u, c.compute, app.Answer{Body: []byte(want), Fresh: time.Minute})
+		checkAnswer(t, u, c.compute, app.Answer{Content: text(want), Fresh: time.Minute})
 	}
 }
 
@@ -665,7 +681,7 @@ func TestASharedCacheGivesNoAnswerFromTheFuture(t *testing.T) {
 			if err != nil || answer.Age < 0 {
 				t.Errorf("%+v, %v", answer, err)
 			}
-			return string(answer.Body)
+			return plainOf(answer)
 		}
 		clock.Step(ahead)
 		if got := get(); got != "1" {

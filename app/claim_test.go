@@ -44,7 +44,7 @@ func TestClaimsEndWithTheirComputation(t *testing.T) {
 				s, c := newAnswersSite(), new(counter)
 				u := s.open(t, app.AnswersConfig{Fresh: time.Minute, Stale: time.Hour, Lease: lease})
 				if test.renewed {
-					checkAnswer(t, u, c.compute, app.Answer{Body: []byte("1"), Fresh: time.Minute})
+					checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
 					s.clock.Advance(time.Minute)
 				}
 				if test.fails {

@@ -53,12 +53,21 @@ func (c *Config) checkCaches(p *problems) {
 		p.add("CACHE_BUCKETS_MB", fmt.Sprintf("is %d, more than MEMORY_LIMIT_MB (%d) leaves for it: give at most %d",
 			c.CacheBucketsMB, c.MemoryLimitMB, buckets))
 	}
-	// The embedded store keeps answers in the process, where nothing else may be left.
-	if inProcess := 2*c.CacheMaxMB + buckets; !c.usesServers() && inProcess > c.MemoryLimitMB/2 {
-		p.add("CACHE_MAX_MB", fmt.Sprintf("is %d, of which two kinds of answers together, with %d MB of CACHE_BUCKETS_MB, take more than half of "+
-			"MEMORY_LIMIT_MB (%d): give at most %d", c.CacheMaxMB, buckets, c.MemoryLimitMB, max(0, c.MemoryLimitMB/2-buckets)/2))
+	// The embedded store keeps answers and pages in the process, beside the answers
+	// that are ready to send; nothing else may be left there.
+	caches := megabytes(2*c.CacheMaxMB) + c.localAnswers()
+	room := max(0, megabytes(c.MemoryLimitMB)/2-megabytes(buckets))
+	if !c.usesServers() && caches > room {
+		p.add("CACHE_MAX_MB", fmt.Sprintf("is %d, of which answers and pages, with %d MB of CACHE_BUCKETS_MB, take more than half of "+
+			"MEMORY_LIMIT_MB (%d): give at most %d", c.CacheMaxMB, buckets, c.MemoryLimitMB, room/(megabytes(2)+megabytes(1)/localShare)))
 	}
 }
+
+// localShare is what part of CACHE_MAX_MB a process keeps ready to send.
+const localShare = 4
+
+// localAnswers is how many bytes these are.
+func (c *Config) localAnswers() int { return megabytes(c.CacheMaxMB) / localShare }
 
 // bucketsMB is CACHE_BUCKETS_MB, or what the memory has room for, if that is less.
 func (c *Config) bucketsMB(m *memoryBudget) int {

@@ -1,11 +1,7 @@
 package httpapi
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,48 +15,34 @@ import (
 
 const jsonType = "application/json; charset=utf-8"
 
-// representation is an encoded answer, compressed once for all clients.
+// representation is an answer in the codings in which it is sent.
 type representation struct {
+	*app.Content
+
 	contentType string
-	// tag changes with the content. It is the ETag of the plain body; that of
-	// the compressed one differs, because the bytes do.
-	tag string
-	// body is in gzip if zipped.
-	body   []byte
-	zipped bool
 }
 
-// newRepresentation makes one of a plain body.
-func newRepresentation(contentType, tag string, body []byte) *representation {
-	r := &representation{contentType: contentType, tag: tag, body: body}
-	if compressed, ok := compress(body); ok {
-		r.body, r.zipped = compressed, true
-	}
-	return r
-}
-
-// tagOf makes a tag of the content itself.
-func tagOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:16])
+func newRepresentation(contentType string, content app.Content) *representation {
+	return &representation{contentType: contentType, Content: &content}
 }
 
 // write answers with the representation in the coding that the client
-// prefers, or tells it that what it has still holds.
+// prefers, or says that what it has still holds. The ETag of the compressed
+// body is another, because the bytes differ.
 func (r *representation) write(c *gin.Context) error {
-	etag, zip := `"`+r.tag+`"`, r.zipped && acceptsGzip(c.Request.Header.Values("Accept-Encoding"))
+	etag, zip := `"`+r.Tag+`"`, r.Gzip != nil && acceptsGzip(c.Request.Header.Values("Accept-Encoding"))
 	if zip {
-		etag = `"` + r.tag + `-gzip"`
+		etag = `"` + r.Tag + `-gzip"`
 	}
 	if matchesETag(c.Request.Header.Values("If-None-Match"), etag) {
 		c.Header("ETag", etag)
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	body := r.body
-	if r.zipped && !zip {
+	body := r.Gzip
+	if !zip {
 		var err error
-		if body, err = decompress(r.body); err != nil {
+		if body, err = r.Expand(); err != nil {
 			return err
 		}
 	}
@@ -84,39 +66,13 @@ func matchesETag(headers []string, etag string) bool {
 	return false
 }
 
-// keptJSON stands on a line of its own before the body of a kept answer.
-type keptJSON struct {
-	Tag    string `json:"tag"`
-	Zipped bool   `json:"zipped,omitempty"`
-	// Next is the cursor of the page that follows.
-	Next string `json:"next,omitempty"`
-}
-
-// encodeKept encodes an answer as it is kept.
-func encodeKept(answer any, next string) ([]byte, error) {
+// encodeContent encodes an answer as it is kept.
+func encodeContent(answer any, next string) (app.Content, error) {
 	body, err := json.Marshal(answer)
 	if err != nil {
-		return nil, fmt.Errorf("encode an answer: %w", err)
+		return app.Content{}, fmt.Errorf("encode an answer: %w", err)
 	}
-	r := newRepresentation(jsonType, tagOf(body), body)
-	head, err := json.Marshal(keptJSON{Tag: r.tag, Zipped: r.zipped, Next: next})
-	if err != nil {
-		return nil, fmt.Errorf("encode an answer: %w", err)
-	}
-	return bytes.Join([][]byte{head, r.body}, []byte("\n")), nil
-}
-
-// decodeKept reads what encodeKept wrote.
-func decodeKept(kept []byte) (r *representation, next string, err error) {
-	head, body, found := bytes.Cut(kept, []byte("\n"))
-	if !found {
-		return nil, "", errors.New("a kept answer has no head")
-	}
-	var k keptJSON
-	if err := json.Unmarshal(head, &k); err != nil {
-		return nil, "", fmt.Errorf("decode a kept answer: %w", err)
-	}
-	return &representation{contentType: jsonType, tag: k.Tag, body: body, zipped: k.Zipped}, k.Next, nil
+	return app.NewContent(body, next), nil
 }
 
 // setFreshness writes for how long caches may serve the answer without

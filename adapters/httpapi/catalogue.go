@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -30,5 +31,7 @@ func (h *catalogueHandler) get(c *gin.Context) error {
 		return err
 	}
 	c.Header("Cache-Control", "public, max-age=300")
-	return newRepresentation(jsonType, h.catalogue.Revision(), body).write(c)
+	content := app.NewContent(body, "")
+	content.Tag = h.catalogue.Revision()
+	return newRepresentation(jsonType, content).write(c)
 }

@@ -141,15 +141,20 @@ const (
 	corsMaxAge  = "7200"
 )
 
+var (
+	varies  = newFixedHeader("Vary", "Accept-Encoding, Origin")
+	exposed = newFixedHeader("Access-Control-Expose-Headers", corsAnswerHeaders)
+)
+
 // cors lets the scripts of allowed pages read every answer, and answers the
 // question by which a browser asks before it sends what is out of the
 // ordinary.
 func (s *Server) cors(c *gin.Context) {
 	h := c.Writer.Header()
-	h.Set("Vary", "Accept-Encoding, Origin")
+	varies.set(h)
 	if allowed := s.config.Origins.answerFor(c.GetHeader("Origin")); allowed != "" {
 		h.Set("Access-Control-Allow-Origin", allowed)
-		h.Set("Access-Control-Expose-Headers", corsAnswerHeaders)
+		exposed.set(h)
 	}
 	if !isPreflight(c.Request) {
 		return

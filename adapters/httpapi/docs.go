@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/weather-mcp/weather-mcp-analytics/api"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -42,7 +43,7 @@ type docsHandler struct {
 
 func newDocsHandler() *docsHandler {
 	h := &docsHandler{
-		document: newRepresentation("application/yaml", tagOf([]byte(api.Document())), []byte(api.Document())),
+		document: newRepresentation("application/yaml", app.NewContent([]byte(api.Document()), "")),
 		asJSON:   sync.OnceValues(documentAsJSON),
 		assets:   make(map[string]*representation),
 	}
@@ -57,11 +58,11 @@ func newDocsHandler() *docsHandler {
 		}
 		content, _ := fs.ReadFile(files, file)
 		name, asset := newAsset(file, content)
-		tagged := taggedName(name, asset.tag)
+		tagged := taggedName(name, asset.Tag)
 		h.assets[tagged] = asset
 		html = strings.ReplaceAll(html, `"`+docsPath[1:]+"/"+name+`"`, `"`+docsPath[1:]+"/"+tagged+`"`)
 	}
-	h.page = newRepresentation("text/html; charset=utf-8", tagOf([]byte(html)), []byte(html))
+	h.page = newRepresentation("text/html; charset=utf-8", app.NewContent([]byte(html), ""))
 	return h
 }
 
@@ -70,7 +71,7 @@ func documentAsJSON() (*representation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRepresentation(jsonType, tagOf(document), document), nil
+	return newRepresentation(jsonType, app.NewContent(document, "")), nil
 }
 
 // newAsset returns the file and the name by which the page mentions it.
@@ -78,9 +79,9 @@ func newAsset(file string, content []byte) (name string, asset *representation) 
 	name, zipped := strings.CutSuffix(file, ".gz")
 	contentType := docsTypes[path.Ext(name)]
 	if zipped {
-		return name, &representation{contentType: contentType, tag: tagOf(content), body: content, zipped: true}
+		return name, newRepresentation(contentType, app.Content{Tag: app.TagOf(content), Gzip: content})
 	}
-	return name, newRepresentation(contentType, tagOf(content), content)
+	return name, newRepresentation(contentType, app.NewContent(content, ""))
 }
 
 // taggedName puts the tag before the extension.

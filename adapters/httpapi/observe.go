@@ -32,8 +32,7 @@ type record struct {
 type recordKey struct{}
 
 func recordOf(c *gin.Context) *record {
-	value, _ := c.Get(recordKey{})
-	r, ok := value.(*record)
+	r, ok := c.Request.Context().Value(recordKey{}).(*record)
 	if !ok {
 		return &record{}
 	}
@@ -45,10 +44,10 @@ func recordOf(c *gin.Context) *record {
 func (s *Server) observe(c *gin.Context) {
 	start := time.Now()
 	r := &record{id: requestID(c.GetHeader(requestIDHeader))}
-	c.Set(recordKey{}, r)
 	setHeaders(c.Writer.Header(), r.id)
 	secure(c.Writer.Header(), c.Request)
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.RequestTimeout)
+	ctx := context.WithValue(c.Request.Context(), recordKey{}, r)
+	ctx, cancel := context.WithTimeout(ctx, s.config.RequestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
 

@@ -13,13 +13,32 @@ import (
 // nothing, runs nothing, asks for nothing, and stands in nobody's frame.
 func setHeaders(h http.Header, id string) {
 	h.Set(requestIDHeader, id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
+	for _, fixed := range fixedHeaders {
+		fixed.set(h)
+	}
+}
+
+// fixedHeader is a header that is the same in many answers. Its values are shared:
+// they may be replaced, and never changed.
+type fixedHeader struct {
+	name   string
+	values []string
+}
+
+func newFixedHeader(name, value string) fixedHeader {
+	return fixedHeader{http.CanonicalHeaderKey(name), []string{value}}
+}
+
+func (f fixedHeader) set(h http.Header) { h[f.name] = f.values }
+
+var fixedHeaders = []fixedHeader{
+	newFixedHeader("Cache-Control", "no-store"),
+	newFixedHeader("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+	newFixedHeader("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+	newFixedHeader("Referrer-Policy", "no-referrer"),
+	newFixedHeader("X-Content-Type-Options", "nosniff"),
 	// For browsers that do not know frame-ancestors.
-	h.Set("X-Frame-Options", "DENY")
+	newFixedHeader("X-Frame-Options", "DENY"),
 }
 
 // secure sets what depends on the request.

@@ -2,7 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -52,18 +52,18 @@ type statistic struct {
 }
 
 // teller tells what a query asks for, encoded to be kept.
-type teller func(context.Context, app.PageQuery) ([]byte, error)
+type teller func(context.Context, app.PageQuery) (app.Content, error)
 
 // telling encodes what the use case tells of the query's window and filter.
 func telling[Told, Answer any](
 	ask func(context.Context, app.StatisticsQuery) (Told, error), encode func(*Told) Answer,
 ) teller {
-	return func(ctx context.Context, q app.PageQuery) ([]byte, error) {
+	return func(ctx context.Context, q app.PageQuery) (app.Content, error) {
 		told, err := ask(ctx, q.StatisticsQuery)
 		if err != nil {
-			return nil, err
+			return app.Content{}, err
 		}
-		return encodeKept(encode(&told), "")
+		return encodeContent(encode(&told), "")
 	}
 }
 
@@ -71,12 +71,12 @@ func telling[Told, Answer any](
 func tellingPage[Told, Answer any](
 	ask func(context.Context, app.PageQuery) (app.Page[Told], error), encode func(*app.Page[Told]) Answer,
 ) teller {
-	return func(ctx context.Context, q app.PageQuery) ([]byte, error) {
+	return func(ctx context.Context, q app.PageQuery) (app.Content, error) {
 		page, err := ask(ctx, q)
 		if err != nil {
-			return nil, err
+			return app.Content{}, err
 		}
-		return encodeKept(encode(&page), page.Next)
+		return encodeContent(encode(&page), page.Next)
 	}
 }
 
@@ -101,29 +101,26 @@ func (h *statsHandler) answer(s statistic) handlerFunc {
 		if err != nil {
 			return err
 		}
-		kept, next, err := decodeKept(found.Body)
-		if err != nil {
-			return err
-		}
 		setFreshness(c.Writer.Header(), found)
 		if s.sorting != nil {
-			c.Header("Link", pageLinks(c.Request.URL, next))
+			c.Header("Link", pageLinks(c.Request.URL, found.Next))
 		}
+		kept := representation{contentType: jsonType, Content: found.Content}
 		return kept.write(c)
 	}
 }
 
 // find keeps no page after the first, which is cut from a list that is kept.
 func (h *statsHandler) find(c *gin.Context, s statistic, q app.PageQuery) (app.Answer, error) {
-	compute := func(ctx context.Context) ([]byte, error) { return s.tell(ctx, q) }
+	compute := func(ctx context.Context) (app.Content, error) { return s.tell(ctx, q) }
 	if q.Cursor != "" {
-		body, err := compute(c.Request.Context())
-		return app.Answer{Body: body}, err
+		content, err := compute(c.Request.Context())
+		return app.Answer{Content: &content}, err
 	}
 	question, err := s.question(q)
 	if err != nil {
 		return app.Answer{}, err
 	}
-	question = fmt.Sprintf("%s %q %s", c.FullPath(), c.Param("name"), question)
+	question = c.FullPath() + " " + strconv.Quote(c.Param("name")) + " " + question
 	return h.answers.Get(c.Request.Context(), question, compute)
 }

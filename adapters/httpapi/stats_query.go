@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
@@ -53,13 +54,17 @@ func (s statistic) question(q app.PageQuery) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Only the country can be written in two ways.
-	country, err := domain.ParseFilter(domain.Filter{Country: q.Filter.Country})
-	if err != nil {
-		return "", err
-	}
 	f := q.Filter
-	question := fmt.Sprintf("%s %q", span, []string{f.Tool, f.Version, country.Country, f.Service})
+	if f.Country != "" { // only the country can be written in two ways
+		country, err := domain.ParseFilter(domain.Filter{Country: f.Country})
+		if err != nil {
+			return "", err
+		}
+		f.Country = country.Country
+	}
+	question := strings.Join([]string{
+		span.String(), strconv.Quote(f.Tool), strconv.Quote(f.Version), strconv.Quote(f.Country), strconv.Quote(f.Service),
+	}, " ")
 	if s.sorting == nil {
 		return question, nil
 	}
@@ -87,6 +92,9 @@ func sortingBy[T any](columns domain.Columns[T]) func(sort, order string) (strin
 // names the parameter.
 func parseStatsQuery(raw string, known parameters) (app.PageQuery, error) {
 	var query app.PageQuery
+	if raw == "" {
+		return query, nil
+	}
 	values, err := parsePairs(raw, known)
 	if err != nil {
 		return query, err

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,20 +42,20 @@ func gather(t *testing.T, n int, question string, processes ...*app.Answers) (co
 		readers      sync.WaitGroup
 		asking, done atomic.Int64
 	)
-	compute := func(context.Context) ([]byte, error) {
+	compute := func(context.Context) (app.Content, error) {
 		for tick := time.Tick(time.Millisecond); asking.Load() < int64(n); {
 			<-tick
 		}
 		time.Sleep(100 * time.Millisecond)
 		done.Add(1)
-		return []byte("answer"), nil
+		return app.NewContent([]byte("answer"), ""), nil
 	}
 	for i := range n {
 		readers.Go(func() {
 			asking.Add(1)
 			answer, err := processes[i%len(processes)].Get(t.Context(), question, compute)
-			if err != nil || string(answer.Body) != "answer" {
-				t.Errorf("answer is %q, %v", answer.Body, err)
+			if err != nil || string(answer.Plain) != "answer" {
+				t.Errorf("answer is %q, %v", answer.Plain, err)
 			}
 		})
 	}
@@ -84,10 +85,10 @@ func TestAClaimOutlivesItsProcessForAMoment(t *testing.T) {
 	line := newRelay(t, server.Address())
 	dying := newAnswers(t, redis.Config{URL: server.URLAt(line.Address()), Prefix: config.Prefix}, lease)
 	go func() {
-		_, _ = dying.Get(context.WithoutCancel(t.Context()), "question", func(context.Context) ([]byte, error) {
+		_, _ = dying.Get(context.WithoutCancel(t.Context()), "question", func(context.Context) (app.Content, error) {
 			close(begun)
 			<-block
-			return []byte("too late"), nil
+			return app.NewContent([]byte("too late"), ""), nil
 		})
 	}()
 	<-begun
@@ -112,18 +113,20 @@ func TestAnswersGoOnWithoutRedis(t *testing.T) {
 		t.Fatalf("%d computations, want 1", n)
 	}
 	line.Cut()
-	compute := func(context.Context) ([]byte, error) { return []byte("answer"), nil }
+	compute := func(context.Context) (app.Content, error) { return app.NewContent([]byte("answer"), ""), nil }
+	asked := 0
+	another := func() string { asked++; return strconv.Itoa(asked) } // question, which the process cannot answer
 	eventually(t, "the outage is noticed", func() bool {
-		_, err := answers.Get(t.Context(), "question", compute)
+		_, err := answers.Get(t.Context(), another(), compute)
 		must(t, err)
 		return answers.Counts().CacheErrors > 0
 	})
-	if n := gather(t, 100, "question", answers); n != 1 {
+	if n := gather(t, 100, another(), answers); n != 1 {
 		t.Errorf("%d computations for readers of one moment, want 1", n)
 	}
 	start := time.Now()
 	for range 200 {
-		_, err := answers.Get(t.Context(), "question", compute)
+		_, err := answers.Get(t.Context(), another(), compute)
 		must(t, err)
 	}
 	if took := time.Since(start); took > 5*time.Second {

@@ -1,46 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
-	"compress/gzip"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// minCompressed is the length in bytes from which compressing is worth it.
-const minCompressed = 1 << 10
-
-var compressors = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
-// compress returns the body in gzip, or ok false when that is not worth it.
-func compress(body []byte) (compressed []byte, ok bool) {
-	if len(body) < minCompressed {
-		return nil, false
-	}
-	var buffer bytes.Buffer
-	zip, _ := compressors.Get().(*gzip.Writer)
-	defer compressors.Put(zip)
-	zip.Reset(&buffer)
-	// Writing to memory cannot fail.
-	_, _ = zip.Write(body)
-	_ = zip.Close()
-	return buffer.Bytes(), buffer.Len() < len(body)
-}
-
-func decompress(compressed []byte) ([]byte, error) {
-	unzip, err := gzip.NewReader(bytes.NewReader(compressed))
-	if err != nil {
-		return nil, fmt.Errorf("decompress an answer: %w", err)
-	}
-	body, err := io.ReadAll(unzip)
-	if err != nil {
-		return nil, fmt.Errorf("decompress an answer: %w", err)
-	}
-	return body, nil
-}
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3). Without a word
 // about gzip, or with a better one about identity, bodies go as they are.
