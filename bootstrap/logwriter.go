@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +12,14 @@ import (
 const (
 	maxPendingLines = 4096
 	maxPendingBytes = 1 << 20
+)
+
+// A line that comes alone is written at once. Lines that come within gatherTime of
+// that are written together, at most gatherBytes and one line more: many requests
+// cost few system calls and wake the writer rarely.
+const (
+	gatherTime  = time.Millisecond
+	gatherBytes = 32 << 10
 )
 
 // LogWriter writes log lines in the background, so that no caller waits for the
@@ -29,6 +38,9 @@ type LogWriter struct {
 
 	// reported is how many of the dropped lines the log accounts for.
 	reported int64
+	// gathered is what is written next, and ends is where its lines end.
+	gathered []byte
+	ends     []int
 	// failing says that the last attempt failed, torn that it left a part of a
 	// line.
 	failing, torn bool
@@ -86,25 +98,67 @@ func (w *LogWriter) Close(wait time.Duration) {
 
 func (w *LogWriter) run() {
 	for line := range w.pending {
-		if line.ends != nil {
+		closed := w.gather(line)
+		w.writeGathered()
+		if closed != nil {
 			w.catchUp()
-			close(line.ends)
+			close(closed)
 			return
 		}
+		if !w.failing {
+			time.Sleep(gatherTime)
+		}
+	}
+}
+
+// gather takes the line and those that are pending behind it. While lines cannot be
+// written each is tried alone. It returns what to close at the end of all.
+func (w *LogWriter) gather(line logLine) (closed chan<- struct{}) {
+	w.gathered, w.ends = w.gathered[:0], w.ends[:0]
+	for {
+		if line.ends != nil {
+			return line.ends
+		}
 		w.bytes.Add(-int64(len(line.text)))
-		// What was lost is reported before the first line after a failure, and
-		// otherwise when nothing is pending: a reader that is too slow gets no
-		// report for each line that it reads.
-		if w.failing {
-			w.catchUp()
+		w.gathered = append(w.gathered, line.text...)
+		w.ends = append(w.ends, len(w.gathered))
+		if w.failing || len(w.gathered) >= gatherBytes {
+			return nil
 		}
-		if w.failing || w.write(line.text) != nil {
-			w.dropped.Add(1)
-			continue
+		select {
+		case line = <-w.pending:
+		default:
+			return nil
 		}
-		if len(w.pending) == 0 {
-			w.catchUp()
+	}
+}
+
+// writeGathered writes what was gathered and counts the lines that were lost.
+func (w *LogWriter) writeGathered() {
+	if len(w.ends) == 0 {
+		return
+	}
+	// What was lost is reported before the first line after a failure, and
+	// otherwise when nothing is pending: a reader that is too slow gets no
+	// report for each line that it reads.
+	if w.failing {
+		w.catchUp()
+	}
+	if w.failing {
+		w.dropped.Add(int64(len(w.ends)))
+		return
+	}
+	if written, err := w.write(w.gathered); err != nil {
+		whole, found := slices.BinarySearch(w.ends, written)
+		if found {
+			whole++
+			w.torn = false // what was written ends with a line
 		}
+		w.dropped.Add(int64(len(w.ends) - whole))
+		return
+	}
+	if len(w.pending) == 0 {
+		w.catchUp()
 	}
 }
 
@@ -116,22 +170,26 @@ func (w *LogWriter) catchUp() {
 		w.failing = false
 		return
 	}
-	if (*report)(writerFunc(func(line []byte) (int, error) { return len(line), w.write(line) }), lost) == nil {
+	if (*report)(writerFunc(func(line []byte) (int, error) { return w.write(line) }), lost) == nil {
 		w.reported += lost
 	}
 }
 
-// write writes a line, after the end of one that was torn.
-func (w *LogWriter) write(line []byte) error {
+// write writes lines, after the end of one that was torn, and returns how many of
+// their bytes.
+func (w *LogWriter) write(lines []byte) (int, error) {
 	if w.torn {
-		line = append([]byte{'\n'}, line...)
+		n, err := w.to.Write([]byte{'\n'})
+		w.torn = n == 0
+		if err != nil {
+			w.failing = true
+			return 0, err
+		}
 	}
-	n, err := w.to.Write(line)
+	n, err := w.to.Write(lines)
 	w.failing = err != nil
-	if n > 0 {
-		w.torn = n < len(line)
-	}
-	return err
+	w.torn = n > 0 && n < len(lines)
+	return n, err
 }
 
 type writerFunc func([]byte) (int, error)

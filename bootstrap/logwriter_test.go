@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -160,5 +161,68 @@ func TestWriterHoldsNoMoreThanItMay(t *testing.T) {
 	}
 	if got := w.Dropped(); got < 6 { // three fit, and one is being written
 		t.Errorf("%d lines dropped", got)
+	}
+}
+
+// heldLog holds its first write until it is let go, and fails the second after so
+// many bytes, unless that is 0.
+type heldLog struct {
+	logs.Buffer
+
+	begun, letGo chan struct{}
+	part, writes int
+}
+
+func (h *heldLog) Write(p []byte) (int, error) {
+	h.writes++
+	switch {
+	case h.writes == 1:
+		close(h.begun)
+		<-h.letGo
+	case h.writes == 2 && h.part > 0:
+		_, _ = h.Buffer.Write(p[:h.part])
+		return h.part, syscall.ENOSPC
+	}
+	return h.Buffer.Write(p)
+}
+
+var lossReport = regexp.MustCompile(`time=\S+ level=WARN msg="log lines were lost" lines=(\d+)`)
+
+func writeLine(t *testing.T, w io.Writer, line string) {
+	t.Helper()
+	if _, err := io.WriteString(w, line); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Lines that were logged while the writer was busy are written together. When that
+// fails, those that are whole count as written, and each of the others as lost.
+func TestLinesAreWrittenTogether(t *testing.T) {
+	const line = "0123456789\n"
+	for name, test := range map[string]struct {
+		part  int
+		lost  int64
+		want  string
+		wants int
+	}{
+		"whole":               {0, 0, strings.Repeat(line, 5), 2},
+		"to amid the second":  {len(line) + 4, 3, line + line + "0123\n" + "report 3\n", 4},
+		"to the second's end": {2 * len(line), 2, line + line + line + "report 2\n", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &heldLog{begun: make(chan struct{}), letGo: make(chan struct{}), part: test.part}
+			w := bootstrap.NewLogWriter(log)
+			bootstrap.NewLogger(w, load(t, "LOG_FORMAT=text")) // has it report
+			writeLine(t, w, line)
+			<-log.begun
+			for range 4 {
+				writeLine(t, w, line)
+			}
+			close(log.letGo)
+			w.Close(10 * time.Second)
+			if got := lossReport.ReplaceAllString(log.String(), "report $1"); got != test.want || log.writes != test.wants || w.Dropped() != test.lost {
+				t.Errorf("%d writes, %d lost, log is %q\nwant %d writes, %d lost, %q", log.writes, w.Dropped(), got, test.wants, test.lost, test.want)
+			}
+		})
 	}
 }
