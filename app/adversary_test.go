@@ -79,23 +79,24 @@ type rememberingReader struct {
 }
 
 type part struct {
-	window domain.Window
-	filter domain.Filter
-	by     domain.Dimension
-	errors bool
+	window  domain.Window
+	filter  domain.Filter
+	without string
+	by      domain.Dimension
+	errors  bool
 }
 
 func (r *rememberingReader) Select(ctx context.Context, s domain.Selection) (domain.Selected, error) {
 	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
 	for _, by := range s.By {
-		one, err := r.read(ctx, part{window: s.Window, filter: s.Filter, by: by})
+		one, err := r.read(ctx, s, part{by: by})
 		if err != nil {
 			return selected, err
 		}
 		selected.Rollups[by] = one.Rollups[by]
 	}
 	if s.Errors {
-		one, err := r.read(ctx, part{window: s.Window, filter: s.Filter, errors: true})
+		one, err := r.read(ctx, s, part{errors: true})
 		if err != nil {
 			return selected, err
 		}
@@ -104,12 +105,13 @@ func (r *rememberingReader) Select(ctx context.Context, s domain.Selection) (dom
 	return selected, nil
 }
 
-func (r *rememberingReader) read(ctx context.Context, p part) (domain.Selected, error) {
+func (r *rememberingReader) read(ctx context.Context, s domain.Selection, p part) (domain.Selected, error) {
+	p.window, p.filter, p.without = s.Window, s.Filter, fmt.Sprint(s.Without)
 	if selected, ok := r.known[p]; ok {
 		return selected, nil
 	}
 	selected, err := r.StatisticsReader.Select(ctx, domain.Selection{
-		Window: p.window, Filter: p.filter, By: []domain.Dimension{p.by}, Errors: p.errors,
+		Window: s.Window, Filter: s.Filter, Without: s.Without, By: []domain.Dimension{p.by}, Errors: p.errors,
 	})
 	r.known[p] = selected
 	return selected, err

@@ -17,17 +17,26 @@ const AcceptTimeout = 1500 * time.Millisecond
 type GuardedQueue struct {
 	queue   ports.EventQueue
 	reserve *Reserve
+	// bounded says that the queue ends its calls in time, so that they need no
+	// goroutine of their own.
+	bounded bool
 }
 
 var _ ports.EventQueue = (*GuardedQueue)(nil)
 
 // NewGuardedQueue returns the guarded way into q.
-func NewGuardedQueue(q ports.EventQueue, r *Reserve) *GuardedQueue { return &GuardedQueue{q, r} }
+func NewGuardedQueue(q ports.EventQueue, r *Reserve) *GuardedQueue {
+	b, ok := q.(ports.BoundedQueue)
+	return &GuardedQueue{queue: q, reserve: r, bounded: ok && b.CallTimeout() <= AcceptTimeout}
+}
 
 // Enqueue holds the batch, as ports.EventQueue promises.
 func (g *GuardedQueue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	if err := g.reserve.Check(ctx); err != nil {
 		return err
+	}
+	if g.bounded {
+		return g.queue.Enqueue(ctx, batch)
 	}
 	_, err := within(ctx, AcceptTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, g.queue.Enqueue(ctx, batch)
@@ -42,6 +51,9 @@ func (g *GuardedQueue) EnqueueOnce(
 	if err := g.reserve.Check(ctx); err != nil {
 		return domain.Receipt{}, err
 	}
+	if g.bounded {
+		return g.queue.EnqueueOnce(ctx, request, batch, r)
+	}
 	// The request's body is its caller's again when this gives up.
 	request.Body = append([]byte(nil), request.Body...)
 	return within(ctx, AcceptTimeout, func(ctx context.Context) (domain.Receipt, error) {
@@ -52,6 +64,9 @@ func (g *GuardedQueue) EnqueueOnce(
 // Receipt looks a receipt up, as ports.EventQueue promises. It needs no room on
 // the disk.
 func (g *GuardedQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	if g.bounded {
+		return g.queue.Receipt(ctx, request)
+	}
 	request.Body = append([]byte(nil), request.Body...)
 	type found struct {
 		receipt domain.Receipt

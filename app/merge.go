@@ -436,11 +436,14 @@ func (u *Merge) Room(ctx context.Context) error {
 		return nil
 	}
 	for u.mayBeFull() {
+		u.mu.Lock()
+		merged := u.merged // before the look, lest a merge between them is missed
+		u.mu.Unlock()
 		if _, err := u.look(ctx); err != nil {
 			return err
 		}
 		u.mu.Lock()
-		full, merged, stuck := u.full != nil, u.merged, u.checkFull()
+		full, stuck := u.full != nil, u.checkFull()
 		u.mu.Unlock()
 		if !full {
 			return nil

@@ -1,8 +1,7 @@
 package app
 
 import (
-	"container/list"
-	"sync"
+	"math"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -12,15 +11,10 @@ const packedOverhead = 256
 
 // PackedCache keeps packed values in memory, as the store has them, so that what
 // does not change is not read again. It holds a bounded number of bytes; what was
-// used least lately goes first. A nil one holds nothing. It is safe for concurrent
+// used least recently goes first. A nil one holds nothing. It is safe for concurrent
 // use.
 type PackedCache struct {
-	mu     sync.Mutex
-	most   int
-	bytes  int
-	values map[domain.PackedKey]*list.Element
-	// used has what was used last in front.
-	used *list.List
+	values *lru[domain.PackedKey, cachedValue]
 }
 
 // cachedValue is a value with the columns that latency and sessions name.
@@ -30,13 +24,12 @@ type cachedValue struct {
 	latency, sessions bool
 }
 
-func (v *cachedValue) size() int {
-	return packedOverhead + len(v.packed.Counts) + len(v.packed.Latency) + len(v.packed.Sessions)
-}
-
 // NewPackedCache returns one that holds that many bytes at most.
 func NewPackedCache(bytes int) *PackedCache {
-	return &PackedCache{most: bytes, values: make(map[domain.PackedKey]*list.Element), used: list.New()}
+	size := func(_ domain.PackedKey, v cachedValue) int {
+		return packedOverhead + len(v.packed.Counts) + len(v.packed.Latency) + len(v.packed.Sessions)
+	}
+	return &PackedCache{newLRU(math.MaxInt, bytes, size)}
 }
 
 // Get returns what was put for the key and generation and has at least what read
@@ -46,47 +39,28 @@ func (c *PackedCache) Get(key domain.PackedKey, generation int64, read domain.Pa
 	if c == nil {
 		return domain.Packed{}, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	element, found := c.values[key]
-	if !found {
+	value, ok := c.values.get(key)
+	if !ok || value.generation != generation || read.Latency && !value.latency || read.Sessions && !value.sessions {
 		return domain.Packed{}, false
 	}
-	value := valueOf(element)
-	if value.generation != generation || read.Latency && !value.latency || read.Sessions && !value.sessions {
-		return domain.Packed{}, false
-	}
-	c.used.MoveToFront(element)
 	return value.packed, true
 }
 
-// Put keeps the value, of which what read wants is set, in place of any earlier one
-// of its key. The bytes must not be changed after that.
+// Put keeps the value, of which what read wants is set, beside the other columns that
+// it has of the generation, and in place of any other of its key. The bytes must not
+// be changed after that.
 func (c *PackedCache) Put(p domain.Packed, generation int64, read domain.PackedRead) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if element, found := c.values[p.PackedKey]; found {
-		c.remove(element)
+	value := cachedValue{packed: p, generation: generation, latency: read.Latency, sessions: read.Sessions}
+	if known, ok := c.values.get(p.PackedKey); ok && known.generation == generation {
+		if known.latency && !value.latency {
+			value.latency, value.packed.Latency = true, known.packed.Latency
+		}
+		if known.sessions && !value.sessions {
+			value.sessions, value.packed.Sessions = true, known.packed.Sessions
+		}
 	}
-	value := &cachedValue{packed: p, generation: generation, latency: read.Latency, sessions: read.Sessions}
-	c.values[p.PackedKey] = c.used.PushFront(value)
-	c.bytes += value.size()
-	for c.bytes > c.most {
-		c.remove(c.used.Back())
-	}
-}
-
-func (c *PackedCache) remove(element *list.Element) {
-	value := valueOf(element)
-	c.used.Remove(element)
-	delete(c.values, value.packed.PackedKey)
-	c.bytes -= value.size()
-}
-
-func valueOf(element *list.Element) *cachedValue {
-	value, _ := element.Value.(*cachedValue) // nothing else is put there
-	return value
+	c.values.put(p.PackedKey, value)
 }

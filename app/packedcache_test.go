@@ -35,6 +35,20 @@ func TestPackedCache(t *testing.T) {
 	if has(1, 7, counts) || !has(1, 8, counts) || !has(1, 8, all) {
 		t.Error("a value does not take the place of an earlier one")
 	}
+	// Columns that were put one after the other are there together.
+	timed, counted := packedOn(2, 100), packedOn(2, 100)
+	timed.Latency, counted.Sessions = []byte("latency"), []byte("sessions")
+	c.Put(timed, 8, domain.PackedRead{Latency: true})
+	c.Put(packedOn(2, 100), 8, counts)
+	c.Put(counted, 8, domain.PackedRead{Sessions: true})
+	if p, ok := c.Get(timed.PackedKey, 8, all); !ok || string(p.Latency) != "latency" || string(p.Sessions) != "sessions" {
+		t.Errorf("of two reads %+v is kept, %t", p, ok)
+	}
+	c.Put(packedOn(2, 100), 9, counts)
+	if has(2, 9, all) {
+		t.Error("a column stands for another generation")
+	}
+	c.Put(packedOn(2, 0), 10, counts)
 	// A value that is known to be absent is known.
 	c.Put(packedOn(3, 0), 8, counts)
 	if p, ok := c.Get(packedOn(3, 0).PackedKey, 8, counts); !ok || len(p.Counts) > 0 {
@@ -51,8 +65,8 @@ func TestPackedCache(t *testing.T) {
 		t.Error("the oldest of six values of 2,000 bytes stays in 10,000, or the newest goes")
 	}
 	c.Put(packedOn(30, 20_000), 1, counts)
-	if has(30, 1, counts) || has(15, 1, counts) {
-		t.Error("a value larger than the bound is held")
+	if has(30, 1, counts) || !has(15, 1, counts) {
+		t.Error("a value larger than the bound is held, or pushes others out")
 	}
 	var none *app.PackedCache
 	none.Put(packedOn(1, 1), 1, counts)

@@ -7,24 +7,20 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// protect finds out which countries and versions the answer may tell apart. It
-// comes before the answer itself is read: counts grow, so what was large enough
-// to be told stays so.
+// protect finds out which countries and versions the answer may name, as far as the
+// answer itself does not decide. It comes before the answer is read: counts grow, so
+// what was large enough to be named stays so.
 func (u *Statistics) protect(ctx context.Context, scope *domain.Scope, by []domain.Dimension) error {
-	private := privateIn(scope.Filter, by)
-	decidesItself := scope.Window.Resolution == domain.Daily && scope.Filter == domain.Filter{}
-	if scope.PrivacyMinCount == 0 || len(private) == 0 || decidesItself {
+	if scope.PrivacyMinCount == 0 {
 		return nil
 	}
-	var breakdowns []domain.Selected
-	for _, s := range decisive(*scope, private) {
+	for _, s := range decisive(*scope, privateIn(scope.Filter, by)) {
 		selected, err := u.selection(ctx, s)
 		if err != nil {
 			return err
 		}
-		breakdowns = append(breakdowns, selected)
+		scope.Decisive = append(scope.Decisive, selected)
 	}
-	scope.Disclosure = domain.NewDisclosure(scope.PrivacyMinCount, breakdowns...)
 	var err error
 	scope.Hidden, err = u.hidden(ctx, *scope)
 	return err
@@ -40,18 +36,25 @@ func privateIn(f domain.Filter, by []domain.Dimension) []domain.Dimension {
 
 // decisive lists the breakdowns by which the days that a window touches are
 // decided: of all calls, and of those under the filter, but for what it says of
-// the dimension itself.
+// the dimension itself. Those that the answer has are not listed.
 func decisive(scope domain.Scope, private []domain.Dimension) []domain.Selection {
-	days := scope.Window.Days()
-	selections := []domain.Selection{{Window: days, By: private}}
-	for _, d := range private {
-		rest := scope.Filter.Without(d)
-		switch last := &selections[len(selections)-1]; rest {
-		case domain.Filter{}:
-		case last.Filter:
-			last.By = append(last.By, d)
-		default:
-			selections = append(selections, domain.Selection{Window: days, Filter: rest, By: []domain.Dimension{d}})
+	var selections []domain.Selection
+	want := func(f domain.Filter, by domain.Dimension) {
+		if f == scope.Filter && scope.Window.Resolution == domain.Daily {
+			return
+		}
+		if last := len(selections) - 1; last >= 0 && selections[last].Filter == f {
+			selections[last].By = append(selections[last].By, by)
+			return
+		}
+		selections = append(selections, domain.Selection{Window: scope.Window.Days(), Filter: f, By: []domain.Dimension{by}})
+	}
+	for _, by := range private {
+		want(domain.Filter{}, by)
+	}
+	for _, by := range private {
+		if rest := scope.Filter.Without(by); rest != (domain.Filter{}) {
+			want(rest, by)
 		}
 	}
 	return selections

@@ -266,6 +266,21 @@ func (q hangingQueue) Receipt(context.Context, domain.KeyedRequest) (domain.Rece
 	return domain.Receipt{}, false, nil
 }
 
+// boundedQueue notes whether its caller set a deadline.
+type boundedQueue struct {
+	ports.EventQueue
+
+	timeout  time.Duration
+	deadline *bool
+}
+
+func (q boundedQueue) CallTimeout() time.Duration { return q.timeout }
+
+func (q boundedQueue) Enqueue(ctx context.Context, b domain.Batch) error {
+	_, *q.deadline = ctx.Deadline()
+	return q.EventQueue.Enqueue(ctx, b)
+}
+
 func TestGuardedQueue(t *testing.T) {
 	clock := memory.NewClock(pipelineNow)
 	d := &disk{free: 0, total: 1000 * megabyte}
@@ -294,6 +309,19 @@ func TestGuardedQueue(t *testing.T) {
 	}
 	d.free = d.total
 	clock.Advance(time.Second)
+
+	// A queue that ends its calls in time is asked on the caller's goroutine.
+	for _, watched := range []bool{false, true} {
+		bound := app.AcceptTimeout
+		if watched {
+			bound++
+		}
+		q := boundedQueue{EventQueue: queue, timeout: bound, deadline: new(bool)}
+		checkOutcome(t, "enqueue", app.NewGuardedQueue(q, reserve).Enqueue(t.Context(), batch), "")
+		if *q.deadline != watched {
+			t.Errorf("calls bounded by %v: watched over is %v", bound, *q.deadline)
+		}
+	}
 
 	hanging := hangingQueue{make(chan struct{})}
 	defer close(hanging.release)

@@ -87,7 +87,7 @@ func (u *Statistics) Overview(ctx context.Context, q StatisticsQuery) (domain.Ov
 // All tells what a dashboard shows, in one answer.
 func (u *Statistics) All(ctx context.Context, q StatisticsQuery) (domain.All, error) {
 	need := withErrors(domain.DimensionTool, domain.DimensionVersion, domain.DimensionCountry, domain.DimensionService)
-	need.latency, need.sessions = true, true
+	need.usage, need.latency, need.sessions = true, true, true
 	r, err := u.read(ctx, q, need)
 	if err != nil {
 		return domain.All{}, err
@@ -174,9 +174,9 @@ func (u *Statistics) Performance(ctx context.Context, q StatisticsQuery) (domain
 // parts is what an answer needs beside the totals.
 type parts struct {
 	by []domain.Dimension
-	// latency asks for response times, sessions for the number of sessions, and
-	// errors for error types.
-	latency, sessions, errors bool
+	// usage asks for the calls of each tool by bucket, latency for response times,
+	// sessions for the number of sessions, and errors for error types.
+	usage, latency, sessions, errors bool
 	// onlyErrors says that without error types there is no answer.
 	onlyErrors bool
 	// tool narrows the filter to a tool whose name is not looked up.
@@ -256,10 +256,9 @@ func (u *Statistics) scope(want asked, need parts) (domain.Scope, error) {
 
 // selectFor reads the totals and what is needed beside them.
 func (u *Statistics) selectFor(ctx context.Context, scope domain.Scope, need parts) (*domain.Reading, error) {
-	selected, err := u.selection(ctx, domain.Selection{
-		Window: scope.Window, Filter: scope.Filter, By: append([]domain.Dimension{domain.DimensionNone}, need.by...),
-		Latency: need.latency, Sessions: need.sessions, Errors: need.errors,
-	})
+	selection := scope.Selection(need.by...)
+	selection.Usage, selection.Latency, selection.Sessions, selection.Errors = need.usage, need.latency, need.sessions, need.errors
+	selected, err := u.selection(ctx, selection)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // WriteBackup copies the embedded database, whether or not a server is running
-// on it, into a new file. Where the store is PostgreSQL, the error says how to
-// back that up.
+// on it, into a new file and one beside it; see [sqlite.WriteBackup]. Where the store
+// is PostgreSQL, the error says how to back that up.
 func WriteBackup(ctx context.Context, config Config, file string) (sqlite.Backup, error) {
 	if config.usesServers() {
 		return sqlite.Backup{}, fmt.Errorf("the data is in PostgreSQL, which is backed up by its own program: "+

@@ -164,17 +164,9 @@ func (c Config) Validator() domain.ValidatorConfig {
 // BodyLimit is the longest request body, in bytes.
 func (c Config) BodyLimit() int64 { return int64(c.APIBodyLimitKB) << 10 }
 
-// maxEmbeddedBatch is the most events that one transaction of the embedded store
-// takes. It has one writer, for which posts wait, and not for long.
-const maxEmbeddedBatch = 1000
-
 func (c Config) process() app.ProcessConfig {
-	batch := c.WorkerBatchSize
-	if !c.usesServers() {
-		batch = min(batch, maxEmbeddedBatch)
-	}
 	return app.ProcessConfig{
-		BatchSize:    batch,
+		BatchSize:    c.WorkerBatchSize,
 		PollInterval: time.Duration(c.WorkerPollIntervalMS) * time.Millisecond,
 	}
 }
@@ -200,6 +192,8 @@ func (c Config) answers(o Options) app.AnswersConfig {
 	return app.AnswersConfig{
 		Fresh: time.Duration(c.CacheTTLSeconds) * time.Second,
 		Stale: time.Duration(c.CacheStaleSeconds) * time.Second,
+
+		LocalBytes: c.localAnswers(),
 		Revision: fmt.Sprintf("%q %s %s %d %v",
 			o.Version, c.Catalogue.Revision(), c.UnknownTool, c.PrivacyMinCount, c.retention()),
 	}

@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 		validator.CountUnknownTools || validator.Catalogue.Revision() != domain.DefaultCatalogue().Revision() {
 		t.Errorf("rules are %+v", validator)
 	}
-	if got := bootstrap.ProcessOf(config); got.BatchSize != 1000 || got.PollInterval != time.Second {
+	if got := bootstrap.ProcessOf(config); got.BatchSize != 5000 || got.PollInterval != time.Second {
 		t.Errorf("worker is %+v", got)
 	}
 	if got := bootstrap.ProcessOf(load(t, "DATABASE_URL=postgres://u@h/d", "REDIS_URL=redis://h")); got.BatchSize != 5000 {
@@ -169,7 +169,7 @@ func TestProblems(t *testing.T) {
 		"MAX_RECEIPTS=0":               {"MAX_RECEIPTS", "from 1 to"},
 		"MAX_RECEIPT_MB=0":             {"MAX_RECEIPT_MB", "from 1 to"},
 		"CACHE_MAX_MB=0":               {"CACHE_MAX_MB", "from 1 to"},
-		"CACHE_MAX_MB=129":             {"CACHE_MAX_MB", "with 64 MB of CACHE_BUCKETS_MB, take more than half of MEMORY_LIMIT_MB (512): give at most 96"},
+		"CACHE_MAX_MB=129":             {"CACHE_MAX_MB", "with 64 MB of CACHE_BUCKETS_MB, take more than half of MEMORY_LIMIT_MB (512): give at most 85"},
 		"CACHE_BUCKETS_MB=-1":          {"CACHE_BUCKETS_MB", "from 0 to"},
 		"CACHE_BUCKETS_MB=91":          {"CACHE_BUCKETS_MB", "more than MEMORY_LIMIT_MB (512) leaves for it: give at most 90"},
 		"RATE_LIMIT_MAX_CLIENTS=0":     {"RATE_LIMIT_MAX_CLIENTS", "from 1 to"},

@@ -57,8 +57,7 @@ func EmbeddedStorage() fx.Option {
 				return openEmbedded(context.Background(), c, o, m)
 			},
 			func(c Config) sqlite.QueueConfig { return c.sqliteQueue() },
-			fx.Annotate(func(db *sqlite.DB) *sqlite.DB { return db },
-				fx.As(new(ports.HealthCheck)), fx.ResultTags(checksGroup)),
+			fx.Annotate((*sqlite.DB).Checks, fx.ResultTags(`group:"checks,flatten"`)),
 			func(db *sqlite.DB) StoreClocks { return StoreClocks{sqlite.NewClock(db)} },
 			fx.Annotate(sqlite.NewQueue,
 				fx.As(new(ports.EventQueue)), fx.As(new(ports.Deliveries)), fx.As(new(ports.QueueMeter)),

@@ -1,9 +1,6 @@
 package domain
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -16,8 +13,8 @@ import (
 // with the improved estimator of Ertl ("New cardinality estimation algorithms
 // for HyperLogLog sketches", 2017), which needs no correction at either end.
 //
-// A sketch is a pure function of the set of its strings, to the byte of its
-// encoding. It cannot give the strings back.
+// A sketch is a pure function of the set of its strings. It cannot give the strings
+// back.
 //
 // The zero DistinctSketch is empty and ready.
 type DistinctSketch struct {
@@ -165,62 +162,4 @@ func ertlTau(x float64) float64 {
 			return z / 3
 		}
 	}
-}
-
-// The first byte of an encoded sketch.
-const (
-	distinctSparseFormat = 1
-	distinctDenseFormat  = 2
-)
-
-// AppendBinary appends the canonical encoding: equal sketches have equal
-// bytes. An empty sketch has none.
-func (d *DistinctSketch) AppendBinary(b []byte) ([]byte, error) {
-	switch {
-	case d.dense != nil:
-		return append(append(b, distinctDenseFormat), d.dense...), nil
-	case len(d.sparse) > 0:
-		b = append(b, distinctSparseFormat)
-		previous := uint32(0)
-		for _, h := range d.sparse {
-			b = binary.AppendUvarint(b, uint64(h-previous))
-			previous = h
-		}
-	}
-	return b, nil
-}
-
-// MarshalBinary returns the canonical encoding.
-func (d *DistinctSketch) MarshalBinary() ([]byte, error) { return d.AppendBinary(nil) }
-
-// UnmarshalBinary reads an encoding. Damaged bytes are an error and leave the
-// sketch unchanged.
-func (d *DistinctSketch) UnmarshalBinary(data []byte) error {
-	var read DistinctSketch
-	switch {
-	case len(data) == 0:
-	case data[0] == distinctDenseFormat:
-		read.dense = slices.Clone(data[1:])
-		if !validRegisters(read.dense) {
-			return errors.New("distinct sketch: damaged registers")
-		}
-	case data[0] == distinctSparseFormat:
-		previous := uint64(0)
-		for rest := data[1:]; len(rest) > 0; {
-			gap, n := binary.Uvarint(rest)
-			previous += gap
-			if n <= 0 || gap > math.MaxUint32 || previous > math.MaxUint32 || gap == 0 && len(read.sparse) > 0 {
-				return errors.New("distinct sketch: damaged hash")
-			}
-			read.sparse = append(read.sparse, uint32(previous))
-			rest = rest[n:]
-		}
-		if len(read.sparse) == 0 || len(read.sparse) > distinctSparse {
-			return fmt.Errorf("distinct sketch: %d hashes", len(read.sparse))
-		}
-	default:
-		return fmt.Errorf("distinct sketch: format %d is unknown", data[0])
-	}
-	*d = read
-	return nil
 }

@@ -55,7 +55,7 @@ func (r *Reading) errorTypes() []ErrorTypeSummary {
 
 // callsFrom counts the calls since a bucket's start.
 func (r *Reading) callsFrom(from time.Time) (calls, errs int64) {
-	for _, row := range rowsFrom(r.rollups[DimensionNone], from) {
+	for _, row := range rowsFrom(r.rollups[DimensionNone], from, func(row *RollupRow) time.Time { return row.Bucket }) {
 		calls += row.Rollup.Calls
 		errs += row.Rollup.Errors
 	}

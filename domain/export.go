@@ -5,23 +5,17 @@ import (
 	"time"
 )
 
-// Calls returns the rows of full grain of a bucket, in order: what stored has,
-// which are the bucket's values of that grain with all three columns, and what was
-// added to the merge. Bytes of stored are not kept. Damaged ones are an error that
-// names the grain.
-func (m *Merge) Calls(b PackedBucket, stored []Packed) ([]RollupRow, error) {
+// Calls returns the rows of full grain of a bucket, in order: what is stored, and what
+// was added to the merge, which takes all steps. Errors are those of [Merge.Bucket].
+func (m *Merge) Calls(b PackedBucket, read ReadPart) ([]RollupRow, error) {
+	w := mergeWriter{Merge: m, bucket: b, read: read}
 	full := make(map[cellKey]*Rollup)
-	for i := range stored {
-		if stored[i].Grain == PackedGrain(GrainFull) {
-			if err := m.readCalls(stored[i], full); err != nil {
-				return nil, err
-			}
+	for part, added := range w.addedCalls() {
+		groups, err := w.full(part, added)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for key, r := range m.added.rollups {
-		if key.isIn(b) {
-			entry(full, key.at(PackedGrain(GrainFull))).Merge(r)
-		}
+		maps.Copy(full, groups)
 	}
 	rows := make([]RollupRow, 0, len(full))
 	for _, key := range sortGroups(&m.names, PackedGrain(GrainFull), len(full), maps.Keys(full)) {
@@ -31,22 +25,15 @@ func (m *Merge) Calls(b PackedBucket, stored []Packed) ([]RollupRow, error) {
 }
 
 // Errors is the same for error summaries of full grain, [FinestErrors].
-func (m *Merge) Errors(b PackedBucket, stored []Packed) ([]ErrorRow, error) {
+func (m *Merge) Errors(b PackedBucket, read ReadPart) ([]ErrorRow, error) {
+	w := mergeWriter{Merge: m, bucket: b, read: read}
 	full := make(errorCells)
-	for i := range stored {
-		if stored[i].Grain == FinestErrors {
-			if err := m.readErrors(stored[i], full); err != nil {
-				return nil, err
-			}
+	for part, added := range w.addedErrors() {
+		groups, err := w.fullErrors(part, added)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for key, f := range m.added.errors {
-		if key.isIn(b) {
-			if b.Resolution == Daily {
-				f.first, f.last = key[axisHour], key[axisHour]
-			}
-			full.add(key.at(FinestErrors), f)
-		}
+		maps.Copy(full, groups)
 	}
 	rows := make([]ErrorRow, 0, len(full))
 	for _, key := range sortGroups(&m.names, FinestErrors, len(full), maps.Keys(full)) {

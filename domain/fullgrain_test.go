@@ -30,17 +30,25 @@ func TestRowsOfFullGrain(t *testing.T) {
 		if err := s.merge(day, 1, domain.Cutoffs{}); err != nil {
 			t.Fatal(err)
 		}
-		m := domain.NewMerge(day, domain.Cutoffs{})
-		m.AddFinest(domain.Finest(added))
+		s.store(added)
+		if err := s.mergeUpTo(day, 1, domain.Cutoffs{}, rapid.IntRange(0, domain.MergeSteps).Draw(t, "steps")); err != nil {
+			t.Fatal(err)
+		}
 		for _, r := range domain.Resolutions() {
+			m := domain.NewMerge(day, domain.Cutoffs{})
+			for _, row := range s.journal {
+				if err := m.AddRest(r, row.Payload, row.steps); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for start := day; start.Before(day.AddDate(0, 0, 1)); start = start.Add(r.Length()) {
 				b := domain.PackedBucket{Resolution: r, Start: start}
-				calls, err := m.Calls(b, s.finest(b))
+				calls, err := m.Calls(b, partsOf(b, s.part))
 				want, _ := reference.ExportCalls(t.Context(), b)
 				if err != nil || len(calls)+len(want) > 0 && !reflect.DeepEqual(calls, want) {
 					t.Fatalf("calls of %v: %v\n%+v\nwant %+v", b, err, calls, want)
 				}
-				failures, err := m.Errors(b, s.finest(b))
+				failures, err := m.Errors(b, partsOf(b, s.part))
 				wanted, _ := reference.ExportErrors(t.Context(), b)
 				if err != nil || len(failures)+len(wanted) > 0 && !reflect.DeepEqual(failures, wanted) {
 					t.Fatalf("errors of %v: %v\n%+v\nwant %+v", b, err, failures, wanted)
@@ -50,15 +58,11 @@ func TestRowsOfFullGrain(t *testing.T) {
 	})
 }
 
-// finest lists the values of which all others of a bucket are made.
-func (s *packedStore) finest(b domain.PackedBucket) []domain.Packed {
-	var values []domain.Packed
-	for key, value := range s.values {
-		if key.PackedBucket == b && isFinest(value) {
-			values = append(values, value)
-		}
+// partsOf reads the values of a bucket.
+func partsOf(b domain.PackedBucket, part func(domain.PackedKey) domain.Packed) domain.ReadPart {
+	return func(g domain.PackedGrain, number int) (domain.Packed, error) {
+		return part(domain.PackedKey{PackedBucket: b, Grain: g, Part: number}), nil
 	}
-	return values
 }
 
 func TestRowsOfDamagedValuesAreErrors(t *testing.T) {
@@ -69,13 +73,15 @@ func TestRowsOfDamagedValuesAreErrors(t *testing.T) {
 			continue
 		}
 		value.Counts = value.Counts[:len(value.Counts)-1]
-		_, calls := m.Calls(value.PackedBucket, []domain.Packed{value})
-		_, failures := m.Errors(value.PackedBucket, []domain.Packed{value})
+		damaged := &packedStore{values: map[domain.PackedKey]domain.Packed{value.PackedKey: value}}
+		_, calls := m.Calls(value.PackedBucket, partsOf(value.PackedBucket, damaged.part))
+		_, failures := m.Errors(value.PackedBucket, partsOf(value.PackedBucket, damaged.part))
 		if isErrors := value.Grain == domain.FinestErrors; (failures != nil) != isErrors || (calls != nil) == isErrors {
 			t.Errorf("%+v: %v, %v", value.PackedKey, calls, failures)
 		}
 	}
-	if rows, err := m.Calls(domain.PackedBucket{Resolution: domain.Hourly, Start: day.Add(time.Hour)}, nil); err != nil || len(rows) > 0 {
+	empty := domain.PackedBucket{Resolution: domain.Hourly, Start: day.Add(time.Hour)}
+	if rows, err := m.Calls(empty, partsOf(empty, nothingStored)); err != nil || len(rows) > 0 {
 		t.Errorf("an empty hour: %v, %v", rows, err)
 	}
 }

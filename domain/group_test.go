@@ -3,6 +3,7 @@ package domain_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -180,5 +181,46 @@ func TestSelectionReadsNoMoreThanItAsksFor(t *testing.T) {
 		if read.Latency != latency || read.Sessions != sessions {
 			t.Errorf("%+v", read)
 		}
+	}
+}
+
+// What is added up over days is read by whole days, and the hours at the ends by
+// themselves; buckets are read as they are.
+func TestSelectionReadsWholeDaysByTheDay(t *testing.T) {
+	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC) }
+	hours := func(from, to time.Time) domain.Window {
+		return domain.Window{Start: from, End: to, Resolution: domain.Hourly}
+	}
+	days := func(from, to time.Time) domain.Window {
+		return domain.Window{Start: from, End: to, Resolution: domain.Daily}
+	}
+	for _, tt := range []struct {
+		name   string
+		window domain.Window
+		want   []domain.Window
+	}{
+		{"hours of one day", hours(at(3, 4), at(3, 9)), []domain.Window{hours(at(3, 4), at(3, 9))}},
+		{"a night", hours(at(3, 20), at(4, 5)), []domain.Window{hours(at(3, 20), at(4, 5))}},
+		{"a day", hours(at(3, 0), at(4, 0)), []domain.Window{days(at(3, 0), at(4, 0))}},
+		{"days and hours", hours(at(3, 20), at(6, 5)), []domain.Window{hours(at(3, 20), at(4, 0)), days(at(4, 0), at(6, 0)), hours(at(6, 0), at(6, 5))}},
+		{"days", days(at(3, 0), at(6, 0)), []domain.Window{days(at(3, 0), at(6, 0))}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, by := range domain.Dimensions() {
+				var got []domain.Window
+				for _, read := range (domain.Selection{Window: tt.window, By: []domain.Dimension{by}}).Reads() {
+					got = append(got, read.Window)
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("by %v reads %v, want %v", by, got, tt.want)
+				}
+			}
+			for _, s := range []domain.Selection{{By: []domain.Dimension{domain.DimensionNone}}, {Usage: true}, {Errors: true}} {
+				s.Window = tt.window
+				if reads := s.Reads(); len(reads) != 1 || reads[0].Window != tt.window {
+					t.Errorf("%+v is read by %+v, want buckets of the window alone", s, reads)
+				}
+			}
+		})
 	}
 }

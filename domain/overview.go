@@ -1,5 +1,10 @@
 package domain
 
+import (
+	"cmp"
+	"slices"
+)
+
 // ToolSummary sums up the calls of one tool.
 type ToolSummary struct {
 	Name string
@@ -52,12 +57,16 @@ func (r *Reading) uniqueVersions() int64 {
 	return named
 }
 
+// tools lists the tools with calls, the most called first.
 func (r *Reading) tools() []ToolSummary {
-	sums := r.byTool()
-	tools := make([]ToolSummary, len(sums))
-	for i, sum := range sums {
-		tools[i] = ToolSummary{Name: sum.name, CallSummary: callSummaryOf(sum.rollup)}
+	rows := r.rollups[DimensionTool]
+	tools := make([]ToolSummary, len(rows))
+	for i := range rows {
+		tools[i] = ToolSummary{Name: rows[i].Group.Tool, CallSummary: callSummaryOf(&rows[i].Rollup)}
 	}
+	slices.SortFunc(tools, func(a, b ToolSummary) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Name, b.Name))
+	})
 	return tools
 }
 
@@ -83,8 +92,8 @@ type All struct {
 	Countries       CountryReport
 }
 
-// All needs the breakdowns by tool, version, country and service, and the
-// errors.
+// All needs the breakdowns by tool, version, country and service, the usage and
+// the errors.
 func (r *Reading) All() All {
 	noaa, openMeteo := r.mainServices()
 	overview := r.Overview()

@@ -134,11 +134,32 @@ const AllParts = -1
 
 // PackedRead is a grain that answers some of a [Selection].
 type PackedRead struct {
-	Grain PackedGrain
+	// Window has the buckets that are wanted, and their resolution.
+	Window Window
+	Grain  PackedGrain
 	// Part is the number of the only part that is wanted, or AllParts.
 	Part int
 	// Latency and Sessions say that these are wanted beside the counts.
 	Latency, Sessions bool
 
-	by []Dimension
+	lists []breakdown
+}
+
+// Parts are the numbers of the parts that are wanted, from first up to and without end.
+func (r PackedRead) Parts() (first, end int) {
+	if r.Part == AllParts {
+		return 0, r.Window.Resolution.Parts(r.Grain)
+	}
+	return r.Part, r.Part + 1
+}
+
+// ResolutionsOf lists the resolutions of reads, each once.
+func ResolutionsOf(reads []PackedRead) []Resolution {
+	var list []Resolution
+	for _, r := range reads {
+		if !slices.Contains(list, r.Window.Resolution) {
+			list = append(list, r.Window.Resolution)
+		}
+	}
+	return list
 }

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,14 @@ import (
 // packedStore keeps packed values and a journal as a store does.
 type packedStore struct {
 	values  map[domain.PackedKey]domain.Packed
-	journal []domain.JournalValue
+	journal []packedRow
+}
+
+// packedRow is a row of a journal and how many steps of its merge were taken.
+type packedRow struct {
+	domain.JournalValue
+
+	steps int
 }
 
 func newPackedStore() *packedStore {
@@ -27,15 +35,32 @@ func newPackedStore() *packedStore {
 }
 
 func (s *packedStore) store(events []domain.Event) {
-	s.journal = append(s.journal, domain.PackJournal(domain.Finest(events))...)
+	for _, value := range domain.PackJournal(domain.Finest(events)) {
+		s.journal = append(s.journal, packedRow{value, 0})
+	}
 }
 
 // merge merges the first n rows of a day's journal.
 func (s *packedStore) merge(day time.Time, n int, c domain.Cutoffs) error {
+	return s.mergeUpTo(day, n, c, domain.MergeSteps)
+}
+
+// mergeUpTo is merge up to a step. What is merged in part comes first.
+func (s *packedStore) mergeUpTo(day time.Time, n int, c domain.Cutoffs, end int) error {
+	first := 0
+	for _, row := range s.journal {
+		if row.Day.Equal(day) {
+			first = max(first, row.steps)
+		}
+	}
+	if end = max(end, first); first > 0 {
+		n = len(s.journal)
+	}
 	m := domain.NewMerge(day, c)
+	m.Steps(first, end)
 	kept := slices.Clone(s.journal[:0:0])
 	for _, row := range s.journal {
-		if n == 0 || !row.Day.Equal(day) {
+		if n == 0 || !row.Day.Equal(day) || row.steps < first {
 			kept = append(kept, row)
 			continue
 		}
@@ -43,35 +68,43 @@ func (s *packedStore) merge(day time.Time, n int, c domain.Cutoffs) error {
 		if err := m.Add(row.Payload); err != nil {
 			return err
 		}
-	}
-	var all []domain.Packed
-	for _, b := range m.Buckets() {
-		var stored []domain.Packed
-		for _, g := range domain.FinestGrains() {
-			for part := range b.Resolution.Parts(g) {
-				if value, ok := s.values[domain.PackedKey{PackedBucket: b, Grain: g, Part: part}]; ok {
-					stored = append(stored, value)
-				}
-			}
+		if row.steps = end; end < domain.MergeSteps {
+			kept = append(kept, row)
 		}
-		values, err := m.Bucket(b, stored)
+	}
+	for _, b := range m.Buckets() {
+		values, err := bucketOf(m, b, s.part)
 		if err != nil {
 			return err
 		}
-		all = append(all, values...)
-	}
-	for _, value := range all {
-		s.values[value.PackedKey] = value
+		for _, value := range values {
+			s.values[value.PackedKey] = value
+		}
 	}
 	s.journal = kept
 	return nil
 }
 
+// part returns a stored value of a bucket.
+func (s *packedStore) part(key domain.PackedKey) domain.Packed { return s.values[key] }
+
+// bucketOf returns the values of a bucket that a merge writes.
+func bucketOf(m *domain.Merge, b domain.PackedBucket, stored func(domain.PackedKey) domain.Packed) ([]domain.Packed, error) {
+	var values []domain.Packed
+	err := m.Bucket(b, partsOf(b, stored), func(p domain.Packed) error {
+		values = append(values, p)
+		return nil
+	})
+	return values, err
+}
+
+func nothingStored(domain.PackedKey) domain.Packed { return domain.Packed{} }
+
 func (s *packedStore) read(selection domain.Selection) (domain.Selected, error) {
 	c := domain.NewCollector(selection)
 	for i, read := range selection.Reads() {
 		for key, value := range s.values {
-			if key.Resolution != selection.Window.Resolution || key.Grain != read.Grain || read.Part != domain.AllParts && read.Part != key.Part {
+			if key.Resolution != read.Window.Resolution || key.Grain != read.Grain || read.Part != domain.AllParts && read.Part != key.Part {
 				continue
 			}
 			if !read.Latency {
@@ -86,7 +119,7 @@ func (s *packedStore) read(selection domain.Selection) (domain.Selected, error) 
 		}
 	}
 	for _, row := range s.journal {
-		if err := c.AddJournal(row.Day, row.Payload); err != nil {
+		if err := c.AddJournal(row.Day, row.Payload, row.steps); err != nil {
 			return domain.Selected{}, err
 		}
 	}
@@ -106,6 +139,8 @@ func drawFor(t *rapid.T, start time.Time) domain.Selection {
 			Country: value("country", "US", "XX"), Service: value("service", "noaa"),
 		},
 		By:      rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
+		Without: rapid.SliceOfN(rapid.SampledFrom(domain.Window{Start: domain.Daily.Floor(start), End: domain.Daily.Floor(start).AddDate(0, 0, 4), Resolution: domain.Daily}.Buckets()), 0, 2).Draw(t, "without"),
+		Usage:   rapid.Bool().Draw(t, "usage"),
 		Latency: rapid.Bool().Draw(t, "latency"), Sessions: rapid.Bool().Draw(t, "sessions"), Errors: rapid.Bool().Draw(t, "errors"),
 	}
 }
@@ -122,7 +157,8 @@ func TestPackedAggregatesAnswerAsTheEvents(t *testing.T) {
 			events = append(events, batch...)
 			s.store(batch)
 			day := domain.Daily.Floor(start).AddDate(0, 0, rapid.IntRange(0, 3).Draw(t, "day"))
-			if err := s.merge(day, rapid.IntRange(0, 3).Draw(t, "rows"), domain.Cutoffs{}); err != nil {
+			steps := rapid.OneOf(rapid.Just(domain.MergeSteps), rapid.IntRange(0, domain.MergeSteps)).Draw(t, "steps")
+			if err := s.mergeUpTo(day, rapid.IntRange(0, 3).Draw(t, "rows"), domain.Cutoffs{}, steps); err != nil {
 				t.Fatal(err)
 			}
 			selection := drawFor(t, start)
@@ -141,7 +177,7 @@ func TestPackedAggregatesAnswerAsTheEvents(t *testing.T) {
 func TestPackedValuesAreCanonical(t *testing.T) {
 	day := domain.Daily.Floor(contract.Now)
 	events := contract.EventsOver(1, 3000, 10)
-	pack := func(cut int, order ...int) map[domain.PackedKey]domain.Packed {
+	pack := func(cut, steps int, order ...int) map[domain.PackedKey]domain.Packed {
 		s := newPackedStore()
 		chunks := slices.Collect(slices.Chunk(events, cut))
 		for i := range chunks {
@@ -150,20 +186,25 @@ func TestPackedValuesAreCanonical(t *testing.T) {
 			}
 			s.store(chunks[i])
 			for d := range 3 {
-				if err := s.merge(day.AddDate(0, 0, -d), 1, domain.Cutoffs{}); err != nil {
-					t.Fatal(err)
+				for end := steps; end <= domain.MergeSteps; end += steps {
+					if err := s.mergeUpTo(day.AddDate(0, 0, -d), 1, domain.Cutoffs{}, end); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}
 		return s.values
 	}
-	want, got := pack(len(events)), pack(100, 1)
-	if len(want) < 50 || len(got) != len(want) {
-		t.Fatalf("%d and %d values", len(want), len(got))
-	}
-	for key, value := range want {
-		if fmt.Sprint(got[key]) != fmt.Sprint(value) {
-			t.Errorf("%+v differs:\n%v\n%v", key, got[key], value)
+	want := pack(len(events), domain.MergeSteps)
+	for _, steps := range []int{domain.MergeSteps, 5, 1} {
+		got := pack(100, steps, 1)
+		if len(want) < 50 || len(got) != len(want) {
+			t.Fatalf("%d and %d values", len(want), len(got))
+		}
+		for key, value := range want {
+			if fmt.Sprint(got[key]) != fmt.Sprint(value) {
+				t.Errorf("%d steps at a time, %+v differs:\n%v\n%v", steps, key, got[key], value)
+			}
 		}
 	}
 }
@@ -175,7 +216,7 @@ func valuesOf(t *testing.T, day time.Time, events []domain.Event, c domain.Cutof
 	m.AddFinest(domain.Finest(events))
 	var all []domain.Packed
 	for _, b := range m.Buckets() {
-		values, err := m.Bucket(b, nil)
+		values, err := bucketOf(m, b, nothingStored)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +310,12 @@ func isRead(s domain.Selection, p domain.Packed) bool {
 func mergeInto(day time.Time, stored domain.Packed) error {
 	m := domain.NewMerge(day, domain.Cutoffs{})
 	m.AddFinest(domain.Finest(eventsOn(day, 1)))
-	_, err := m.Bucket(domain.PackedBucket{Resolution: domain.Daily, Start: day}, []domain.Packed{stored})
+	_, err := bucketOf(m, domain.PackedBucket{Resolution: domain.Daily, Start: day}, func(key domain.PackedKey) domain.Packed {
+		if key == stored.PackedKey {
+			return stored
+		}
+		return domain.Packed{}
+	})
 	return err
 }
 
@@ -296,8 +342,8 @@ func TestDamagedPayloadsAreErrors(t *testing.T) {
 		By:     append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true,
 	}
 	try := func(payload []byte) (add, read, count error) {
-		_, count = domain.CountJournal(day, payload)
-		return domain.NewMerge(day, domain.Cutoffs{}).Add(payload), domain.NewCollector(selection).AddJournal(day, payload), count
+		_, count = domain.CountJournal(day, payload, 0)
+		return domain.NewMerge(day, domain.Cutoffs{}).Add(payload), domain.NewCollector(selection).AddJournal(day, payload, 0), count
 	}
 	if a, b, c := try(payload); a != nil || b != nil || c != nil {
 		t.Fatal(a, b, c)
@@ -381,9 +427,13 @@ func TestCountsOfOpenValues(t *testing.T) {
 	day := domain.Daily.Floor(contract.Now)
 	events := eventsOn(day, 400)
 	want := domain.TakeCensus(domain.Finest(events))
-	got, err := domain.CountJournal(day, domain.PackJournal(domain.Finest(events))[0].Payload)
-	if err != nil || len(want) != 2 || !reflect.DeepEqual(got, want) {
-		t.Errorf("journal: %v, %v\nwant %v", got, err, want)
+	successes := slices.DeleteFunc(slices.Clone(events), func(e domain.Event) bool { return e.Status == domain.StatusError })
+	for dimensions, events := range map[int][]domain.Event{2: events, 1: successes} {
+		want := domain.TakeCensus(domain.Finest(events))
+		got, err := domain.CountJournal(day, domain.PackJournal(domain.Finest(events))[0].Payload, 0)
+		if err != nil || len(want) != dimensions || !reflect.DeepEqual(got, want) {
+			t.Errorf("journal of %d dimensions: %v, %v\nwant %v", dimensions, got, err, want)
+		}
 	}
 	for _, value := range valuesOf(t, day, events, domain.Cutoffs{}) {
 		if value.Resolution != domain.Daily || value.Grain != domain.PackedGrain(domain.DimensionVersion) && value.Grain&domain.GrainErrors == 0 {
@@ -415,6 +465,31 @@ func TestCallsOfValues(t *testing.T) {
 	for grain, n := range calls {
 		if n != 500 {
 			t.Errorf("grain %d counts %d calls", grain, n)
+		}
+	}
+}
+
+func TestPackedFormatNeverChanges(t *testing.T) {
+	// What is stored must stay readable: a change here needs a new format and
+	// a rebuild of the aggregates.
+	day := domain.Daily.Floor(contract.Now)
+	var events []domain.Event
+	for i, ms := range []int32{0, 1, 70, 5_000, 5_000} {
+		events = append(events, domain.Event{
+			Hour: day.Add(time.Duration(i) * time.Hour), Tool: "get_alerts", Version: "1.0." + strconv.Itoa(i%2), Status: domain.StatusError, ErrorType: "timeout",
+			Country: "US", ResponseTimeMS: domain.Some(ms), CacheHit: domain.Some(true), RetryCount: domain.Some(int32(i)), SessionID: strconv.Itoa(i % 3),
+		})
+	}
+	want := map[domain.PackedGrain]string{ //nolint:exhaustive // one with all columns, and errors
+		domain.PackedGrain(domain.DimensionVersion): "0102020205312e302e3005312e302e310101040303010004030301000403030100" +
+			"000403030100040303000004030304020403030100050c3a8f8903e608900e 01008827015bf99839 01034e361f1af9b0d895213d623a71015e9946cb",
+		domain.CoarseErrors: "0113020205312e302e3005312e302e310101010a6765745f616c65727473010774696d656f757404030301000202000403030200e3a03d79  ",
+	}
+	for _, p := range valuesOf(t, day, events, domain.Cutoffs{}) {
+		if hex, ok := want[p.Grain]; ok && p.Resolution == domain.Daily {
+			if got := fmt.Sprintf("%x %x %x", p.Counts, p.Latency, p.Sessions); got != hex {
+				t.Errorf("grain %d is %s, want %s", p.Grain, got, hex)
+			}
 		}
 	}
 }

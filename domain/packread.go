@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 var errDamaged = errors.New("it is damaged")
@@ -77,6 +78,13 @@ func (u *unpacking) count() int64 {
 	return int64(n)
 }
 
+// skip passes over n numbers, whatever they are.
+func (u *unpacking) skip(n int) {
+	for ; n > 0; n-- {
+		u.number()
+	}
+}
+
 func (u *unpacking) bytes(n int) []byte {
 	if n > u.left() {
 		u.fail()
@@ -87,22 +95,37 @@ func (u *unpacking) bytes(n int) []byte {
 	return b
 }
 
-// scratch lends room for the numbers of one value at a time. A nil one makes it anew.
+// scratch lends room for one value at a time.
 type scratch struct {
-	numbers []uint32
-	lent    int
+	numbers   []uint32
+	lent      int
+	set       []byte
+	times     timesOf
+	failures  []failures
+	latency   LatencySketch
+	registers []uint8
 }
+
+// scratches keeps those that are not in use.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // reset takes back what was lent.
 func (s *scratch) reset() { s.lent = 0 }
 
-// take lends room for n numbers, all 0.
-func (s *scratch) take(n int) []uint32 {
-	if s == nil {
-		return make([]uint32, n)
+// roomFor returns n zeros in the room of a list.
+func roomFor[S ~[]T, T any](room *S, n int) S {
+	if n > cap(*room) {
+		*room = make(S, n, max(n, 2*cap(*room)))
 	}
-	if s.lent+n > len(s.numbers) {
-		s.numbers, s.lent = make([]uint32, max(2*len(s.numbers), n, 4096)), 0
+	lent := (*room)[:n]
+	clear(lent)
+	return lent
+}
+
+// take lends room for n numbers, all 0; it never returns nil.
+func (s *scratch) take(n int) []uint32 {
+	if s.numbers == nil || s.lent+n > len(s.numbers) {
+		s.numbers, s.lent = make([]uint32, max(2*len(s.numbers), n, 256)), 0
 	}
 	lent := s.numbers[s.lent : s.lent+n : s.lent+n]
 	s.lent += n
@@ -117,6 +140,7 @@ type unpacked struct {
 	axes   [axes]unpackedAxis
 	// counters are the columns that follow.
 	counters unpacking
+	room     *scratch
 }
 
 // unpackedAxis is the values of an axis and, for each group, the number of its own.
@@ -126,17 +150,20 @@ type unpackedAxis struct {
 }
 
 // unpackCounts reads the counts of a value of that grain, up to the counters, into
-// room of room.
+// that room, or nil for room of its own.
 func unpackCounts(g PackedGrain, column []byte, room *scratch) (*unpacked, error) {
 	rest, err := unseal(column)
 	if err != nil {
 		return nil, err
 	}
+	if room == nil {
+		room = new(scratch)
+	}
 	u := &unpacking{data: rest}
 	if grain := u.bytes(1); len(grain) == 1 && PackedGrain(grain[0]) != g {
 		return nil, fmt.Errorf("%w: it is of another grain", errDamaged)
 	}
-	value := &unpacked{grain: g}
+	value := &unpacked{grain: g, room: room}
 	// A group takes two bits at least, as it has calls.
 	value.groups = u.upTo(4 * u.left())
 	first := true
@@ -177,12 +204,9 @@ func (u *unpacking) axis(groups, axis int, first bool, room *scratch) unpackedAx
 	default:
 		width := widthOf(values)
 		r := bitReader{rest: u.bytes((groups*width + 7) / 8)}
-		for i := range a.numbers {
-			a.numbers[i] = r.read(width)
+		if highest := r.fixed(a.numbers, width); groups > 0 && int(highest) >= values {
+			u.fail()
 		}
-	}
-	if !first && slices.ContainsFunc(a.numbers, func(n uint32) bool { return n >= uint32(values) }) { //nolint:gosec // a length
-		u.fail()
 	}
 	return a
 }
@@ -231,6 +255,24 @@ func (r *bitReader) read(width int) uint32 {
 	return uint32(n) //nolint:gosec // at most 32 bits
 }
 
+// fixed reads as many numbers of that many bits as list has, and returns the highest.
+func (r *bitReader) fixed(list []uint32, width int) (highest uint32) {
+	for i := range list {
+		if r.bits < width {
+			if r.fill(); r.bits < width {
+				r.over, r.pending, r.bits = true, 0, 0
+				clear(list[i:])
+				return highest
+			}
+		}
+		n := uint32(r.pending & (1<<width - 1)) //nolint:gosec // at most 32 bits
+		r.pending >>= width
+		r.bits -= width
+		list[i], highest = n, max(highest, n)
+	}
+	return highest
+}
+
 // unary reads how many zeros are before the next one.
 func (r *bitReader) unary() uint64 {
 	zeros := 0
@@ -265,6 +307,19 @@ func (r *bitReader) count(most int) int {
 	return n
 }
 
+// rice reads the Rice code of a number.
+func (r *bitReader) rice(width int) int64 {
+	above := r.unary()
+	if width > 62 || above > math.MaxInt64>>width {
+		r.over = true
+		return 0
+	}
+	low := min(width, 32)
+	n := uint64(r.read(low))
+	n |= uint64(r.read(width-low)) << low
+	return int64(above<<width | n) //nolint:gosec // checked above
+}
+
 // ascending reads as many numbers as list has, each greater than the one before and
 // below end, and reports whether they are.
 func (r *bitReader) ascending(list []uint32, end uint64) bool {
@@ -296,9 +351,9 @@ func (r *bitReader) isDone() bool {
 	return !r.over && len(r.rest) == 0 && r.bits < 8 && r.pending&(1<<r.bits-1) == 0
 }
 
-// eachCounter calls visit, in order, for every group whose number in the next column
-// is above 0.
-func (v *unpacked) eachCounter(visit func(group int, n int64)) error {
+// eachCounter calls visit, in order, for every group of those, a set of bits or nil
+// for all, whose number in the next column is above 0.
+func (v *unpacked) eachCounter(of []byte, visit func(group int, n int64)) error {
 	u := &v.counters
 	column := unpacking{data: u.bytes(u.upTo(u.left()))}
 	if u.err != nil || column.left() == 0 {
@@ -310,21 +365,26 @@ func (v *unpacked) eachCounter(visit func(group int, n int64)) error {
 		positive += bits.OnesCount8(b)
 	}
 	more := column.bytes((positive + 7) / 8)
-	if column.err != nil {
+	if column.err != nil || v.groups%8 != 0 && some[len(some)-1]>>(v.groups%8) != 0 {
 		return errDamaged
 	}
 	seen := 0
 	for i, b := range some {
+		if of != nil && b&of[i] == 0 {
+			n := bits.OnesCount8(b)
+			column.skip(bitsAt(more, seen, n))
+			seen += n
+			continue
+		}
 		for ; b != 0; b &= b - 1 {
-			group, n := 8*i+bits.TrailingZeros8(b), int64(1)
-			if group >= v.groups {
-				return errDamaged
-			}
+			bit, n := bits.TrailingZeros8(b), int64(1)
 			if more[seen/8]>>(seen%8)&1 != 0 {
 				n = column.count() + 2
 			}
 			seen++
-			visit(group, n)
+			if of == nil || of[i]>>bit&1 != 0 {
+				visit(8*i+bit, n)
+			}
 		}
 	}
 	if column.err != nil || column.left() > 0 {
@@ -333,16 +393,32 @@ func (v *unpacked) eachCounter(visit func(group int, n int64)) error {
 	return nil
 }
 
+// bitsAt counts those of n bits, at most 8, from one on that are set.
+func bitsAt(set []byte, from, n int) int {
+	if n == 0 {
+		return 0
+	}
+	word := uint16(set[from/8])
+	if from%8+n > 8 {
+		word |= uint16(set[from/8+1]) << 8
+	}
+	return bits.OnesCount16(word >> (from % 8) & (1<<n - 1))
+}
+
 // eachSum is eachCounter for the sums of response times, given which groups have any.
 func (v *unpacked) eachSum(timed func(group int) bool, visit func(group int, n int64)) error {
 	u := &v.counters
-	column := unpacking{data: u.bytes(u.upTo(u.left()))}
+	column := u.bytes(u.upTo(u.left()))
+	width, r := 0, bitReader{}
+	if len(column) > 0 {
+		width, r.rest = int(column[0]), column[1:]
+	}
 	for i := range v.groups {
 		if timed(i) {
-			visit(i, column.count())
+			visit(i, r.rice(width))
 		}
 	}
-	if u.err != nil || column.err != nil || column.left() > 0 {
+	if u.err != nil || !r.isDone() {
 		return errDamaged
 	}
 	return nil
@@ -369,7 +445,7 @@ func (v *unpacked) eachLatency(
 		}
 		u.data = rest
 	}
-	var sketch LatencySketch
+	sketch := &v.room.latency
 	for i := range v.groups {
 		timed, sum := times(i)
 		if timed == 0 {
@@ -394,7 +470,7 @@ func (v *unpacked) eachLatency(
 		} else if !sketch.readBins(bins) || sketch.count != timed {
 			return errDamaged
 		}
-		visit(i, lowest, highest, &sketch)
+		visit(i, lowest, highest, sketch)
 	}
 	if u.left() > 0 {
 		return errDamaged
@@ -451,18 +527,18 @@ func (v *unpacked) eachSessions(column []byte, wants func(group int) bool, visit
 		return err
 	}
 	u := unpacking{data: rest}
-	s := unpackedSessions{all: make([]uint32, u.upTo(8*u.left()))}
+	s := unpackedSessions{all: v.room.take(u.upTo(8 * u.left()))}
 	r := bitReader{rest: u.data[u.at:]}
 	if u.err != nil || !r.ascending(s.all, allHashes) {
 		return errDamaged
 	}
-	room, registers := make([]uint32, distinctSparse), make([]uint8, distinctRegisters)
+	places, registers := v.room.take(distinctSparse), roomFor(&v.room.registers, distinctRegisters)
 	for i := range v.groups {
 		n := r.count(denseSessions)
 		if n == 0 {
 			continue
 		}
-		s.places, s.dense = room[:min(n, distinctSparse)], nil
+		s.places, s.dense = places[:min(n, distinctSparse)], nil
 		switch {
 		case n == denseSessions:
 			for i := range registers {

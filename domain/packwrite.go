@@ -23,8 +23,8 @@ import (
 // one for each value of the list; of the others they have as many bits as the last
 // number of the list needs. A column has a bit for each group, whether its number is
 // above 0; a bit for each of these, whether it is above 1; and 2 less than the number
-// for each of those. The column of sums has a number for each group that has
-// response times.
+// for each of those. The column of sums is, of the groups that have response times, a
+// byte for the width and then the sum of each in the Rice code of that width.
 //
 // The latency has an entry for each group with two response times or more: the
 // least; of three or more the difference to the greatest; of four or more the bins
@@ -162,9 +162,7 @@ func (p *packing) counts(g PackedGrain, s *sortedKeys, counters int, value func(
 		}
 		p.column = p.column[:0]
 		if counters == rollupCounters && counter == counterSum {
-			for _, n := range p.numbers {
-				p.column = binary.AppendUvarint(p.column, uint64(n)) //nolint:gosec // sums are never negative
-			}
+			p.column = appendSums(p.column, p.numbers)
 		} else {
 			p.column = appendCounter(p.column, p.numbers)
 		}
@@ -193,6 +191,24 @@ func appendCounter(b []byte, numbers []int64) []byte {
 		}
 	}
 	return b
+}
+
+// appendSums appends the column of sums. They are of one order of magnitude, so a
+// number takes about two bits more than their mean has.
+func appendSums(b []byte, sums []int64) []byte {
+	if len(sums) == 0 {
+		return b
+	}
+	var mean float64
+	for _, n := range sums {
+		mean += float64(n) / float64(len(sums))
+	}
+	width := max(bits.Len64(uint64(mean)), 1) - 1
+	w := bitWriter{done: append(b, byte(width))} //nolint:gosec // below 64
+	for _, n := range sums {
+		w.rice(uint64(n), width) //nolint:gosec // sums are never negative
+	}
+	return w.bytes()
 }
 
 func boolBit(set bool) uint32 {
@@ -348,6 +364,15 @@ func (w *bitWriter) unary(n uint64) {
 		w.write(0, 32)
 	}
 	w.write(1<<n, int(n)+1)
+}
+
+// rice appends the Rice code of a number: so many bits as they are, after what is
+// above them.
+func (w *bitWriter) rice(n uint64, width int) {
+	w.unary(n >> width)
+	low := min(width, 32)
+	w.write(uint32(n&(1<<low-1)), low)                    //nolint:gosec // its lowest bits
+	w.write(uint32(n>>low&(1<<(width-low)-1)), width-low) //nolint:gosec // at most 32 bits
 }
 
 // ascending appends n different numbers below end, in order. However they are

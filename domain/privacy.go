@@ -141,6 +141,15 @@ func (d *Disclosure) names(by Dimension, bucket time.Time, value string) bool {
 	return d == nil || d.days[by][Daily.Floor(bucket).Unix()].named[value]
 }
 
+// namesAll reports whether the filter names nothing that is hidden on the bucket's
+// day.
+func (d *Disclosure) namesAll(f Filter, bucket time.Time) bool {
+	return !slices.ContainsFunc(PrivateDimensions(), func(by Dimension) bool {
+		value := f.Value(by)
+		return value != "" && !d.names(by, bucket, value)
+	})
+}
+
 // tell returns what stands for the value on the bucket's day: itself,
 // [OtherName], or nothing where all that is hidden is too little to be told.
 func (d *Disclosure) tell(by Dimension, bucket time.Time, value string) string {

@@ -206,7 +206,7 @@ func TestAFilterCountsTheDaysOnWhichTheGroupIsTold(t *testing.T) {
 	for name, filter := range map[string]domain.Filter{"country": {Country: "DE"}, "version": {Version: "2.0"}} {
 		t.Run(name, func(t *testing.T) {
 			scope := scopeOfDays(t)
-			scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events))
+			scope.Decisive = []domain.Selected{selected(t, scope.Window, events)}
 			scope.Filter = filter
 			r := reading(t, scope, events)
 			// Of the last day it is hidden for the sake of the others.
@@ -224,7 +224,7 @@ func TestAFilterByAVersionCalledOther(t *testing.T) {
 		scope := scopeOfDays(t)
 		scope.PrivacyMinCount, scope.Filter.Version = minimum, domain.OtherName
 		if minimum > 0 {
-			scope.Disclosure = domain.NewDisclosure(minimum, selected(t, scope.Window, events))
+			scope.Decisive = []domain.Selected{selected(t, scope.Window, events)}
 		}
 		if got := reading(t, scope, events).Overview().Summary.Calls; got != want {
 			t.Errorf("minimum %d: %d calls, want %d", minimum, got, want)
@@ -243,7 +243,7 @@ func TestAFurtherBreakdownNarrowsWhatIsTold(t *testing.T) {
 	alerts := slices.DeleteFunc(slices.Clone(events), func(e domain.Event) bool { return e.Tool != "get_alerts" })
 	scope := scopeOfDays(t)
 	scope.Filter.Tool = "get_alerts"
-	scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events), selected(t, scope.Window, alerts))
+	scope.Decisive = []domain.Selected{selected(t, scope.Window, events), selected(t, scope.Window, alerts)}
 	equal(t, "countries", reading(t, scope, events).Tool("get_alerts").Countries.Countries, []domain.CountryShare{
 		{Code: "US", Name: "United States", Calls: 29, Percentage: 56.8627},
 		{Code: "DE", Name: "Germany", Calls: 8, Percentage: 15.6863},
@@ -265,7 +265,7 @@ func TestAFilterThatLeavesFewCallsTellsNothing(t *testing.T) {
 			"country": {Country: "DE", Tool: "get_forecast"}, "version": {Version: "2.0", Tool: "get_forecast"},
 		} {
 			scope := scopeOfDays(t)
-			scope.Disclosure = domain.NewDisclosure(5, selected(t, scope.Window, events))
+			scope.Decisive = []domain.Selected{selected(t, scope.Window, events)}
 			scope.Filter = filter
 			r := reading(t, scope, events)
 			o, types := r.Overview(), r.ErrorReport().Types

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -47,21 +46,43 @@ type Scope struct {
 	// PrivacyMinCount is the least number of calls of a country or version
 	// that may be told; see [FoldSmallGroups].
 	PrivacyMinCount int
-	// Disclosure says what may be told on which day. Without one, the days are
-	// decided by what was selected, which is right for whole days without a
-	// filter.
-	Disclosure *Disclosure
+	// Decisive are breakdowns that decide what may be named on which day, as
+	// [NewDisclosure] wants them. In a window of whole days, and where there are none,
+	// those of the answer itself decide after them.
+	Decisive []Selected
 	// Hidden says that the filter names a group that no list shows.
 	Hidden bool
 }
 
-// tells reports whether the filter names nothing that is hidden on the
-// bucket's day.
-func (s *Scope) tells(bucket time.Time) bool {
-	return !slices.ContainsFunc(PrivateDimensions(), func(d Dimension) bool {
-		value := s.Filter.Value(d)
-		return value != "" && !s.Disclosure.names(d, bucket, value)
-	})
+// Selection is what to read for an answer that needs these breakdowns beside the
+// totals. It leaves out what is due for deletion, and the days on which the group of
+// the filter is hidden.
+func (s *Scope) Selection(by ...Dimension) Selection {
+	w := s.Window
+	w.Start = earliest(newCoverage(w, s.Cutoffs).CallsFrom, w.End)
+	return Selection{
+		Window: w, Filter: s.Filter, Without: s.hiddenDays(w), By: append([]Dimension{DimensionNone}, by...),
+	}
+}
+
+func (s *Scope) hiddenDays(w Window) []time.Time {
+	if s.PrivacyMinCount == 0 || !s.Filter.private() {
+		return nil
+	}
+	disclosure := NewDisclosure(s.PrivacyMinCount, s.Decisive...)
+	return slices.DeleteFunc(w.Days().Buckets(), func(day time.Time) bool { return disclosure.namesAll(s.Filter, day) })
+}
+
+// disclosure decides the days of the window.
+func (s *Scope) disclosure(selected Selected) *Disclosure {
+	switch {
+	case s.PrivacyMinCount == 0:
+		return nil
+	case s.Window.Resolution == Daily || len(s.Decisive) == 0:
+		return NewDisclosure(s.PrivacyMinCount, slices.Concat(s.Decisive, []Selected{selected})...)
+	default:
+		return NewDisclosure(s.PrivacyMinCount, s.Decisive...)
+	}
 }
 
 // Reading is what the store said for one answer. Its methods are pure
@@ -73,87 +94,44 @@ type Reading struct {
 	minimum    int64
 	disclosure *Disclosure
 	rollups    map[Dimension][]RollupRow
+	usage      []RollupRow
 	errors     []ErrorRow
 	total      Rollup
 }
 
-// NewReading prepares the selected rows for the statistics of the scope.
+// NewReading prepares for the statistics of the scope what one of its selections
+// gave.
 //
-// A filter by country or version counts the days on which the group is told.
+// A filter by country or version counts the days on which the group is named.
 // One that names a hidden group, or leaves fewer calls than PrivacyMinCount, is
 // read as if there were none. Otherwise the groups that no list shows could be
 // had by asking for them one by one.
 func NewReading(scope Scope, selected Selected) *Reading {
-	if scope.Disclosure == nil && scope.PrivacyMinCount > 0 {
-		scope.Disclosure = NewDisclosure(scope.PrivacyMinCount, selected)
-	}
 	r := &Reading{
 		coverage:   newCoverage(scope.Window, scope.Cutoffs),
 		minimum:    int64(scope.PrivacyMinCount),
-		disclosure: scope.Disclosure,
-		rollups:    make(map[Dimension][]RollupRow, len(selected.Rollups)),
+		disclosure: scope.disclosure(selected),
+		rollups:    selected.Rollups,
+		usage:      selected.Usage,
 	}
-	for by, rows := range selected.Rollups {
-		r.rollups[by] = scope.told(rowsFrom(rows, r.coverage.CallsFrom))
-	}
-	for _, row := range selected.Errors {
-		if !row.Bucket.Before(r.coverage.ErrorsFrom) && scope.tells(row.Bucket) {
-			r.errors = append(r.errors, row)
-		}
-	}
+	r.errors = rowsFrom(selected.Errors, r.coverage.ErrorsFrom, func(row *ErrorRow) time.Time { return row.Bucket })
 	for i := range r.rollups[DimensionNone] {
 		r.total.Merge(&r.rollups[DimensionNone][i].Rollup)
 	}
 	if scope.Hidden || scope.Filter.private() && r.total.Calls < r.minimum {
-		r.rollups, r.errors, r.total = nil, nil, Rollup{}
+		r.rollups, r.usage, r.errors, r.total = nil, nil, nil, Rollup{}
 	}
 	return r
 }
 
-// told leaves out the days on which the filter's group is hidden.
-func (s *Scope) told(rows []RollupRow) []RollupRow {
-	if !s.Filter.private() {
-		return rows
-	}
-	told := make([]RollupRow, 0, len(rows))
+// rowsFrom leaves out what comes before from; rows are ascending by their buckets.
+func rowsFrom[R any](rows []R, from time.Time, bucketOf func(*R) time.Time) []R {
 	for i := range rows {
-		if s.tells(rows[i].Bucket) {
-			told = append(told, rows[i])
+		if !bucketOf(&rows[i]).Before(from) {
+			return rows[i:]
 		}
 	}
-	return told
-}
-
-// rowsFrom leaves out what comes before from; rows are ascending.
-func rowsFrom(rows []RollupRow, from time.Time) []RollupRow {
-	first := slices.IndexFunc(rows, func(row RollupRow) bool { return !row.Bucket.Before(from) })
-	if first < 0 {
-		return nil
-	}
-	return rows[first:]
-}
-
-// toolRollup adds up the window's calls of one tool.
-type toolRollup struct {
-	name   string
-	rollup *Rollup
-}
-
-// byTool adds up the window's calls of each tool, the most called first.
-func (r *Reading) byTool() []toolRollup {
-	sums := make(map[string]*Rollup)
-	for i := range r.rollups[DimensionTool] {
-		row := &r.rollups[DimensionTool][i]
-		entry(sums, row.Group.Tool).Merge(&row.Rollup)
-	}
-	tools := make([]toolRollup, 0, len(sums))
-	for name, sum := range sums {
-		tools = append(tools, toolRollup{name, sum})
-	}
-	slices.SortFunc(tools, func(a, b toolRollup) int {
-		return cmp.Or(cmp.Compare(b.rollup.Calls, a.rollup.Calls), cmp.Compare(a.name, b.name))
-	})
-	return tools
+	return nil
 }
 
 // tally counts the window's calls with one value of a dimension.

@@ -37,7 +37,12 @@ type Cutoffs struct {
 // Days is the start of the first UTC day of which anything is kept but ids of
 // batches.
 func (c Cutoffs) Days() time.Time {
-	return Daily.Floor(slices.MinFunc([]time.Time{c.Events, c.Hourly, c.Daily, c.HourlyErrors, c.DailyErrors}, time.Time.Compare))
+	return earliest(Daily.Floor(c.Events), c.Aggregates())
+}
+
+// Aggregates is the start of the first day of which some aggregates are kept.
+func (c Cutoffs) Aggregates() time.Time {
+	return Daily.Floor(slices.MinFunc([]time.Time{c.Hourly, c.Daily, c.HourlyErrors, c.DailyErrors}, time.Time.Compare))
 }
 
 // minBatchRetention is how long the ids of stored batches are kept at least: no

@@ -2,8 +2,6 @@ package domain
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -22,7 +20,7 @@ const LatencyRelativeError = 0.0075
 // guarantees", VLDB 2019), fitted to whole milliseconds: below 67 ms every
 // value has a bin of its own. As values are bounded, so is the number of bins;
 // none is ever collapsed, and a sketch is a pure function of the multiset of
-// its values, to the byte of its encoding.
+// its values.
 //
 // The zero LatencySketch is empty and ready.
 type LatencySketch struct {
@@ -95,39 +93,45 @@ func (s *LatencySketch) Merge(other *LatencySketch) {
 		}
 		return
 	}
-	// From the back, so that every bin moves at most once and none is copied
-	// where other brings no new one.
-	mine, place := len(s.bins)-1, len(s.bins)+s.missing(other)-1
-	s.bins = slices.Grow(s.bins, place-mine)[:place+1]
-	for theirs := len(other.bins) - 1; theirs >= 0; place-- {
+	missing := s.addKnown(other)
+	s.count += other.count
+	if missing == 0 {
+		return
+	}
+	// From the back, so that every bin moves at most once and none is copied.
+	mine, place := len(s.bins)-1, len(s.bins)+missing-1
+	s.bins = slices.Grow(s.bins, missing)[:place+1]
+	for theirs := len(other.bins) - 1; theirs >= 0 && place > mine; {
 		switch bin := other.bins[theirs]; {
 		case mine < 0 || s.bins[mine].index < bin.index:
 			s.bins[place] = bin
+			place--
 			theirs--
-		case s.bins[mine].index > bin.index:
-			s.bins[place] = s.bins[mine]
-			mine--
+		case s.bins[mine].index == bin.index:
+			theirs--
 		default:
-			s.bins[place] = latencyBin{bin.index, s.bins[mine].count + bin.count}
+			s.bins[place] = s.bins[mine]
+			place--
 			mine--
-			theirs--
 		}
 	}
-	s.count += other.count
 }
 
-// missing is the number of other's bins that s does not have.
-func (s *LatencySketch) missing(other *LatencySketch) int {
-	n, i := 0, 0
+// addKnown adds other's counts to the bins that s has too, and returns how many of
+// other's it does not have.
+func (s *LatencySketch) addKnown(other *LatencySketch) (missing int) {
+	i := 0
 	for _, bin := range other.bins {
 		for i < len(s.bins) && s.bins[i].index < bin.index {
 			i++
 		}
-		if i == len(s.bins) || s.bins[i].index != bin.index {
-			n++
+		if i < len(s.bins) && s.bins[i].index == bin.index {
+			s.bins[i].count += bin.count
+		} else {
+			missing++
 		}
 	}
-	return n
+	return missing
 }
 
 // Count is the number of values.
@@ -148,19 +152,6 @@ func (s *LatencySketch) Quantile(q float64) float64 {
 	return 0
 }
 
-// latencyFormat is the first byte of an encoded sketch. It changes with the
-// layout of the bins.
-const latencyFormat = 1
-
-// AppendBinary appends the canonical encoding: equal sketches have equal
-// bytes. An empty sketch has none.
-func (s *LatencySketch) AppendBinary(b []byte) ([]byte, error) {
-	if s.count == 0 {
-		return b, nil
-	}
-	return s.appendBins(append(b, latencyFormat)), nil
-}
-
 // appendBins appends each bin as twice the gap to the one before and, unless its
 // count is 1, 1 more and 2 less than the count: most bins have one value.
 func (s *LatencySketch) appendBins(b []byte) []byte {
@@ -178,26 +169,6 @@ func (s *LatencySketch) appendBins(b []byte) []byte {
 	return b
 }
 
-// MarshalBinary returns the canonical encoding.
-func (s *LatencySketch) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
-
-// UnmarshalBinary reads an encoding. Damaged bytes are an error and leave the
-// sketch unchanged.
-func (s *LatencySketch) UnmarshalBinary(data []byte) error {
-	var read LatencySketch
-	if len(data) > 0 {
-		if data[0] != latencyFormat {
-			return fmt.Errorf("latency sketch: format %d is unknown", data[0])
-		}
-		data = data[1:]
-	}
-	if !read.readBins(data) {
-		return errors.New("latency sketch: damaged bins")
-	}
-	*s = read
-	return nil
-}
-
 // reset makes the sketch empty and keeps its room.
 func (s *LatencySketch) reset() { s.bins, s.count = s.bins[:0], 0 }
 
@@ -209,14 +180,13 @@ func (s *LatencySketch) readBins(data []byte) bool {
 		s.bins = make([]latencyBin, 0, n)
 	}
 	u := unpacking{data: data}
-	next := 0
+	next := uint64(0)
 	for u.left() > 0 {
-		gap, count := u.upTo(2*len(latencyBounds)), int64(1)
-		next += gap / 2
-		if gap%2 != 0 {
+		gap, count := u.number(), int64(1)
+		if next += gap / 2; gap%2 != 0 {
 			count = u.count()
 		}
-		if u.err != nil || next >= len(latencyBounds) || count > math.MaxInt64-2-s.count {
+		if u.err != nil || next >= uint64(len(latencyBounds)) || count > math.MaxInt64-2-s.count {
 			return false
 		}
 		if gap%2 != 0 {

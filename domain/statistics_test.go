@@ -56,25 +56,28 @@ func sample(t *testing.T) []domain.Event {
 // reading looks at the events as a store shows them.
 func reading(t *testing.T, scope domain.Scope, events []domain.Event) *domain.Reading {
 	t.Helper()
-	return domain.NewReading(scope, selectedUnder(t, scope.Window, scope.Filter, events))
+	if scope.PrivacyMinCount > 0 && len(scope.Decisive) == 0 {
+		scope.Decisive = []domain.Selected{selected(t, scope.Window.Days(), events)}
+	}
+	selection := scope.Selection(domain.Dimensions()...)
+	selection.Usage, selection.Latency, selection.Sessions, selection.Errors = true, true, true, true
+	return domain.NewReading(scope, selectedBy(t, selection, events))
 }
 
 // selected is everything that a store tells of the events in the window.
 func selected(t *testing.T, w domain.Window, events []domain.Event) domain.Selected {
 	t.Helper()
-	return selectedUnder(t, w, domain.Filter{}, events)
+	return selectedBy(t, domain.Selection{Window: w, By: append(domain.Dimensions(), domain.DimensionNone)}, events)
 }
 
-func selectedUnder(t *testing.T, w domain.Window, f domain.Filter, events []domain.Event) domain.Selected {
+func selectedBy(t *testing.T, s domain.Selection, events []domain.Event) domain.Selected {
 	t.Helper()
 	store := memory.NewStore()
-	batch := domain.Batch{ID: "1", ReceivedAt: w.End, Events: events}
+	batch := domain.Batch{ID: "1", ReceivedAt: s.Window.End, Events: events}
 	if _, err := store.Store(t.Context(), []domain.Batch{batch}); err != nil {
 		t.Fatal(err)
 	}
-	selected, err := store.Select(t.Context(), domain.Selection{
-		Window: w, Filter: f, Latency: true, Sessions: true, Errors: true, By: append(domain.Dimensions(), domain.DimensionNone),
-	})
+	selected, err := store.Select(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -498,7 +501,8 @@ func TestFilterBySmallGroupShowsNothing(t *testing.T) {
 		Version: "3.0", Country: "NP", Service: "noaa", Status: domain.StatusError, ErrorType: "timeout",
 		ResponseTimeMS: domain.Some[int32](7), SessionID: "00000000000000a1",
 	}
-	events := slices.Concat(calls(t, 4, like), calls(t, 50, domain.Event{Country: "US"}))
+	// Without another small country, that of NP would be the difference to the largest.
+	events := slices.Concat(calls(t, 4, like), calls(t, 50, domain.Event{Country: "US"}), calls(t, 4, domain.Event{Country: "LI"}))
 	tests := []struct {
 		name    string
 		filter  domain.Filter

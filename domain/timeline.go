@@ -39,13 +39,12 @@ type ToolUsage struct {
 // toolUsage holds every bucket of the window, or nothing when there are no
 // calls at all.
 func (r *Reading) toolUsage() []ToolUsage {
-	rows := r.rollups[DimensionTool]
-	if len(rows) == 0 {
+	if len(r.usage) == 0 {
 		return []ToolUsage{}
 	}
 	zeros := make(map[string]int64)
-	for _, row := range rows {
-		zeros[row.Group.Tool] = 0
+	for i := range r.usage {
+		zeros[r.usage[i].Group.Tool] = 0
 	}
 	buckets := r.coverage.Window.Buckets()
 	usage := make([]ToolUsage, len(buckets))
@@ -54,7 +53,8 @@ func (r *Reading) toolUsage() []ToolUsage {
 		usage[i] = ToolUsage{bucket, maps.Clone(zeros)}
 		places[bucket.Unix()] = i
 	}
-	for _, row := range rows {
+	for i := range r.usage {
+		row := &r.usage[i]
 		usage[places[row.Bucket.Unix()]].Calls[row.Group.Tool] += row.Rollup.Calls
 	}
 	return usage

@@ -15,7 +15,7 @@ import (
 func TestLossNamesWhatGoes(t *testing.T) {
 	const tablesOfSQLite = `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
 	const tablesOfPostgreSQL = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename !~ '_p[0-9]+$|_default$'`
-	embedded, steps := openSQLite(t)
+	embedded, steps := openSQLite(t, migrations.SQLite)
 	t.Run("sqlite", func(t *testing.T) {
 		must(t, migrations.Up(t.Context(), steps))
 		checkLosses(t, embedded, migrations.SQLiteLoss, func() error { return migrations.Down(t.Context(), steps) }, tablesOfSQLite)

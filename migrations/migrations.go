@@ -15,12 +15,17 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql sqlitequeue/*.sql
 var files embed.FS
 
-// SQLite returns the steps of the embedded database, to be run on db.
+// SQLite returns the steps of the embedded store, to be run on db.
 func SQLite(db *sql.DB) (*goose.Provider, error) {
 	return provider(goose.DialectSQLite3, db, "sqlite")
+}
+
+// SQLiteQueue returns the steps of the embedded queue, to be run on db.
+func SQLiteQueue(db *sql.DB) (*goose.Provider, error) {
+	return provider(goose.DialectSQLite3, db, "sqlitequeue")
 }
 
 // PostgreSQL returns the steps of a PostgreSQL database, to be run on db. Of

@@ -13,7 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/migrations"
 )
 
-func openSQLite(t *testing.T) (*sql.DB, *goose.Provider) {
+func openSQLite(t *testing.T, schema func(*sql.DB) (*goose.Provider, error)) (*sql.DB, *goose.Provider) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -24,7 +24,7 @@ func openSQLite(t *testing.T) (*sql.DB, *goose.Provider) {
 			t.Error(err)
 		}
 	})
-	steps, err := migrations.SQLite(db)
+	steps, err := schema(db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,35 +55,41 @@ func schemaOf(t *testing.T, db *sql.DB) []string {
 }
 
 func TestSQLiteUpDownUp(t *testing.T) {
-	db, steps := openSQLite(t)
-	if err := migrations.Up(t.Context(), steps); err != nil {
-		t.Fatal(err)
-	}
-	first := schemaOf(t, db)
-	if len(first) == 0 {
-		t.Fatal("nothing was made")
-	}
-	if err := migrations.Up(t.Context(), steps); err != nil {
-		t.Errorf("again: %v", err)
-	}
-	if _, err := steps.DownTo(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if left := schemaOf(t, db); len(left) > 0 {
-		t.Errorf("the way down left %v", left)
-	}
-	if err := migrations.Up(t.Context(), steps); err != nil {
-		t.Fatal(err)
-	}
-	if second := schemaOf(t, db); !slices.Equal(first, second) {
-		t.Errorf("the second time made %v\nthe first %v", second, first)
+	for name, schema := range map[string]func(*sql.DB) (*goose.Provider, error){
+		"store": migrations.SQLite, "queue": migrations.SQLiteQueue,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, steps := openSQLite(t, schema)
+			if err := migrations.Up(t.Context(), steps); err != nil {
+				t.Fatal(err)
+			}
+			first := schemaOf(t, db)
+			if len(first) == 0 {
+				t.Fatal("nothing was made")
+			}
+			if err := migrations.Up(t.Context(), steps); err != nil {
+				t.Errorf("again: %v", err)
+			}
+			if _, err := steps.DownTo(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			if left := schemaOf(t, db); len(left) > 0 {
+				t.Errorf("the way down left %v", left)
+			}
+			if err := migrations.Up(t.Context(), steps); err != nil {
+				t.Fatal(err)
+			}
+			if second := schemaOf(t, db); !slices.Equal(first, second) {
+				t.Errorf("the second time made %v\nthe first %v", second, first)
+			}
+		})
 	}
 }
 
 func TestSecretsDiffer(t *testing.T) {
 	var secrets []string
 	for range 2 {
-		db, steps := openSQLite(t)
+		db, steps := openSQLite(t, migrations.SQLiteQueue)
 		if err := migrations.Up(t.Context(), steps); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +105,7 @@ func TestSecretsDiffer(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
-	db, steps := openSQLite(t)
+	db, steps := openSQLite(t, migrations.SQLite)
 	if err := migrations.Up(t.Context(), steps); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +119,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 }
 
 func TestFailingStepsAreErrors(t *testing.T) {
-	db, steps := openSQLite(t)
+	db, steps := openSQLite(t, migrations.SQLiteQueue)
 	if _, err := db.ExecContext(t.Context(), `CREATE TABLE queue (place)`); err != nil {
 		t.Fatal(err)
 	}

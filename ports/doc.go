@@ -5,8 +5,9 @@
 // The comments are promises: package contract under test holds one suite per
 // port, and every adapter passes it. All implementations are safe for
 // concurrent use. Errors carry a [domain.Code]; an error without one is a
-// defect. A cancelled context ends a call with the context's error in its
-// chain.
+// defect. A call with a context that has ended returns the context's error in
+// its chain. A context whose deadline passes during a call ends the call; when it
+// is cancelled during a call, an adapter whose calls are short may finish the call.
 package ports
 
 //go:generate go tool mockgen -source=queue.go -destination=mocks/queue.go -package=mocks

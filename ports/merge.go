@@ -28,11 +28,12 @@ type Merger interface {
 	Journal(ctx context.Context) ([]JournalDay, error)
 
 	// Merge brings the oldest rows of one day's journal into the packed
-	// aggregates, in one transaction: whole rows with about maxEntries entries
-	// together, and one row at least if there is any. Hours and days that are
-	// due by cutoffs are left out of the packed aggregates of their kind. It
-	// returns the number of entries, and 0 also when another process has the
-	// day, for which it does not wait.
+	// aggregates: whole rows with about maxEntries entries together, and one row
+	// at least if there is any. Hours and days that are due by cutoffs are left
+	// out of the packed aggregates of their kind. It returns the number of
+	// entries, and 0 also when another process has the day, for which it does not
+	// wait. A large day takes several transactions: none changes an answer, and
+	// after an error the next Merge of the day continues with the same rows.
 	//
 	// A packed value or a journal row that cannot be read gives
 	// domain.CodeUnavailable with an error that names the bucket; then nothing is

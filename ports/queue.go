@@ -15,7 +15,9 @@ type EventQueue interface {
 	// domain.CodeQueueFull; the check and the adding are one step, so the bound
 	// holds for any number of callers.
 	// A queue that cannot be reached or written gives domain.CodeUnavailable,
-	// and then the batch may or may not be held.
+	// and then the batch may or may not be held. So does a call whose ctx ends while
+	// it waits: EnqueueOnce makes it safe to repeat. Where too many calls wait, the
+	// queue refuses with domain.CodeUnavailable at once and holds nothing.
 	Enqueue(ctx context.Context, batch domain.Batch) error
 
 	// EnqueueOnce is Enqueue for a request with an idempotency key. When no
@@ -37,6 +39,15 @@ type EventQueue interface {
 	// Neither a full queue nor a suspended intake matters to it. A queue that
 	// cannot be reached or read gives domain.CodeUnavailable.
 	Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error)
+}
+
+// BoundedQueue is an EventQueue that ends its calls by itself in time. A queue on a
+// disk, where a system call may hang, is none.
+type BoundedQueue interface {
+	EventQueue
+
+	// CallTimeout is how long a call takes at most.
+	CallTimeout() time.Duration
 }
 
 // Delivery is a batch in a worker's hands.

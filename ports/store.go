@@ -52,8 +52,9 @@ type StatisticsReader interface {
 // Maintainer keeps the store from growing for ever.
 type Maintainer interface {
 	// Expire deletes everything that starts before its cutoff and nothing
-	// else, and counts it. It is safe beside running
-	// workers, and to run twice.
+	// else, and counts it. It is safe beside running workers, and to run twice. It
+	// merges nothing: of the journal of [Merger] it deletes the days of which all
+	// aggregates are due, uncounted, and a Merge leaves out what is due of others.
 	Expire(ctx context.Context, cutoffs domain.Cutoffs) (Expired, error)
 
 	// Due counts what Expire would delete now, and deletes nothing.

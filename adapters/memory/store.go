@@ -132,7 +132,22 @@ func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.
 	defer s.mu.RUnlock()
 	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
 	for _, by := range selection.By {
-		selected.Rollups[by] = s.rollupsBy(selection, by)
+		pieces := selection.Window.WholeDays()
+		if by == domain.DimensionNone {
+			pieces = []domain.Window{selection.Window}
+		}
+		selected.Rollups[by] = s.rows(selection, by, pieces, func(at time.Time) time.Time { return selection.SpanOf(by, at) })
+		for i := range selected.Rollups[by] {
+			leaveOut(&selected.Rollups[by][i].Rollup, selection, by)
+		}
+	}
+	if selection.Usage {
+		buckets := []domain.Window{selection.Window}
+		selected.Usage = s.rows(selection, domain.DimensionTool, buckets, func(at time.Time) time.Time { return at })
+		for i := range selected.Usage {
+			r := &selected.Usage[i].Rollup
+			*r = domain.Rollup{Calls: r.Calls, Errors: r.Errors}
+		}
 	}
 	if selection.Errors {
 		selected.Errors = s.errorRows(selection)
@@ -140,16 +155,19 @@ func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.
 	return selected, nil
 }
 
-func (s *Store) rollupsBy(selection domain.Selection, by domain.Dimension) []domain.RollupRow {
+// rows adds up what is in the pieces of a window, by spans of time that begin at
+// spanOf.
+func (s *Store) rows(
+	selection domain.Selection, by domain.Dimension, pieces []domain.Window, spanOf func(time.Time) time.Time,
+) []domain.RollupRow {
 	merged := make(map[place]*domain.Rollup)
-	for p, rollup := range s.rollups {
-		if p.isIn(selection) {
-			p.group = p.group.At(domain.GrainOf(by))
-			at(merged, p).Merge(rollup)
+	for _, piece := range pieces {
+		for p, rollup := range s.rollups {
+			if p.isIn(piece, selection) {
+				span := place{selection.Window.Resolution, spanOf(p.start()).Unix(), p.group.At(domain.GrainOf(by))}
+				at(merged, span).Merge(rollup)
+			}
 		}
-	}
-	for _, rollup := range merged {
-		leaveOut(rollup, selection, by)
 	}
 	rows := []domain.RollupRow{}
 	for p, rollup := range merged {
@@ -175,7 +193,7 @@ func leaveOut(r *domain.Rollup, s domain.Selection, by domain.Dimension) {
 func (s *Store) errorRows(selection domain.Selection) []domain.ErrorRow {
 	merged := make(map[errorPlace]*domain.ErrorSummary)
 	for p, summary := range s.errors {
-		if p.isIn(selection) {
+		if p.isIn(selection.Window, selection) {
 			p.group = domain.Group{}
 			at(merged, p).Merge(summary)
 		}
@@ -191,9 +209,10 @@ func (s *Store) errorRows(selection domain.Selection) []domain.ErrorRow {
 
 func (p place) start() time.Time { return time.Unix(p.bucket, 0).UTC() }
 
-// isIn reports whether what is there answers the selection.
-func (p place) isIn(s domain.Selection) bool {
-	return p.resolution == s.Window.Resolution && s.Window.Contains(p.start()) && s.Filter.Matches(p.group)
+// isIn reports whether what is there is in that piece of the selection's window and
+// passes the selection.
+func (p place) isIn(piece domain.Window, s domain.Selection) bool {
+	return p.resolution == piece.Resolution && piece.Contains(p.start()) && s.Filter.Matches(p.group) && !s.Leaves(p.start())
 }
 
 // Activity tells how much there is, as ports.StatisticsReader promises.

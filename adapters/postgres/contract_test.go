@@ -69,21 +69,27 @@ func openStore(t *testing.T) contract.StoreHarness {
 
 func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness {
 	t.Helper()
-	server := servers.SharedPostgres(t)
-	config := postgres.Config{URL: newMigrated(t), Limits: limits}
-	harness, _ := harnessOf(t, config)
-	harness.Break = func(t *testing.T) { server.Drop(t, config.URL) }
+	harness, _ := newStore(t, limits)
 	return harness
 }
 
-// harnessOf opens a store with a small cache of packed values, which is merged in
-// part now and then.
+func newStore(t *testing.T, limits domain.Cardinality) (contract.StoreHarness, *postgres.DB) {
+	t.Helper()
+	server := servers.SharedPostgres(t)
+	config := postgres.Config{URL: newMigrated(t), Limits: limits}
+	harness, db := harnessOf(t, config)
+	harness.Break = func(t *testing.T) { server.Drop(t, config.URL) }
+	return harness, db
+}
+
+// harnessOf opens a store with a small cache of packed values.
 func harnessOf(t *testing.T, config postgres.Config) (contract.StoreHarness, *postgres.DB) {
 	t.Helper()
 	config.Buckets = app.NewPackedCache(1 << 20)
 	db := open(t, config)
+	db.MergeAtOnce()
 	return contract.StoreHarness{
-		Store:  &mergingStore{t: t, pgStore: postgres.NewStore(db)},
+		Store:  postgres.NewStore(db),
 		Events: func(t *testing.T) []domain.Event { return rawEvents(t, db) },
 		Reopen: func(t *testing.T) contract.StorePorts {
 			closeDB(t, db)
@@ -95,7 +101,8 @@ func harnessOf(t *testing.T, config postgres.Config) (contract.StoreHarness, *po
 
 type pgStore = *postgres.Store
 
-// mergingStore merges a part of each day after every third call that stored.
+// mergingStore takes some steps of a merge of each day after every third call that
+// stored.
 type mergingStore struct {
 	pgStore
 
@@ -111,8 +118,8 @@ func (s *mergingStore) Store(ctx context.Context, batches []domain.Batch) (ports
 	ctx = context.WithoutCancel(ctx)
 	days, err := s.Journal(ctx)
 	for _, d := range days {
-		if err == nil {
-			_, err = s.Merge(ctx, d.Day, 100, domain.Cutoffs{})
+		for step := int64(0); step <= s.stored.Load()%domain.MergeSteps && err == nil; step++ {
+			err = s.MergeStep(ctx, d.Day, 100)
 		}
 	}
 	if err != nil {
@@ -121,16 +128,24 @@ func (s *mergingStore) Store(ctx context.Context, batches []domain.Batch) (ports
 	return stored, nil
 }
 
-// unmerged opens a store that is merged only when the test asks for it.
-func unmerged(open contract.OpenStore) contract.OpenStore {
-	return func(t *testing.T) contract.StoreHarness {
-		t.Helper()
-		harness := open(t)
-		if merging, ok := harness.Store.(*mergingStore); ok {
-			harness.Store = merging.pgStore
-		}
-		return harness
+// openStepwise opens a store that merges every day step by step.
+func openStepwise(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	harness, db := newStore(t, domain.Cardinality{})
+	db.MergeStepwise()
+	return harness
+}
+
+// openInPart opens one whose days are merged in part now and then.
+func openInPart(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	harness := openStepwise(t)
+	store, ok := harness.Store.(pgStore)
+	if !ok {
+		t.Fatalf("the store is %T", harness.Store)
 	}
+	harness.Store = &mergingStore{t: t, pgStore: store}
+	return harness
 }
 
 func rawEvents(t *testing.T, db *postgres.DB) []domain.Event {
@@ -142,18 +157,20 @@ func rawEvents(t *testing.T, db *postgres.DB) []domain.Event {
 	return events
 }
 
-func TestStore(t *testing.T) { contract.Store(t, openStore) }
+func TestStore(t *testing.T) { contract.Store(t, openInPart) }
 
-func TestMerger(t *testing.T) { contract.Merger(t, unmerged(openStore)) }
+func TestMerger(t *testing.T) { contract.Merger(t, openStore) }
 
-func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
+func TestMergerStepByStep(t *testing.T) { contract.Merger(t, openStepwise) }
 
-func TestRebuild(t *testing.T) { contract.Rebuild(t, openStore) }
+func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openInPart) }
+
+func TestRebuild(t *testing.T) { contract.Rebuild(t, openInPart) }
 
 func TestExporter(t *testing.T) {
 	contract.Exporter(t, func(t *testing.T) (contract.StoreHarness, ports.Exporter) {
 		t.Helper()
-		harness := unmerged(openStore)(t)
+		harness := openStore(t)
 		e, ok := harness.Store.(ports.Exporter)
 		if !ok {
 			t.Fatalf("%T is no ports.Exporter", harness.Store)

@@ -24,10 +24,13 @@ type DB struct {
 	timescale bool
 	directory string // of the server's data, where that is a path of this machine
 	rebuild   rebuildBounds
-	health    health
-	mending   background
-	outage    outage
-	closed    atomic.Bool
+	// mergeAtOnce is how many bytes of finest values a day has that is merged in one
+	// transaction.
+	mergeAtOnce int64
+	health      health
+	mending     background
+	outage      outage
+	closed      atomic.Bool
 }
 
 // Open connects to the database and brings its schema up to date; of any
@@ -36,7 +39,7 @@ type DB struct {
 // older than PostgreSQL 15, wrong credentials, a missing database, a schema
 // that a newer program has changed.
 func Open(ctx context.Context, config Config) (*DB, error) {
-	db := &DB{config: config.withDefaults(), rebuild: defaultRebuildBounds}
+	db := &DB{config: config.withDefaults(), rebuild: defaultRebuildBounds, mergeAtOnce: domain.MergeAtOnce}
 	if err := db.migrate(ctx); err != nil {
 		return nil, err
 	}
@@ -238,6 +241,15 @@ func (db *DB) maintain(ctx context.Context, name string, w work) error {
 			return w(tx)
 		})
 	})
+}
+
+// vacuum makes the room of values that a merge replaced free for the next one, which
+// autovacuum would do too late for a large day. It is no reason to fail if it cannot:
+// autovacuum comes later.
+func (db *DB) vacuum(ctx context.Context) {
+	if _, err := db.maintenance.ExecContext(ctx, `VACUUM packed_aggregates, aggregation_journal`); err != nil && ctx.Err() == nil {
+		db.config.Log.Warn("the room of merged aggregates is not free yet", "error", db.config.translate(ctx, "vacuum", err))
+	}
 }
 
 // attempts is how often a transaction is tried that another one or a lost

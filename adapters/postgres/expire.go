@@ -12,8 +12,8 @@ import (
 )
 
 // Expire deletes what is due, as ports.Maintainer promises: whole partitions
-// are dropped, and what is due of the others is deleted by the day. It merges
-// the journal first and makes partitions ahead afterwards.
+// are dropped, and what is due of the others is deleted by the day. It makes
+// partitions ahead afterwards.
 func (s *Store) Expire(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
 	var deleted ports.Expired
 	var errs []error
@@ -41,7 +41,6 @@ type step struct {
 func (s *Store) expirySteps(c domain.Cutoffs, deleted *ports.Expired) []step {
 	nothing := new(int64)
 	steps := []step{
-		{nothing, func(ctx context.Context) (int64, error) { return 0, s.mergeAll(ctx) }},
 		{&deleted.Events, func(ctx context.Context) (int64, error) { return s.db.dropWhole(ctx, c.Events) }},
 		{&deleted.Events, func(ctx context.Context) (int64, error) { return s.expireDays(ctx, eventExpiry(c)) }},
 	}
@@ -52,16 +51,13 @@ func (s *Store) expirySteps(c domain.Cutoffs, deleted *ports.Expired) []step {
 		steps = append(steps, step{e.count(deleted), func(ctx context.Context) (int64, error) { return s.expireRows(ctx, e) }})
 	}
 	return append(steps,
-		// Of a day that is wholly due only what is damaged is left in it.
-		step{nothing, func(ctx context.Context) (int64, error) { return s.expireRows(ctx, journalExpiry(c)) }},
+		step{nothing, func(ctx context.Context) (int64, error) { return 0, s.expireJournal(ctx, c.Aggregates()) }},
 		step{nothing, func(ctx context.Context) (int64, error) { return 0, s.db.makeAhead(ctx) }},
 	)
 }
 
-// Due counts what is due, as ports.Maintainer promises. It merges the journal
-// first, as far as it can: what cannot be merged keeps nothing else from expiring.
+// Due counts what is due, as ports.Maintainer promises.
 func (s *Store) Due(ctx context.Context, c domain.Cutoffs) (ports.Expired, error) {
-	_ = s.mergeAll(ctx) // Expire does it again and says what is wrong
 	var due ports.Expired
 	err := s.db.maintain(ctx, "store.due", func(tx *transaction) error {
 		due = ports.Expired{}
@@ -152,9 +148,29 @@ func plainExpiries(c domain.Cutoffs) []expiry {
 	}
 }
 
-func journalExpiry(c domain.Cutoffs) expiry {
-	cutoff := domain.Daily.Floor(earliest(c.Hourly, c.Daily, c.HourlyErrors, c.DailyErrors))
-	return expiry{table: "aggregation_journal", column: "day", cutoff: cutoff}
+// expireJournal deletes the journal of the days of which all aggregates are due, which
+// a merge would leave out, and what of these is merged in part.
+func (s *Store) expireJournal(ctx context.Context, cutoff time.Time) error {
+	for {
+		var oldest sql.NullTime
+		err := s.db.maintain(ctx, "store.expire", func(tx *transaction) error {
+			err := tx.GetContext(ctx, &oldest, `SELECT min(day) FROM aggregation_journal WHERE day < $1`, cutoff)
+			if err != nil || !oldest.Valid {
+				return err
+			}
+			if _, err := lockDay(ctx, tx, oldest.Time, true); err != nil {
+				return err
+			}
+			if err := deleteDay(ctx, tx, oldest.Time); err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `DELETE FROM aggregation_journal WHERE day = $1`, oldest.Time)
+			return err
+		})
+		if err != nil || !oldest.Valid {
+			return err
+		}
+	}
 }
 
 // expireDays deletes what is due day by day, each in a transaction.

@@ -27,8 +27,8 @@ func (s *Store) ExportDays(ctx context.Context, resolution domain.Resolution) ([
 
 // ExportCalls returns groups, as ports.Exporter promises.
 func (s *Store) ExportCalls(ctx context.Context, b domain.PackedBucket) (rows []domain.RollupRow, err error) {
-	err = s.export(ctx, b, domain.PackedGrain(domain.GrainFull), func(m *domain.Merge, stored []domain.Packed) (err error) {
-		rows, err = m.Calls(b, stored)
+	err = s.export(ctx, b, func(m *domain.Merge, read domain.ReadPart) (err error) {
+		rows, err = m.Calls(b, read)
 		return err
 	})
 	return rows, err
@@ -36,23 +36,21 @@ func (s *Store) ExportCalls(ctx context.Context, b domain.PackedBucket) (rows []
 
 // ExportErrors returns error summaries, as ports.Exporter promises.
 func (s *Store) ExportErrors(ctx context.Context, b domain.PackedBucket) (rows []domain.ErrorRow, err error) {
-	err = s.export(ctx, b, domain.FinestErrors, func(m *domain.Merge, stored []domain.Packed) (err error) {
-		rows, err = m.Errors(b, stored)
+	err = s.export(ctx, b, func(m *domain.Merge, read domain.ReadPart) (err error) {
+		rows, err = m.Errors(b, read)
 		return err
 	})
 	return rows, err
 }
 
-// export reads a bucket's values of a grain and its day's journal, and has unpack
-// read both.
-func (s *Store) export(
-	ctx context.Context, b domain.PackedBucket, grain domain.PackedGrain, unpack func(*domain.Merge, []domain.Packed) error,
-) error {
+// export reads the journal of a bucket's day, and has unpack read that and the bucket's
+// values.
+func (s *Store) export(ctx context.Context, b domain.PackedBucket, unpack func(*domain.Merge, domain.ReadPart) error) error {
 	return s.db.read(ctx, "store.export", func(tx *transaction) error {
 		start := domain.Daily.Floor(b.Start)
 		m := domain.NewMerge(start, domain.Cutoffs{})
 		err := eachInJournal(ctx, tx, domain.Window{Start: start, End: start.Add(day)}, func(row journalRow) error {
-			if err := m.Add(row.payload); err != nil {
+			if err := m.AddRest(b.Resolution, row.payload, row.steps); err != nil {
 				return damagedJournal(row.day, row.id, err)
 			}
 			return nil
@@ -60,13 +58,6 @@ func (s *Store) export(
 		if err != nil {
 			return err
 		}
-		stored, err := readGrains(ctx, tx, b, grain)
-		if err != nil {
-			return err
-		}
-		if err := unpack(m, stored); err != nil {
-			return damaged(placeOf(b), err)
-		}
-		return nil
+		return inBucket(b, unpack(m, partsOf(ctx, tx, b)))
 	})
 }

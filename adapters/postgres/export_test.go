@@ -2,10 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -87,11 +90,37 @@ func (db *DB) Exec(ctx context.Context, statements ...string) error {
 }
 
 // MergeJournal merges all of the journal.
-func (s *Store) MergeJournal(ctx context.Context) error { return s.mergeAll(ctx) }
+func (s *Store) MergeJournal(ctx context.Context) error {
+	days, err := s.Journal(ctx)
+	errs := []error{err}
+	for _, d := range days {
+		for left := d.Entries; left > 0; {
+			merged, err := s.Merge(ctx, d.Day, d.Entries, domain.Cutoffs{})
+			errs = append(errs, err)
+			if merged == 0 {
+				break
+			}
+			left -= merged
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // BoundRebuild bounds the events that a rebuild reads at once, and the entries
 // that it holds in memory.
 func (db *DB) BoundRebuild(events, entries int) { db.rebuild = rebuildBounds{events, entries} }
+
+// MergeStepwise has every merge take a transaction for each step.
+func (db *DB) MergeStepwise() { db.mergeAtOnce = -1 }
+
+// MergeAtOnce has every merge take one transaction.
+func (db *DB) MergeAtOnce() { db.mergeAtOnce = math.MaxInt64 }
+
+// MergeStep takes one step of a day's merge, if there is anything to merge.
+func (s *Store) MergeStep(ctx context.Context, day time.Time, maxEntries int) error {
+	_, err := s.mergeNext(ctx, day, maxEntries, domain.Cutoffs{})
+	return err
+}
 
 // URL is that of the configuration.
 func (db *DB) URL() string { return db.config.URL }

@@ -64,14 +64,16 @@ type journalRow struct {
 	id      int64
 	day     time.Time
 	payload []byte
+	// steps is how many steps of its merge have been taken.
+	steps int
 }
 
 // eachInJournal calls visit for each row of the days in the window.
 func eachInJournal(ctx context.Context, tx *transaction, w domain.Window, visit func(journalRow) error) error {
-	const query = `SELECT id, day, payload FROM aggregation_journal WHERE day >= $1 AND day < $2 ORDER BY id`
+	const query = `SELECT id, day, payload, merge_steps FROM aggregation_journal WHERE day >= $1 AND day < $2 ORDER BY id`
 	return tx.eachBinary(ctx, query, []any{domain.Daily.Floor(w.Start), w.End}, func(rows *sql.Rows) error {
 		var row journalRow
-		if err := rows.Scan(&row.id, &row.day, &row.payload); err != nil {
+		if err := rows.Scan(&row.id, &row.day, &row.payload, &row.steps); err != nil {
 			return err
 		}
 		row.day = row.day.UTC()

@@ -3,8 +3,9 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
@@ -12,113 +13,190 @@ import (
 // Merge merges the oldest of a day's part of the journal, as ports.Merger
 // promises.
 func (s *Store) Merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
-	var merged int
+	for {
+		p, err := s.mergeNext(ctx, day, maxEntries, cutoffs)
+		if err != nil {
+			return 0, err
+		}
+		if p.end == 0 || p.end == domain.MergeSteps { // there is nothing, or all is done
+			return p.entries, nil
+		}
+	}
+}
+
+// mergeNext takes the next steps of a merge, unless another process has the day.
+func (s *Store) mergeNext(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (mergePiece, error) {
+	var p mergePiece
 	err := s.db.maintain(ctx, "store.merge", func(tx *transaction) error {
-		merged = 0
+		p = mergePiece{day: day, atOnce: s.db.mergeAtOnce}
 		locked, err := lockDay(ctx, tx, day, false)
 		if err != nil || !locked {
 			return err
 		}
-		m := domain.NewMerge(day, cutoffs)
-		if merged, err = takeJournal(ctx, tx, day, maxEntries, m); err != nil || merged == 0 {
-			return err
-		}
-		return putMerge(ctx, tx, m)
+		return p.merge(ctx, tx, maxEntries, cutoffs)
 	})
-	if err != nil {
-		return 0, err
+	if err == nil && p.bytes > domain.MergeAtOnce {
+		s.db.vacuum(ctx)
 	}
-	return merged, nil
+	return p, err
 }
 
-// takeJournal moves the oldest rows of a day's part of the journal into the
-// merge, and returns their number of entries.
-func takeJournal(ctx context.Context, tx *transaction, day time.Time, maxEntries int, m *domain.Merge) (int, error) {
+// mergePiece is a piece of a day's journal, of which a transaction takes the steps
+// from first up to and without end.
+type mergePiece struct {
+	day        time.Time
+	ids        pq.Int64Array
+	entries    int
+	first, end int
+	// bytes is how many the finest values of the day have, and atOnce how many those of a
+	// day have that is merged at once.
+	bytes, atOnce int64
+}
+
+// merge takes the next steps. The day is locked.
+func (p *mergePiece) merge(ctx context.Context, tx *transaction, maxEntries int, cutoffs domain.Cutoffs) error {
+	if err := p.choose(ctx, tx, maxEntries); err != nil || len(p.ids) == 0 {
+		return err
+	}
+	m := domain.NewMerge(p.day, cutoffs)
+	m.Steps(p.first, p.end)
+	if err := p.read(ctx, tx, m); err != nil {
+		return err
+	}
+	if err := putMerge(ctx, tx, m); err != nil {
+		return err
+	}
+	if p.end < domain.MergeSteps {
+		_, err := tx.ExecContext(ctx, `UPDATE aggregation_journal SET merge_steps = $1 WHERE id = ANY($2)`, p.end, p.ids)
+		return err
+	}
+	return p.finish(ctx, tx, m)
+}
+
+// choose finds the rows that are merged in part, or else the oldest ones, and the
+// steps to take.
+func (p *mergePiece) choose(ctx context.Context, tx *transaction, maxEntries int) error {
 	const query = `
-		DELETE FROM aggregation_journal WHERE id IN (
-			SELECT id FROM (
-				SELECT id, sum(entries) OVER (ORDER BY id) AS total, row_number() OVER (ORDER BY id) AS number
-				FROM aggregation_journal WHERE day = $1
-			) AS part WHERE total <= $2 OR number = 1)
-		RETURNING id, entries, payload, folded_versions, folded_error_types`
-	var taken int
-	var versions, errorTypes int64
-	err := tx.eachBinary(ctx, query, []any{day, maxEntries}, func(rows *sql.Rows) error {
-		var row journalRow
+		WITH journal AS (SELECT id, entries, merge_steps FROM aggregation_journal WHERE day = $1)
+		SELECT id, entries, merge_steps FROM (
+			SELECT *, max(merge_steps) OVER () AS taken,
+				sum(entries) OVER (ORDER BY id) AS total, row_number() OVER (ORDER BY id) AS number
+			FROM journal
+		) AS part WHERE CASE WHEN taken > 0 THEN merge_steps = taken ELSE total <= $2 OR number = 1 END`
+	err := tx.eachBinary(ctx, query, []any{p.day, maxEntries}, func(rows *sql.Rows) error {
+		var id int64
 		var entries int
-		var foldedVersions, foldedErrorTypes int64
-		if err := rows.Scan(&row.id, &entries, &row.payload, &foldedVersions, &foldedErrorTypes); err != nil {
+		if err := rows.Scan(&id, &entries, &p.first); err != nil {
+			return err
+		}
+		p.ids = append(p.ids, id)
+		p.entries += entries
+		return nil
+	})
+	if err != nil || len(p.ids) == 0 {
+		return err
+	}
+	p.bytes, err = sizeOf(ctx, tx, domain.PackedBucket{Resolution: domain.Daily, Start: p.day})
+	p.end = domain.NextMergeSteps(p.first, p.bytes, p.atOnce)
+	return err
+}
+
+// read gives the merge the rows.
+func (p *mergePiece) read(ctx context.Context, tx *transaction, m *domain.Merge) error {
+	const query = `SELECT id, payload FROM aggregation_journal WHERE id = ANY($1) ORDER BY id`
+	return tx.eachBinary(ctx, query, []any{p.ids}, func(rows *sql.Rows) error {
+		var row journalRow
+		if err := rows.Scan(&row.id, &row.payload); err != nil {
 			return err
 		}
 		if err := m.Add(row.payload); err != nil {
-			return damagedJournal(day, row.id, err)
+			return damagedJournal(p.day, row.id, err)
 		}
-		taken += entries
-		versions += foldedVersions
-		errorTypes += foldedErrorTypes
 		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	return taken, addFolded(ctx, tx, day, versions, errorTypes)
 }
 
-// putMerge writes the buckets that change. The day is locked.
-func putMerge(ctx context.Context, tx *transaction, m *domain.Merge) error {
-	for _, b := range m.Buckets() {
-		stored, err := readGrains(ctx, tx, b, domain.FinestGrains()...)
+// finish deletes the rows, all steps of which are taken.
+func (p *mergePiece) finish(ctx context.Context, tx *transaction, m *domain.Merge) error {
+	var folded struct{ Versions, Types int64 }
+	err := tx.GetContext(ctx, &folded, `
+		WITH merged AS (DELETE FROM aggregation_journal WHERE id = ANY($1) RETURNING folded_versions, folded_error_types)
+		SELECT coalesce(sum(folded_versions), 0) AS versions, coalesce(sum(folded_error_types), 0) AS types FROM merged`, p.ids)
+	if err != nil {
+		return err
+	}
+	if p.first > 0 {
+		if err := deleteLeftOut(ctx, tx, m); err != nil {
+			return err
+		}
+	}
+	return addFolded(ctx, tx, p.day, folded.Versions, folded.Types)
+}
+
+// deleteLeftOut deletes what steps wrote of buckets that have become due since: what
+// expires is found by what the last steps write.
+func deleteLeftOut(ctx context.Context, tx *transaction, m *domain.Merge) error {
+	for _, out := range m.LeftOut() {
+		grains := `grain < 16`
+		if out.Errors {
+			grains = `grain >= 16`
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM packed_aggregates WHERE resolution = $1 AND bucket = $2 AND `+grains,
+			string(out.Resolution), out.Start)
 		if err != nil {
 			return err
 		}
-		values, err := m.Bucket(b, stored)
-		if err != nil {
-			return damaged(placeOf(b), err)
-		}
-		if err := putPacked(ctx, tx, b, values); err != nil {
+		if err := noteDeleted(ctx, tx, out.Resolution, out.Start, out.Start.Add(out.Resolution.Length())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readGrains reads a bucket's values of these grains, with all columns.
-func readGrains(ctx context.Context, tx *transaction, b domain.PackedBucket, grains ...domain.PackedGrain) ([]domain.Packed, error) {
-	var wants []packedWant
-	for _, grain := range grains {
-		for part := range b.Resolution.Parts(grain) {
-			key := domain.PackedKey{PackedBucket: b, Grain: grain, Part: part}
-			wants = append(wants, packedWant{PackedKey: key, latency: true, sessions: true})
+// putMerge writes the buckets that change. The day is locked.
+func putMerge(ctx context.Context, tx *transaction, m *domain.Merge) error {
+	for _, b := range m.Buckets() {
+		w := packedWriter{tx: tx, bucket: b}
+		err := m.Bucket(b, partsOf(ctx, tx, b), func(p domain.Packed) error { return w.put(ctx, p) })
+		if err != nil {
+			return inBucket(b, err)
+		}
+		if err := w.finish(ctx); err != nil {
+			return err
 		}
 	}
-	var stored []domain.Packed
-	err := readPacked(ctx, tx, b.Resolution, wants, func(_ int, p domain.Packed) error {
-		stored = append(stored, p)
-		return nil
-	})
-	return stored, err
+	return nil
 }
 
-// mergePiece is about how many entries an expiry merges at once.
-const mergePiece = 40_000
-
-// mergeAll merges the journal as it is now, without the days that another process
-// has. A day that cannot be merged does not keep the others from it.
-func (s *Store) mergeAll(ctx context.Context) error {
-	days, err := s.Journal(ctx)
-	errs := []error{err}
-	for _, d := range days {
-		for left := d.Entries; left > 0; {
-			// What is due is merged as well, for it to be counted.
-			merged, err := s.Merge(ctx, d.Day, mergePiece, domain.Cutoffs{})
-			errs = append(errs, err)
-			if merged == 0 {
-				break
-			}
-			left -= merged
+// sizeOf is how many bytes the finest values of a bucket have.
+func sizeOf(ctx context.Context, tx *transaction, b domain.PackedBucket) (int64, error) {
+	var grains, parts pq.Int64Array
+	for _, grain := range domain.FinestGrains() {
+		for part := range b.Resolution.Parts(grain) {
+			grains, parts = append(grains, int64(grain)), append(parts, int64(part))
 		}
 	}
-	return errors.Join(errs...)
+	var size int64
+	err := tx.GetContext(ctx, &size, `
+		SELECT coalesce(sum((
+			SELECT octet_length(counts) + coalesce(octet_length(latency), 0) + coalesce(octet_length(sessions), 0)
+			FROM packed_aggregates AS stored
+			WHERE stored.resolution = $1 AND stored.grain = wanted.grain AND stored.part = wanted.part AND stored.bucket = $2
+			LIMIT 1)), 0)
+		FROM unnest($3::smallint[], $4::smallint[]) AS wanted (grain, part)`, string(b.Resolution), b.Start, grains, parts)
+	return size, err
+}
+
+// partsOf reads the parts of a bucket's values.
+func partsOf(ctx context.Context, tx *transaction, b domain.PackedBucket) domain.ReadPart {
+	return func(g domain.PackedGrain, part int) (stored domain.Packed, err error) {
+		key := domain.PackedKey{PackedBucket: b, Grain: g, Part: part}
+		err = readPacked(ctx, tx, []packedWant{{key, true, true}}, func(_ int, p domain.Packed) error {
+			stored = p
+			return nil
+		})
+		return stored, err
+	}
 }
 
 // dayLocks is the first half of the number of every lock on a day's

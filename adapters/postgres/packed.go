@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,15 @@ func damaged(where string, err error) error {
 		fmt.Errorf("%s: %w; run analytics rebuild for that day", where, err), "a stored aggregate is damaged")
 }
 
+// inBucket is the error of a merge or an export of a bucket. Where a value cannot be
+// read it says of which bucket that is.
+func inBucket(b domain.PackedBucket, err error) error {
+	if _, ok := errors.AsType[*domain.ValueError](err); ok {
+		return damaged(placeOf(b), err)
+	}
+	return err
+}
+
 // placeOf names a bucket.
 func placeOf(b domain.PackedBucket) string {
 	return fmt.Sprintf("packed_aggregates, %s %s", b.Resolution, b.Start.UTC().Format(time.RFC3339))
@@ -32,31 +42,33 @@ type packedWant struct {
 	latency, sessions bool
 }
 
-// readPacked reads values of one resolution and calls visit for each that is
-// there, with its index in wants. Each is looked up by itself: LIMIT keeps the
-// planner from reading all of the table.
-func readPacked(ctx context.Context, tx *transaction, r domain.Resolution, wants []packedWant, visit func(i int, p domain.Packed) error) error {
+// readPacked reads values and calls visit for each that is there, with its index in
+// wants. Each is looked up by itself: LIMIT keeps the planner from reading all of the
+// table.
+func readPacked(ctx context.Context, tx *transaction, wants []packedWant, visit func(i int, p domain.Packed) error) error {
 	if len(wants) == 0 {
 		return nil
 	}
+	var resolutions pq.StringArray
 	var grains, parts, buckets pq.Int64Array
 	var latency, sessions pq.BoolArray
 	for _, w := range wants {
+		resolutions = append(resolutions, string(w.Resolution))
 		grains, parts, buckets = append(grains, int64(w.Grain)), append(parts, int64(w.Part)), append(buckets, w.Start.Unix())
 		latency, sessions = append(latency, w.latency), append(sessions, w.sessions)
 	}
 	const query = `
 		SELECT wanted.number, found.counts, found.latency, found.sessions
-		FROM unnest($2::smallint[], $3::smallint[], $4::bigint[], $5::boolean[], $6::boolean[])
-			WITH ORDINALITY AS wanted (grain, part, bucket, latency, sessions, number),
+		FROM unnest($1::text[], $2::smallint[], $3::smallint[], $4::bigint[], $5::boolean[], $6::boolean[])
+			WITH ORDINALITY AS wanted (resolution, grain, part, bucket, latency, sessions, number),
 		LATERAL (
 			SELECT counts, CASE WHEN wanted.latency THEN latency END AS latency, CASE WHEN wanted.sessions THEN sessions END AS sessions
 			FROM packed_aggregates AS stored
-			WHERE stored.resolution = $1 AND stored.grain = wanted.grain AND stored.part = wanted.part
+			WHERE stored.resolution = wanted.resolution AND stored.grain = wanted.grain AND stored.part = wanted.part
 				AND stored.bucket = to_timestamp(wanted.bucket)
 			LIMIT 1
 		) AS found`
-	return tx.eachBinary(ctx, query, []any{string(r), grains, parts, buckets, latency, sessions}, func(rows *sql.Rows) error {
+	return tx.eachBinary(ctx, query, []any{resolutions, grains, parts, buckets, latency, sessions}, func(rows *sql.Rows) error {
 		var number int
 		var p domain.Packed
 		if err := rows.Scan(&number, &p.Counts, &p.Latency, &p.Sessions); err != nil {
@@ -102,23 +114,42 @@ const (
 	putBytes = 1 << 20
 )
 
-// putPacked replaces the values of a bucket and gives it another generation. The
-// day is locked.
-func putPacked(ctx context.Context, tx *transaction, b domain.PackedBucket, values []domain.Packed) error {
-	for len(values) > 0 {
-		n, size := 0, 0
-		for n < len(values) && n < putRows && size < putBytes {
-			size += len(values[n].Counts) + len(values[n].Latency) + len(values[n].Sessions) + len(values[n].Readable)
-			n++
-		}
-		if err := putRowsOf(ctx, tx, b, values[:n]); err != nil {
-			return err
-		}
-		values = values[n:]
+// packedWriter replaces values of a bucket. The day is locked.
+type packedWriter struct {
+	tx     *transaction
+	bucket domain.PackedBucket
+	// values are those that wait until there are enough for a statement.
+	values []domain.Packed
+	size   int
+}
+
+func (w *packedWriter) put(ctx context.Context, p domain.Packed) error {
+	w.values = append(w.values, p)
+	w.size += len(p.Counts) + len(p.Latency) + len(p.Sessions) + len(p.Readable)
+	if len(w.values) < putRows && w.size < putBytes {
+		return nil
 	}
-	_, err := tx.ExecContext(ctx, `
+	return w.flush(ctx)
+}
+
+func (w *packedWriter) flush(ctx context.Context) error {
+	if len(w.values) == 0 {
+		return nil
+	}
+	err := putRowsOf(ctx, w.tx, w.bucket, w.values)
+	clear(w.values)
+	w.values, w.size = w.values[:0], 0
+	return err
+}
+
+// finish writes what waits, and gives the bucket another generation.
+func (w *packedWriter) finish(ctx context.Context) error {
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	_, err := w.tx.ExecContext(ctx, `
 		INSERT INTO aggregate_buckets (resolution, bucket, generation) VALUES ($1, $2, nextval('aggregate_generations'))
-		ON CONFLICT (resolution, bucket) DO UPDATE SET generation = excluded.generation`, string(b.Resolution), b.Start)
+		ON CONFLICT (resolution, bucket) DO UPDATE SET generation = excluded.generation`, string(w.bucket.Resolution), w.bucket.Start)
 	return err
 }
 

@@ -241,6 +241,9 @@ func checkRetention(t *testing.T, db *postgres.DB, clock advancer) {
 		stored := dated(domain.Daily.Floor(clock.Now()), 48)
 		mustStore(t, store, domain.Batch{ID: domain.BatchID(clock.Now().String()), ReceivedAt: clock.Now(), Events: stored})
 		events = append(events, stored...)
+		if err := store.MergeJournal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		cutoffs := retention.Cutoffs(clock.Now())
 		n := mustExpire(t, store, cutoffs)
 		checkKept(t, db, events, cutoffs)

@@ -32,7 +32,7 @@ func TestStoreBehindPgBouncer(t *testing.T) {
 		return harness
 	}
 	contract.Store(t, open)
-	contract.Merger(t, unmerged(open))
+	contract.Merger(t, open)
 }
 
 // TestFourWritersBehindPgBouncer has four processes start at once on an empty

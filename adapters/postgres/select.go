@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
@@ -12,26 +14,55 @@ import (
 func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.Selected, error) {
 	var selected domain.Selected
 	err := s.db.read(ctx, "store.select", func(tx *transaction) error {
-		collector := domain.NewCollector(selection)
-		err := eachInJournal(ctx, tx, selection.Window, func(row journalRow) error {
-			if err := collector.AddJournal(row.day, row.payload); err != nil {
-				return damagedJournal(row.day, row.id, err)
-			}
-			return nil
-		})
-		if err != nil {
+		c := collecting{Collector: domain.NewCollector(selection), Parallel: app.NewParallel()}
+		reading := s.collect(ctx, tx, selection, c)
+		if err := cmp.Or(c.Wait(), reading); err != nil {
 			return err
 		}
-		if err := s.collectPacked(ctx, tx, selection, collector); err != nil {
-			return err
-		}
-		selected = collector.Selected()
+		selected = c.Selected()
 		return nil
 	})
 	if err != nil {
 		return domain.Selected{}, err
 	}
 	return selected, nil
+}
+
+// collecting decodes values while others are read.
+type collecting struct {
+	*domain.Collector
+	*app.Parallel
+}
+
+func (c collecting) addPacked(read int, p domain.Packed) {
+	c.Go(func() error {
+		if err := c.Add(read, p); err != nil {
+			return damaged(placeOf(p.PackedBucket), err)
+		}
+		return nil
+	})
+}
+
+func (c collecting) addJournal(row journalRow) {
+	c.Go(func() error {
+		if err := c.AddJournal(row.day, row.payload, row.steps); err != nil {
+			return damagedJournal(row.day, row.id, err)
+		}
+		return nil
+	})
+}
+
+// collect gives the collector the journal and the packed values that answer the
+// selection.
+func (s *Store) collect(ctx context.Context, tx *transaction, selection domain.Selection, c collecting) error {
+	err := eachInJournal(ctx, tx, selection.Window, func(row journalRow) error {
+		c.addJournal(row)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.collectPacked(ctx, tx, selection, c)
 }
 
 // packedBucket is a bucket that has packed aggregates.
@@ -49,37 +80,36 @@ type missing struct {
 
 // collectPacked gives the collector the packed values that answer the selection:
 // those in memory that are as the database has them, and the others from there.
-func (s *Store) collectPacked(ctx context.Context, tx *transaction, selection domain.Selection, collector *domain.Collector) error {
-	w := selection.Window
-	var buckets []packedBucket
-	err := tx.SelectContext(ctx, &buckets, `
-		SELECT bucket, generation FROM aggregate_buckets WHERE resolution = $1 AND bucket >= $2 AND bucket < $3`,
-		string(w.Resolution), w.Start, w.End)
-	if err != nil {
-		return err
-	}
+func (s *Store) collectPacked(ctx context.Context, tx *transaction, selection domain.Selection, c collecting) error {
 	reads, cache := selection.Reads(), s.db.config.Buckets
+	buckets := make(map[domain.Resolution][]packedBucket)
+	for _, r := range domain.ResolutionsOf(reads) {
+		var found []packedBucket
+		err := tx.SelectContext(ctx, &found, `
+			SELECT bucket, generation FROM aggregate_buckets WHERE resolution = $1 AND bucket >= $2 AND bucket < $3`,
+			string(r), selection.Window.Start, selection.Window.End)
+		if err != nil {
+			return err
+		}
+		buckets[r] = found
+	}
 	var wants []packedWant
 	var absent []missing
 	for i, read := range reads {
-		for key, generation := range keysOf(w.Resolution, buckets, read) {
+		for key, generation := range keysOf(buckets[read.Window.Resolution], read) {
 			p, ok := cache.Get(key, generation, read)
 			if !ok {
 				wants = append(wants, packedWant{key, read.Latency, read.Sessions})
 				absent = append(absent, missing{read: i, generation: generation})
 				continue
 			}
-			if err := addPacked(collector, i, p); err != nil {
-				return err
-			}
+			c.addPacked(i, p)
 		}
 	}
-	err = readPacked(ctx, tx, w.Resolution, wants, func(i int, p domain.Packed) error {
+	err := readPacked(ctx, tx, wants, func(i int, p domain.Packed) error {
 		m := &absent[i]
 		m.found = true
-		if err := addPacked(collector, m.read, p); err != nil {
-			return err
-		}
+		c.addPacked(m.read, p)
 		cache.Put(p, m.generation, reads[m.read])
 		return nil
 	})
@@ -94,24 +124,16 @@ func (s *Store) collectPacked(ctx context.Context, tx *transaction, selection do
 	return nil
 }
 
-func addPacked(collector *domain.Collector, read int, p domain.Packed) error {
-	if err := collector.Add(read, p); err != nil {
-		return damaged(placeOf(p.PackedBucket), err)
-	}
-	return nil
-}
-
-// keysOf yields the keys that a read wants, with the generations of their buckets.
-func keysOf(r domain.Resolution, buckets []packedBucket, read domain.PackedRead) iter.Seq2[domain.PackedKey, int64] {
-	first, end := read.Part, read.Part+1
-	if read.Part == domain.AllParts {
-		first, end = 0, r.Parts(read.Grain)
-	}
+// keysOf yields the keys that a read wants, with the generations of their buckets:
+// those of one part after the other, as they are stored.
+func keysOf(buckets []packedBucket, read domain.PackedRead) iter.Seq2[domain.PackedKey, int64] {
+	r := read.Window.Resolution
+	first, end := read.Parts()
 	return func(yield func(domain.PackedKey, int64) bool) {
-		for _, b := range buckets {
-			for part := first; part < end; part++ {
+		for part := first; part < end; part++ {
+			for _, b := range buckets {
 				bucket := domain.PackedBucket{Resolution: r, Start: b.Bucket.UTC()}
-				if !yield(domain.PackedKey{PackedBucket: bucket, Grain: read.Grain, Part: part}, b.Generation) {
+				if read.Window.Contains(bucket.Start) && !yield(domain.PackedKey{PackedBucket: bucket, Grain: read.Grain, Part: part}, b.Generation) {
 					return
 				}
 			}

@@ -32,7 +32,7 @@ func openBoundedTimescale(t *testing.T, limits domain.Cardinality) contract.Stor
 
 func TestTimescaleStore(t *testing.T) { contract.Store(t, openTimescale) }
 
-func TestTimescaleMerger(t *testing.T) { contract.Merger(t, unmerged(openTimescale)) }
+func TestTimescaleMerger(t *testing.T) { contract.Merger(t, openTimescale) }
 
 func TestTimescaleCardinality(t *testing.T) { contract.Cardinality(t, openBoundedTimescale) }
 

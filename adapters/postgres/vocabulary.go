@@ -199,7 +199,7 @@ func (c callsByValue) add(values domain.OpenValues) {
 func callsOfWeek(ctx context.Context, tx *transaction, d domain.OpenDimension, week domain.Window) (callsByValue, error) {
 	calls := make(callsByValue)
 	err := eachInJournal(ctx, tx, week, func(row journalRow) error {
-		if counted, err := domain.CountJournal(row.day, row.payload); err == nil {
+		if counted, err := domain.CountJournal(row.day, row.payload, row.steps); err == nil {
 			for _, values := range counted {
 				calls.add(values)
 			}
@@ -219,7 +219,7 @@ func callsOfWeek(ctx context.Context, tx *transaction, d domain.OpenDimension, w
 			PackedBucket: domain.PackedBucket{Resolution: domain.Daily, Start: start}, Grain: grain,
 		}})
 	}
-	return calls, readPacked(ctx, tx, domain.Daily, wants, func(_ int, p domain.Packed) error {
+	return calls, readPacked(ctx, tx, wants, func(_ int, p domain.Packed) error {
 		if values, err := domain.CountPacked(p); err == nil {
 			calls.add(values)
 		}

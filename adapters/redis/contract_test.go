@@ -52,14 +52,17 @@ func (s *site) queue() *redis.Queue {
 		MaxReceipts: s.bounds.Receipts, MaxReceiptBytes: s.bounds.ReceiptBytes,
 		MaxDeadLetters: s.bounds.DeadLetters, MaxDeadLetterBytes: s.bounds.DeadLetterBytes,
 	})
-	queue.GoBy(s.prefix + ":clock")
+	queue.GoBy(s.clockKey())
 	return queue
 }
+
+// clockKey is where scripts find the time.
+func (s *site) clockKey() string { return s.prefix + ":clock" }
 
 // advance moves the clocks of process and server.
 func (s *site) advance(d time.Duration) {
 	s.clock.Advance(d)
-	s.console.do("SET", s.prefix+":clock", s.clock.Now().UnixMicro())
+	s.console.do("SET", s.clockKey(), s.clock.Now().UnixMicro())
 }
 
 // crash cuts off whoever is connected, lets the time of its heartbeat pass, and

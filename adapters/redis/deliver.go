@@ -31,13 +31,23 @@ func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) 
 		if left <= 0 {
 			return nil, nil
 		}
-		arrived, err := q.await(ctx, left)
+		arrived, err := q.await(ctx, min(left, q.patience(idle)))
 		if err != nil {
 			return nil, err
 		}
 		idle = !arrived
 		q.idle.Store(idle)
 	}
+}
+
+// patience is for how long to wait for an announcement before the queue is looked
+// into again, for what a dead worker leaves is not announced: when others hold all
+// that there is, their time may be over soon.
+func (q *Queue) patience(empty bool) time.Duration {
+	if empty {
+		return q.config.Heartbeat / 3
+	}
+	return q.config.Heartbeat / 6
 }
 
 // take hands out what there is, and buries on the way what cannot be read.
@@ -71,7 +81,7 @@ func (q *Queue) claim(ctx context.Context, maxEvents int) ([]ports.Delivery, []e
 	k := &q.pool.keys
 	args := []any{
 		k.stream, k.size, k.workers, k.arrivals,
-		q.worker, q.config.Heartbeat.Milliseconds(), max(maxEvents, 1), payloadFormat,
+		q.worker, q.config.Heartbeat.Milliseconds(), max(maxEvents, 1), domain.PayloadFormat,
 	}
 	answer, err := redigo.Values(q.pool.run(ctx, "queue.receive", receiveScript, append(args, q.heldEntries()...)...))
 	if err != nil {
@@ -97,7 +107,7 @@ func (q *Queue) claim(ctx context.Context, maxEvents int) ([]ports.Delivery, []e
 func (q *Queue) logNewer(format int) {
 	q.newer.Do(func() {
 		q.pool.config.Log.Warn("a newer version has queued batches that this one cannot read: they wait for a worker of that version",
-			"format", format, "known", payloadFormat)
+			"format", format, "known", domain.PayloadFormat)
 	})
 }
 
@@ -135,12 +145,13 @@ func (q *Queue) hold(entries []entry) (deliveries []ports.Delivery, unreadable [
 	return deliveries, unreadable
 }
 
-// await waits until there may be something to hand out, but for a quarter of a
-// heartbeat at most: what a dead worker leaves is not announced. It returns false
-// when the queue was empty at the end. An idle worker does nothing else, so this is
-// two commands and no script.
+// await waits until there may be something to hand out. It returns false when the
+// queue was empty at the end. An idle worker does nothing else, so this is two
+// commands and no script.
 func (q *Queue) await(ctx context.Context, wait time.Duration) (arrived bool, err error) {
-	wait = max(min(wait, q.config.Heartbeat/4), time.Millisecond) // 0 would be for ever
+	// Rounded up: 0 would be for ever, and an end that is missed by a part of a
+	// millisecond costs another look.
+	wait = wait.Truncate(time.Millisecond) + time.Millisecond
 	seconds := strconv.FormatFloat(wait.Seconds(), 'f', 3, 64)
 	p := q.pool
 	err = p.use(ctx, p.waits, wait+p.config.CallTimeout, "queue.await", func(ctx context.Context, c redigo.Conn) error {
@@ -237,7 +248,7 @@ func (q *Queue) release(holdings map[domain.BatchID]holding) {
 
 // tidyEvery is how many beats there are from one tidying to the next: a minute by
 // default.
-const tidyEvery = 15
+const tidyEvery = 60
 
 // beat shows that this worker is alive while it holds anything, until ctx ends,
 // and tidies up now and then. At the end it gives back what it holds. A worker that
@@ -338,12 +349,12 @@ func batchOf(fields map[string][]byte) (domain.Batch, error) {
 		return domain.Batch{}, errors.New("its time cannot be read")
 	}
 	batch := domain.Batch{ID: domain.BatchID(fields["id"]), ReceivedAt: receivedAt}
-	events, err := decodeEvents(fields["b"])
+	events, err := domain.DecodeEvents(fields["b"])
 	if err != nil {
 		return batch, err
 	}
 	if strconv.Itoa(len(events)) != string(fields["n"]) {
-		return batch, errDamaged
+		return batch, errors.New("it has another number of events than it says")
 	}
 	batch.Events = events
 	return batch, nil

@@ -14,12 +14,6 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-// What tests of the payload's format need to see.
-var (
-	EncodeEvents = encodeEvents
-	DecodeEvents = decodeEvents
-)
-
 // WorkerName is the queue's name as a worker.
 func (q *Queue) WorkerName() string { return q.worker }
 

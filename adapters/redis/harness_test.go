@@ -129,6 +129,7 @@ type relay struct {
 	target   atomic.Value // string
 	listener net.Listener
 	instead  atomic.Pointer[string] // of what the server answers
+	late     atomic.Int64           // by how many nanoseconds it does
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -168,8 +169,8 @@ func (r *relay) serve() {
 			_ = client.Close()
 			continue
 		}
-		go forward(server, client)
-		go forward(client, server, &r.instead, own)
+		go forward(server, client, nil)
+		go forward(client, server, &r.late, &r.instead, own)
 	}
 }
 
@@ -181,8 +182,8 @@ func (r *relay) keep(own *atomic.Pointer[string], conns ...net.Conn) bool {
 	return !r.cut
 }
 
-// forward copies until one side ends, or sends something else instead.
-func forward(to, from net.Conn, instead ...*atomic.Pointer[string]) {
+// forward copies until one side ends, some time late, or sends something else instead.
+func forward(to, from net.Conn, late *atomic.Int64, instead ...*atomic.Pointer[string]) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 32<<10)
@@ -190,6 +191,9 @@ func forward(to, from net.Conn, instead ...*atomic.Pointer[string]) {
 		n, err := from.Read(buffer)
 		if err != nil {
 			return
+		}
+		if late != nil {
+			time.Sleep(time.Duration(late.Load()))
 		}
 		data := buffer[:n]
 		for _, i := range instead {

@@ -15,15 +15,21 @@ import (
 // commands is how many commands the server has run, those of scripts included.
 func commands(t *testing.T, c console) int {
 	t.Helper()
+	return statistic(t, c, "total_commands_processed")
+}
+
+// statistic is a number that the server counts.
+func statistic(t *testing.T, c console, name string) int {
+	t.Helper()
 	info, _ := c.do("INFO", "stats").([]byte)
 	for lines := bufio.NewScanner(strings.NewReader(string(info))); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "total_commands_processed:"); ok {
+		if text, ok := strings.CutPrefix(lines.Text(), name+":"); ok {
 			n, err := strconv.Atoi(text)
 			must(t, err)
 			return n
 		}
 	}
-	t.Fatalf("no number of commands in %q", info)
+	t.Fatalf("no %s in %q", name, info)
 	return 0
 }
 

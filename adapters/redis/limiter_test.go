@@ -54,18 +54,19 @@ func TestLimiter(t *testing.T) {
 			s = newSite(t, 0)
 			own = openLimiter(t, s.pool, redis.LimiterConfig{})
 		}
-		s.forgetClients()
-		s.clock.Set(contract.Now)
-		advance := func(d time.Duration) {
-			s.clock.Advance(d)
-			s.console.do("SET", s.prefix+":clock", s.clock.Now().UnixMicro())
-		}
-		advance(0)
-		clock := s.prefix + ":clock"
+		clock := s.begin()
 		return contract.LimiterHarness{
-			Limiter: own.With(limits, clock), Another: own.With(limits, clock), Advance: advance, Break: s.severed,
+			Limiter: own.With(limits, clock), Another: own.With(limits, clock), Advance: s.advance, Break: s.severed,
 		}
 	})
+}
+
+// begin forgets the clients and sets the clock that scripts read, whose key it returns.
+func (s *site) begin() (clock string) {
+	s.forgetClients()
+	s.clock.Set(contract.Now)
+	s.advance(0)
+	return s.clockKey()
 }
 
 func (s *site) forgetClients() {
@@ -398,13 +399,8 @@ func TestAccountsExpire(t *testing.T) {
 // onClock is a limiter with a clock of its own.
 func onClock(t *testing.T, s *site, config redis.LimiterConfig) (l *redis.Limiter, advance func(time.Duration)) {
 	t.Helper()
-	clock := s.prefix + ":clock"
-	advance = func(d time.Duration) {
-		s.clock.Advance(d)
-		s.console.do("SET", clock, s.clock.Now().UnixMicro())
-	}
-	advance(0)
-	return openLimiter(t, s.pool, config).With(usual, clock), advance
+	s.advance(0)
+	return openLimiter(t, s.pool, config).With(usual, s.clockKey()), s.advance
 }
 
 // A flood costs the server nothing: it is told once in a minute that it goes on.

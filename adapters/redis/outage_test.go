@@ -3,8 +3,10 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -408,11 +410,98 @@ func connections(c console) int {
 	return strings.Count(string(c.do("CLIENT", "LIST").([]byte)), "\n") - 1
 }
 
+// A caller that went away costs no connection: what it asked for is done.
+func TestACancelledCallKeepsItsConnection(t *testing.T) {
+	server := servers.Redis(t)
+	console := newConsole(t, server.URL())
+	pool := open(t, redis.Config{URL: server.URL(), MaxConnections: 1, CallTimeout: time.Minute})
+	q := redis.NewQueue(pool, redis.QueueConfig{})
+	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	before := made(t, console)
+	console.do("CLIENT", "PAUSE", 300, "WRITE")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- q.Enqueue(ctx, batchOf(2, 1)) }()
+	eventually(t, "the call is under way", func() bool {
+		return strings.Contains(string(console.do("INFO", "clients").([]byte)), "blocked_clients:1")
+	})
+	cancel()
+	must(t, <-done)
+	checkHeld(t, q, 2, 2)
+	if after := made(t, console); after != before {
+		t.Errorf("%d connections were made", after-before)
+	}
+}
+
+// An answer that comes too late is never taken for that of the next call.
+func TestALateAnswer(t *testing.T) {
+	server := servers.Redis(t)
+	console := newConsole(t, server.URL())
+	pool := open(t, redis.Config{URL: server.URL(), MaxConnections: 1, CallTimeout: time.Minute})
+	q := redis.NewQueue(pool, redis.QueueConfig{})
+	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	console.do("CLIENT", "PAUSE", 500, "WRITE")
+	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	checkCode(t, q.Enqueue(hurried, batchOf(2, 1)), domain.CodeUnavailable)
+	for range 3 {
+		at, err := redis.NewClock(pool).Time(t.Context())
+		if err != nil || at.At.IsZero() {
+			t.Errorf("the clock shows %v, %v", at.At, err)
+		}
+	}
+	got := receive(t, q, 0)
+	if len(got) == 0 || got[batchOf(1, 0).ID] != 1 {
+		t.Errorf("received %v", got)
+	}
+}
+
+// made is how many connections the server has accepted.
+func made(t *testing.T, c console) int { return statistic(t, c, "total_connections_received") }
+
+// A server that answers late serves as many as it can; the others are refused in time,
+// and take neither connections nor goroutines with them.
+func TestASlowServer(t *testing.T) {
+	server := servers.Redis(t)
+	relay := newRelay(t, server.Address())
+	pool := open(t, redis.Config{URL: server.URLAt(relay.Address()), MaxConnections: 2, CallTimeout: callTimeout})
+	q := redis.NewQueue(pool, redis.QueueConfig{})
+	console := newConsole(t, server.URL())
+	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	relay.late.Store(int64(callTimeout / 3))
+	goroutines := runtime.NumGoroutine()
+	var group sync.WaitGroup
+	var held atomic.Int64
+	for i := range 60 {
+		group.Go(func() {
+			start := time.Now()
+			err := q.Enqueue(t.Context(), batchOf(i+2, 1))
+			if took := time.Since(start); took > 3*callTimeout {
+				t.Errorf("a call took %v", took)
+			}
+			if err == nil {
+				held.Add(1)
+				return
+			}
+			checkCode(t, err, domain.CodeUnavailable)
+		})
+	}
+	group.Wait()
+	if n := held.Load(); n == 0 || n > 10 {
+		t.Errorf("%d batches are held: nothing is shown by this", n)
+	}
+	relay.late.Store(0)
+	recovers(t, pool)
+	must(t, q.Enqueue(t.Context(), batchOf(99, 1)))
+	eventually(t, "no connection is left beside the two", func() bool { return connections(console) <= 2 })
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines+8 })
+}
+
 func TestABusyPool(t *testing.T) {
 	server := servers.Redis(t)
 	relay := newRelay(t, server.Address())
 	pool := open(t, redis.Config{
-		URL: server.URLAt(relay.Address()), MaxConnections: 2, CallTimeout: 20 * time.Second,
+		URL: server.URLAt(relay.Address()), MaxConnections: 2, CallTimeout: 2 * time.Second,
 	})
 	q := redis.NewQueue(pool, redis.QueueConfig{})
 	console := newConsole(t, server.URL())

@@ -39,7 +39,8 @@ type Config struct {
 	// DialTimeout bounds the making of a connection. Default 1 s.
 	DialTimeout time.Duration
 	// CallTimeout bounds every call, waiting for a free connection included.
-	// Default 1.5 s.
+	// Default 1.5 s. A call that has a connection is not ended sooner because its
+	// caller gives up, unless the caller's deadline passes.
 	CallTimeout time.Duration
 	// Need is how much memory everything under the prefix may take, in bytes. A
 	// server that may have less is warned of. Default unknown.
@@ -127,7 +128,6 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 		return nil, domain.NewError(domain.CodeInvalid, nil, "REDIS_URL "+err.Error())
 	}
 	p.options = []redigo.DialOption{
-		redigo.DialContextFunc((&net.Dialer{Timeout: p.config.DialTimeout, KeepAlive: 30 * time.Second}).DialContext),
 		redigo.DialTLSHandshakeTimeout(p.config.DialTimeout),
 		redigo.DialTLSConfig(p.config.TLS),
 		redigo.DialUsername(p.address.user),
@@ -135,17 +135,17 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 		redigo.DialDatabase(p.address.database),
 		redigo.DialUseTLS(p.address.tls),
 	}
-	p.calls = p.newPool(p.config.MaxConnections)
-	p.waits = p.newPool(0)
+	p.calls = p.newPool(p.dialForCalls, p.config.MaxConnections)
+	p.waits = p.newPool(p.dial, 0)
 	if err := p.awaitServer(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
-func (p *Pool) newPool(limit int) *redigo.Pool {
+func (p *Pool) newPool(dial func(context.Context) (redigo.Conn, error), limit int) *redigo.Pool {
 	return &redigo.Pool{
-		DialContext:         p.dial,
+		DialContext:         dial,
 		TestOnBorrowContext: p.test,
 		MaxActive:           limit,
 		MaxIdle:             max(limit, 2),
@@ -154,15 +154,38 @@ func (p *Pool) newPool(limit int) *redigo.Pool {
 	}
 }
 
+// dialForCalls is dial for [callConn].
+func (p *Pool) dialForCalls(ctx context.Context) (redigo.Conn, error) {
+	c, socket, err := p.dialSocket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return callConn{c, socket}, nil
+}
+
+// dial makes a connection on which a command ends when its context is cancelled.
 func (p *Pool) dial(ctx context.Context) (redigo.Conn, error) {
-	c, err := redigo.DialContext(ctx, p.address.network, p.address.at, p.options...)
+	c, _, err := p.dialSocket(ctx)
+	return c, err
+}
+
+func (p *Pool) dialSocket(ctx context.Context) (redigo.Conn, net.Conn, error) {
+	dialer := net.Dialer{Timeout: p.config.DialTimeout, KeepAlive: 30 * time.Second}
+	var socket net.Conn
+	options := append([]redigo.DialOption{
+		redigo.DialContextFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			socket, err = dialer.DialContext(ctx, network, address)
+			return socket, err
+		}),
+	}, p.options...)
+	c, err := redigo.DialContext(ctx, p.address.network, p.address.at, options...)
 	if err == nil {
-		return c, nil
+		return c, socket, nil
 	}
 	if p.address.tls && isTimeout(err) && ctx.Err() == nil && p.speaksPlainly(ctx) {
 		err = fmt.Errorf("%w: %w", errPlain, err)
 	}
-	return nil, &connectionError{err: err}
+	return nil, nil, &connectionError{err: err}
 }
 
 // speaksPlainly tells whether the server answers without TLS. Such a one may
@@ -217,9 +240,12 @@ func (p *Pool) use(
 	if err := p.refuse(ctx); err != nil {
 		return p.config.translate(ctx, name, err)
 	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	start := time.Now()
+	start, bounded := time.Now(), ctx
+	if end, ok := ctx.Deadline(); !ok || end.Sub(start) > timeout {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
 	err := onConnection(bounded, pool, work)
 	if endOf(ctx) == nil { // else err says nothing about the server
 		p.learn(err, start)

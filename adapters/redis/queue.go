@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	_ ports.EventQueue  = (*Queue)(nil)
-	_ ports.Deliveries  = (*Queue)(nil)
-	_ ports.QueueMeter  = (*Queue)(nil)
-	_ ports.DeadLetters = (*Queue)(nil)
-	_ ports.Intake      = (*Queue)(nil)
+	_ ports.BoundedQueue = (*Queue)(nil)
+	_ ports.Deliveries   = (*Queue)(nil)
+	_ ports.QueueMeter   = (*Queue)(nil)
+	_ ports.DeadLetters  = (*Queue)(nil)
+	_ ports.Intake       = (*Queue)(nil)
 )
 
 // QueueConfig tunes a queue. Zero values mean the defaults.
@@ -36,8 +36,9 @@ type QueueConfig struct {
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
 	// Heartbeat is how long a worker that does not show itself counts as
-	// alive: what it held is then handed to others. Default 12 s, at most 10
-	// minutes.
+	// alive: what it held is then handed to others. Default 3 s, at most 10
+	// minutes. A worker that stands still for longer and goes on does no harm: the
+	// store counts each batch once.
 	Heartbeat time.Duration
 }
 
@@ -49,7 +50,7 @@ func (c QueueConfig) withDefaults() QueueConfig {
 	c.MaxReceipts = cmp.Or(c.MaxReceipts, domain.DefaultMaxReceipts)
 	c.MaxReceiptBytes = cmp.Or(c.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
 	if c.Heartbeat == 0 {
-		c.Heartbeat = 12 * time.Second
+		c.Heartbeat = 3 * time.Second
 	}
 	return c
 }
@@ -93,6 +94,9 @@ func NewQueue(pool *Pool, config QueueConfig) *Queue {
 	}
 }
 
+// CallTimeout is the pool's, as ports.BoundedQueue promises.
+func (q *Queue) CallTimeout() time.Duration { return q.pool.config.CallTimeout }
+
 func errSuspended() error {
 	return domain.NewError(domain.CodeDiskFull, nil, "the disk has no room: try again later")
 }
@@ -104,7 +108,7 @@ func errFull() error {
 // entryOf gives what an entry of the stream has for a batch: id, number of
 // events, time and payload.
 func entryOf(b domain.Batch) []any {
-	return []any{string(b.ID), len(b.Events), b.ReceivedAt.UnixNano(), encodeEvents(b.Events)}
+	return []any{string(b.ID), len(b.Events), b.ReceivedAt.UnixNano(), domain.EncodeEvents(b.Events)}
 }
 
 // Enqueue holds the batch, as ports.EventQueue promises.

@@ -145,8 +145,8 @@ var foreign = map[string][]any{
 	"no format":         {"id", "c", "n", "1", "t", "1", "b", "\x00\x00\x00\x00\x00\x00"},
 	"beyond formats":    {"id", "c", "n", "1", "t", "1", "b", "\x20\x00\x00\x00\x00\x00"},
 	"a number too long": {"id", "f", "n", "99999999999999999999", "t", "1", "b", "x"},
-	"time is no number": {"id", "d", "n", "1", "t", "yesterday", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
-	"wrong number":      {"id", "e", "n", "2", "t", "1", "b", string(redis.EncodeEvents(contract.Events(1, 1)))},
+	"time is no number": {"id", "d", "n", "1", "t", "yesterday", "b", string(domain.EncodeEvents(contract.Events(1, 1)))},
+	"wrong number":      {"id", "e", "n", "2", "t", "1", "b", string(domain.EncodeEvents(contract.Events(1, 1)))},
 	"many fields":       manyFields(),
 	"our own words":     {"name", "x", "reason", "mine", "attempts", "99", "buried", "-1"},
 }
@@ -288,7 +288,7 @@ func TestWhatIsFreeComesInItsOldOrder(t *testing.T) {
 	console.do("XGROUP", "CREATE", prefix, "workers", "0", "MKSTREAM")
 	for i := 5; i <= 15; i++ { // 9 comes before 10, although its text does not
 		b := batchOf(i, 1)
-		console.do("XADD", prefix, fmt.Sprintf("7-%d", i), "id", string(b.ID), "n", 1, "t", 1, "b", redis.EncodeEvents(b.Events))
+		console.do("XADD", prefix, fmt.Sprintf("7-%d", i), "id", string(b.ID), "n", 1, "t", 1, "b", domain.EncodeEvents(b.Events))
 		console.do("XREADGROUP", "GROUP", "workers", fmt.Sprint("stranger-", i%3), "STREAMS", prefix, ">")
 	}
 	console.do("XDEL", prefix, "7-6", "7-15")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	redigo "github.com/gomodule/redigo/redis"
 	"go.uber.org/goleak"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
@@ -91,6 +92,20 @@ func TestWhatAKilledWorkerHeldIsHandedOutAgain(t *testing.T) {
 				t.Errorf("after %v, with a heartbeat of %v", took, heartbeat)
 			}
 		})
+	}
+}
+
+// By default what a worker held that is killed is free three seconds later.
+func TestADeadWorkerIsMissedSoon(t *testing.T) {
+	server, prefix := servers.Redis(t), newPrefix()
+	console := newConsole(t, server.URL())
+	worker := redis.NewQueue(open(t, redis.Config{URL: server.URL(), Prefix: prefix}), redis.QueueConfig{})
+	must(t, worker.Enqueue(t.Context(), batchOf(1, 1)))
+	receive(t, worker, 0)
+	left, err := redigo.Int(console.do("EVAL", "return redis.call('ZSCORE', KEYS[1], ARGV[1]) - redis.call('TIME')[1] * 1000",
+		1, prefix+":workers", worker.WorkerName()), nil)
+	if err != nil || left > 4_000 { // the server's time is in whole seconds here
+		t.Errorf("it counts as alive for %d ms, %v", left, err)
 	}
 }
 
@@ -231,7 +246,7 @@ func TestAWorkerWakesTheNext(t *testing.T) {
 			eventually(t, "the workers wait", func() bool { return blocked(console) == 3 })
 			for i := range 3 {
 				b := batchOf(i+1, 2)
-				console.do("XADD", prefix, "*", "id", string(b.ID), "n", 2, "t", 1, "b", redis.EncodeEvents(b.Events))
+				console.do("XADD", prefix, "*", "id", string(b.ID), "n", 2, "t", 1, "b", domain.EncodeEvents(b.Events))
 			}
 			if strange {
 				strangerTakes(console, prefix)

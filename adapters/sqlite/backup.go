@@ -9,11 +9,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Backup says what a backup holds.
 type Backup struct {
-	// Bytes is the size of the file.
+	// Bytes is the size of both files.
 	Bytes int64
 	// Events counts raw events, and Calls what the daily aggregates count, which
 	// are kept for longer.
@@ -23,62 +24,110 @@ type Backup struct {
 	QueuedEvents, DeadLetters int64
 }
 
-// WriteBackup copies the database of the data directory into a new file, which
-// holds one state of all of it, the queue included. A process may work on the
-// database meanwhile. Nobody but this user can read the file; it is checked and
-// on disk when WriteBackup returns. A file that exists is refused and left as
-// it is. Errors are sentences for the operator.
-func WriteBackup(ctx context.Context, dir, file string) (Backup, error) {
-	source, err := filepath.Abs(filepath.Join(dir, databaseFile))
+// WriteBackup copies the database of the data directory: the store into a new file,
+// and the queue into one beside it, whose name is [QueueBackup]. A process may work
+// on the database meanwhile. The two files are restored together: a worker finishes
+// what is in the queue, and everything that was accepted before WriteBackup began is
+// counted once. Only this user can read the files; they are checked and on disk
+// when WriteBackup returns. A file that exists is refused and left as it is. Errors
+// are sentences for the operator.
+func WriteBackup(ctx context.Context, dir, file string) (backup Backup, err error) {
+	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return Backup{}, err
-	}
-	if _, err := os.Stat(source); err != nil {
-		return Backup{}, fmt.Errorf("there is no database in DATA_DIR (%s) to back up: %w", dir, bottom(err))
 	}
 	if file, err = filepath.Abs(file); err != nil {
 		return Backup{}, err
 	}
-	// The name is taken first, so that nothing else gets it, and the copy gets
-	// it last, so that what has the name is complete.
+	// The queue comes first. A batch moves from there to the store, which knows the
+	// ids of what it holds: one that moves meanwhile is in both, and counts once. The
+	// other way round it would be in neither.
+	copies := []backupCopy{
+		{filepath.Join(dir, queueFile), QueueBackup(file), inspectQueue},
+		{filepath.Join(dir, storeFile), file, inspectStore},
+	}
+	for _, c := range copies {
+		if _, err := os.Stat(c.source); err != nil {
+			return Backup{}, fmt.Errorf("there is no database in DATA_DIR (%s) to back up: %s: %w", dir, filepath.Base(c.source), bottom(err))
+		}
+	}
+	// The names are taken first, so that nothing else gets them, and the copies get
+	// them last, so that what has the name is complete.
+	for i, c := range copies {
+		if err := takeName(c.target); err != nil {
+			removeAll(copies[:i])
+			return Backup{}, err
+		}
+	}
+	for _, c := range copies {
+		if err := c.write(ctx, &backup); err != nil {
+			removeAll(copies)
+			return Backup{}, err
+		}
+	}
+	return backup, nil
+}
+
+// QueueBackup is the name of the queue's file beside that of a backup, as
+// "backup-queue.db" is beside "backup.db".
+func QueueBackup(file string) string {
+	extension := filepath.Ext(file)
+	return strings.TrimSuffix(file, extension) + "-queue" + extension
+}
+
+// backupCopy is a file to copy, and how to check and count the copy.
+type backupCopy struct {
+	source, target string
+	inspect        func(ctx context.Context, db *sql.DB, b *Backup) error
+}
+
+func removeAll(copies []backupCopy) {
+	for _, c := range copies {
+		_ = os.Remove(c.target)
+	}
+}
+
+// takeName makes an empty file that was not there.
+func takeName(file string) error {
 	place, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator's choice
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return Backup{}, fmt.Errorf("%s exists: name a file that does not", file)
+		return fmt.Errorf("%s exists: name a file that does not", file)
 	case err != nil:
-		return Backup{}, fmt.Errorf("%s cannot be made: %w", file, bottom(err))
+		return fmt.Errorf("%s cannot be made: %w", file, bottom(err))
 	}
-	_ = place.Close()
-	backup, err := copyTo(ctx, source, file)
-	if err != nil {
-		_ = os.Remove(file)
-	}
-	return backup, err
+	return place.Close()
 }
 
-// copyTo replaces the empty file by a copy of the database.
-func copyTo(ctx context.Context, source, file string) (Backup, error) {
-	part, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".part-*") // readable for this user alone
+// write replaces the empty file by a copy of the source.
+func (c *backupCopy) write(ctx context.Context, b *Backup) error {
+	part, err := os.CreateTemp(filepath.Dir(c.target), filepath.Base(c.target)+".part-*") // readable for this user alone
 	if err != nil {
-		return Backup{}, fmt.Errorf("%s cannot be made: %w", file, bottom(err))
+		return fmt.Errorf("%s cannot be made: %w", c.target, bottom(err))
 	}
 	defer func() { _ = part.Close(); _ = os.Remove(part.Name()) }()
-	if err := vacuumInto(ctx, source, part.Name()); err != nil {
-		return Backup{}, fmt.Errorf("the database cannot be copied to %s: %w", file, err)
+	if err := vacuumInto(ctx, c.source, part.Name()); err != nil {
+		return fmt.Errorf("the database %s cannot be copied to %s: %w", c.source, c.target, err)
 	}
-	backup, err := inspectCopy(ctx, part.Name())
+	// A copy has no log, so it needs no mark either; see [file.markOpen].
+	err = withFile(part.Name(), "ro", func(db *sql.DB) error {
+		if err := checkIntegrity(ctx, db); err != nil {
+			return err
+		}
+		return c.inspect(ctx, db, b)
+	})
 	if err != nil {
-		return Backup{}, fmt.Errorf("the copy is not good, so there is no backup: %w", err)
+		return fmt.Errorf("the copy of %s is not good, so there is no backup: %w", c.source, err)
 	}
 	info, err := part.Stat()
 	if err == nil {
-		err = errors.Join(part.Sync(), os.Rename(part.Name(), file), syncDir(filepath.Dir(file)))
+		err = errors.Join(part.Sync(), os.Rename(part.Name(), c.target), syncDir(filepath.Dir(c.target)))
 	}
 	if err != nil {
-		return Backup{}, fmt.Errorf("%s cannot be written: %w", file, err)
+		return fmt.Errorf("%s cannot be written: %w", c.target, err)
 	}
-	backup.Bytes = info.Size()
-	return backup, nil
+	b.Bytes += info.Size()
+	return nil
 }
 
 // vacuumInto reads in one transaction and changes nothing: readers of a
@@ -90,28 +139,28 @@ func vacuumInto(ctx context.Context, source, target string) error {
 	})
 }
 
-// inspectCopy checks every page, and counts. A copy has no log, so it needs no
-// mark either; see [DB.markOpen].
-func inspectCopy(ctx context.Context, path string) (b Backup, err error) {
-	err = withFile(path, "ro", func(db *sql.DB) error {
-		if err := checkIntegrity(ctx, db); err != nil {
+func inspectStore(ctx context.Context, db *sql.DB, b *Backup) error {
+	return scanCounts(ctx, db, map[string]*int64{
+		`SELECT count(*) FROM events`: &b.Events,
+		`SELECT coalesce(sum(calls), 0) FROM (
+			SELECT calls FROM aggregate_buckets WHERE resolution = 'day' UNION ALL SELECT events FROM aggregation_journal)`: &b.Calls,
+	})
+}
+
+func inspectQueue(ctx context.Context, db *sql.DB, b *Backup) error {
+	return scanCounts(ctx, db, map[string]*int64{
+		`SELECT coalesce(sum(events), 0) FROM queue`: &b.QueuedEvents,
+		`SELECT count(*) FROM dead_letters`:          &b.DeadLetters,
+	})
+}
+
+func scanCounts(ctx context.Context, db *sql.DB, counts map[string]*int64) error {
+	for query, count := range counts {
+		if err := db.QueryRowContext(ctx, query).Scan(count); err != nil {
 			return err
 		}
-		counts := map[string]*int64{
-			`SELECT count(*) FROM events`: &b.Events,
-			`SELECT coalesce(sum(calls), 0) FROM (
-				SELECT calls FROM aggregate_buckets WHERE resolution = 'day' UNION ALL SELECT events FROM aggregation_journal)`: &b.Calls,
-			`SELECT coalesce(sum(events), 0) FROM queue`: &b.QueuedEvents,
-			`SELECT count(*) FROM dead_letters`:          &b.DeadLetters,
-		}
-		for query, count := range counts {
-			if err := db.QueryRowContext(ctx, query).Scan(count); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return b, err
+	}
+	return nil
 }
 
 // checkIntegrity reads the whole database.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,12 +97,19 @@ func TestBackupDuringLoadRestoresWhatWasCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.Stat(file)
-		if err != nil {
-			t.Fatal(err)
+		var size int64
+		for _, name := range []string{file, sqlite.QueueBackup(file)} {
+			info, err := os.Stat(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode().Perm() != 0o600 {
+				t.Errorf("%s is of mode %v", name, info.Mode())
+			}
+			size += info.Size()
 		}
-		if info.Mode().Perm() != 0o600 || info.Size() != backup.Bytes || backup.Calls != backup.Events {
-			t.Errorf("the backup is %+v of mode %v", backup, info.Mode())
+		if size != backup.Bytes || backup.Calls != backup.Events {
+			t.Errorf("the backup is %+v of %d bytes", backup, size)
 		}
 		// A batch between its storing and its acknowledgement is in both.
 		held := (backup.Events + backup.QueuedEvents) / perBatch
@@ -118,12 +126,13 @@ func checkRestored(t *testing.T, backup string, least, most int64) {
 	t.Helper()
 	dir := t.TempDir()
 	copyFile(t, backup, filepath.Join(dir, "analytics.db"))
+	copyFile(t, sqlite.QueueBackup(backup), filepath.Join(dir, "analytics-queue.db"))
 	var log bytes.Buffer
 	db := open(t, sqlite.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil)), SlowQuery: time.Hour})
 	queue, store := sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: 1_000_000}), sqlite.NewStore(db)
 	for storeNext(t, queue, store) {
 	}
-	events, err := db.Count(t.Context(), "events")
+	events, err := db.StoreFile().Count(t.Context(), "events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,9 +140,14 @@ func checkRestored(t *testing.T, backup string, least, most int64) {
 	if events%perBatch != 0 || batches < least || batches > most {
 		t.Errorf("%d events after all is stored, from %d to %d batches of %d were accepted", events, least, most, perBatch)
 	}
-	ids, err := db.Count(t.Context(), "stored_batches")
-	if err != nil || int64(ids) != batches {
-		t.Errorf("%d batch ids of %d batches, %v", ids, batches, err)
+	ids, err := db.StoreFile().Rows(t.Context(), `SELECT id FROM stored_batches`)
+	if err != nil || int64(len(ids)) != batches {
+		t.Errorf("%d batch ids of %d batches, %v", len(ids), batches, err)
+	}
+	for n := range least {
+		if id := string(contract.NewBatch(int(n) + 1).ID); !slices.Contains(ids, id) {
+			t.Errorf("batch %d of %d that were accepted before is missing", n+1, least)
+		}
 	}
 	if log.Len() > 0 {
 		t.Errorf("a restored backup is complained of: %s", &log)
@@ -154,8 +168,8 @@ func TestBackupOfAStoppedServer(t *testing.T) {
 		t.Errorf("the backup is %+v, %v", backup, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(file))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("beside the backup there is %v, %v", entries, err)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("in the place of the backup there is %v, %v", entries, err)
 	}
 	// The log that a reader makes is empty, and no reason to doubt anything.
 	closeDB(t, open(t, sqlite.Config{Dir: dir}))
@@ -171,7 +185,7 @@ func TestBackupRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeDB(t, db)
-	spoil(t, filepath.Join(damaged, "analytics.db"))
+	spoil(t, filepath.Join(damaged, "analytics-queue.db"))
 	existing := write(t, filepath.Join(other, "existing"), "mine")
 	for name, test := range map[string]struct{ dir, file, says string }{
 		"a file that exists":         {dir, existing, "exists: name a file that does not"},

@@ -47,7 +47,7 @@ func (c *checkpoints) end() {
 }
 
 // checkpoint waits for no reader: what one still needs stays in the log.
-func (db *DB) checkpoint(ctx context.Context) error {
-	_, err := db.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
-	return db.translate(ctx, "checkpoint", err)
+func (f *file) checkpoint(ctx context.Context) error {
+	_, err := f.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	return f.translate(ctx, "checkpoint", err)
 }

@@ -28,16 +28,24 @@ func (c *Clock) Name() string { return "SQLite" }
 // that is the last one.
 func (c *Clock) Time(ctx context.Context) (ports.StoreTime, error) {
 	var newest sql.NullInt64
-	err := c.db.read(ctx, "clock.time", func(tx *sqlx.Tx) error {
-		return tx.GetContext(ctx, &newest, `
-			SELECT max(received_at) FROM (
-				SELECT max(received_at) AS received_at FROM stored_batches
-				UNION ALL
-				SELECT received_at FROM queue WHERE place = (SELECT max(place) FROM queue)
-			)`)
-	})
-	if err != nil || !newest.Valid {
-		return ports.StoreTime{LowerBound: true}, err
+	for _, look := range []struct {
+		in    *file
+		query string
+	}{
+		{c.db.store, `SELECT max(received_at) FROM stored_batches`},
+		{c.db.queue, `SELECT max(received_at) FROM queue WHERE place = (SELECT max(place) FROM queue)`},
+	} {
+		var at sql.NullInt64
+		err := look.in.read(ctx, "clock.time", func(tx *sqlx.Tx) error { return tx.GetContext(ctx, &at, look.query) })
+		if err != nil {
+			return ports.StoreTime{LowerBound: true}, err
+		}
+		if at.Valid && (!newest.Valid || at.Int64 > newest.Int64) {
+			newest = at
+		}
+	}
+	if !newest.Valid {
+		return ports.StoreTime{LowerBound: true}, nil
 	}
 	return ports.StoreTime{At: time.UnixMicro(newest.Int64).UTC(), LowerBound: true}, nil
 }

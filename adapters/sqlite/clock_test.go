@@ -39,7 +39,7 @@ func TestBatchesReceivedAheadCanBeDatedBack(t *testing.T) {
 	if !ok {
 		t.Fatal("the page gives no statement")
 	}
-	if err := db.Exec(t.Context(), statement); err != nil {
+	if err := db.StoreFile().Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 	said, err := sqlite.NewClock(db).Time(t.Context())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
@@ -64,7 +65,7 @@ func TestQueue(t *testing.T) {
 				return sqlite.NewQueue(db, bounds)
 			},
 			Damage: func(t *testing.T, id domain.BatchID) {
-				err := db.Exec(t.Context(), `UPDATE queue SET payload = substr(payload, 1, 20) WHERE id = ?`, id)
+				err := db.QueueFile().Exec(t.Context(), `UPDATE queue SET payload = substr(payload, 1, 20) WHERE id = ?`, id)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,8 +105,15 @@ func openBounded(t *testing.T, limits domain.Cardinality) contract.StoreHarness 
 
 func openWith(t *testing.T, config sqlite.Config) contract.StoreHarness {
 	t.Helper()
+	h, _ := harnessOf(t, config)
+	return h
+}
+
+func harnessOf(t *testing.T, config sqlite.Config) (contract.StoreHarness, *sqlite.DB) {
+	t.Helper()
 	config.Dir = t.TempDir()
 	db := open(t, config)
+	first := db
 	return contract.StoreHarness{
 		Store: sqlite.NewStore(db),
 		Events: func(t *testing.T) []domain.Event {
@@ -121,12 +129,22 @@ func openWith(t *testing.T, config sqlite.Config) contract.StoreHarness {
 			return sqlite.NewStore(db)
 		},
 		Break: func(t *testing.T) { closeDB(t, db) },
-	}
+	}, first
 }
 
 func TestStore(t *testing.T) { contract.Store(t, openStore) }
 
 func TestMerger(t *testing.T) { contract.Merger(t, openStore) }
+
+func TestMergerStepByStep(t *testing.T) { contract.Merger(t, openStepwise) }
+
+// openStepwise opens a store that merges every day step by step.
+func openStepwise(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	h, db := harnessOf(t, sqlite.Config{Buckets: app.NewPackedCache(1 << 20)})
+	db.MergeStepwise()
+	return h
+}
 
 func TestSameStatistics(t *testing.T) { contract.SameStatistics(t, openStore) }
 

@@ -27,7 +27,7 @@ func TestDamageIsNamedAndMended(t *testing.T) {
 	}{
 		"the counts of a grain": {
 			damage: `UPDATE packed_aggregates SET counts = x'ff00ff' WHERE resolution = 'hour' AND grain = 1`,
-			read:   domain.Selection{By: []domain.Dimension{domain.DimensionTool}},
+			read:   domain.Selection{Usage: true},
 			want:   []string{"packed_aggregates", hour, "grain 1"}, merged: true,
 		},
 		"the response times of full grain": {
@@ -57,10 +57,10 @@ func TestDamageIsNamedAndMended(t *testing.T) {
 			put(t, store, contract.NewBatch(1, contract.EventsOver(1, 300, 1)...))
 			merge(t, store, domain.Cutoffs{})
 			put(t, store, contract.NewBatch(2, contract.EventsOver(2, 100, 1)...), contract.NewBatch(3, contract.EventsOver(3, 50, 30)...))
-			exec1(t, db, c.damage)
+			exec1(t, db.StoreFile(), c.damage)
 			before := contentOf(t, db)
 
-			if len(c.read.By) > 0 || c.read.Errors {
+			if len(c.read.By) > 0 || c.read.Usage || c.read.Errors {
 				c.read.Window = domain.Window{Start: day, End: day.AddDate(0, 0, 1), Resolution: domain.Hourly}
 				_, err := store.Select(t.Context(), c.read)
 				checkDamage(t, "reading", err, c.want)
@@ -71,10 +71,11 @@ func TestDamageIsNamedAndMended(t *testing.T) {
 				if after := contentOf(t, db); after != before {
 					t.Error("a merge that fails changes something")
 				}
-				_, err = store.Expire(t.Context(), domain.Cutoffs{})
-				checkDamage(t, "expiring", err, c.want)
-				if days, err := store.Journal(t.Context()); err != nil || len(days) != 1 || !days[0].Day.Equal(day) {
-					t.Errorf("the journal has %+v, %v; want the damaged day alone", days, err)
+				if n, err := store.Merge(t.Context(), day.AddDate(0, 0, -1), 1_000_000, domain.Cutoffs{}); err != nil || n == 0 {
+					t.Errorf("merging another day: %d entries, %v", n, err)
+				}
+				if _, err := store.Expire(t.Context(), domain.Cutoffs{}); err != nil {
+					t.Errorf("expiring: %v", err)
 				}
 				if _, err := store.Due(t.Context(), domain.Cutoffs{}); err != nil {
 					t.Errorf("counting what is due: %v", err)
@@ -108,7 +109,7 @@ func checkDamage(t *testing.T, what string, err error, want []string) {
 // contentOf is all that is stored of aggregates.
 func contentOf(t *testing.T, db *sqlite.DB) string {
 	t.Helper()
-	content, err := db.Dump(t.Context(), "packed_aggregates", "aggregate_buckets", "aggregation_journal", "dimension_overflow")
+	content, err := db.StoreFile().Dump(t.Context(), "packed_aggregates", "aggregate_buckets", "aggregation_journal", "dimension_overflow")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,11 +132,11 @@ func TestWhatCannotBeWrittenIsHandedOutAgain(t *testing.T) {
 	} {
 		attempt++
 		checkAttempt(t, queue, attempt)
-		exec1(t, db, `PRAGMA query_only = on`)
+		exec1(t, db.QueueFile(), `PRAGMA query_only = on`)
 		checkCode(t, name, call(), domain.CodeUnavailable)
 		_, err := queue.Receive(t.Context(), 10, 0)
 		checkCode(t, "Receive", err, domain.CodeUnavailable)
-		exec1(t, db, `PRAGMA query_only = off`)
+		exec1(t, db.QueueFile(), `PRAGMA query_only = off`)
 	}
 	checkAttempt(t, queue, attempt+1)
 }
@@ -146,11 +147,11 @@ func TestFailedReceiveHoldsNothing(t *testing.T) {
 	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 3)...)); err != nil {
 		t.Fatal(err)
 	}
-	exec1(t, db, `CREATE TRIGGER refusal BEFORE INSERT ON queue_attempts BEGIN SELECT raise(ABORT, 'refused'); END`)
+	exec1(t, db.QueueFile(), `CREATE TRIGGER refusal BEFORE INSERT ON queue_attempts BEGIN SELECT raise(ABORT, 'refused'); END`)
 	if deliveries, err := queue.Receive(t.Context(), 10, 0); err == nil || len(deliveries) > 0 {
 		t.Errorf("received %+v, %v", deliveries, err)
 	}
-	exec1(t, db, `DROP TRIGGER refusal`)
+	exec1(t, db.QueueFile(), `DROP TRIGGER refusal`)
 	checkAttempt(t, queue, 1)
 }
 
@@ -168,11 +169,11 @@ func TestUnknownPayloadFormatIsBuried(t *testing.T) {
 	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 3)...)); err != nil {
 		t.Fatal(err)
 	}
-	exec1(t, db, `UPDATE queue SET payload = CAST(replace(payload, '"format":1', '"format":9') AS BLOB)`)
+	exec1(t, db.QueueFile(), `UPDATE queue SET payload = CAST(x'09' || substr(payload, 2) AS BLOB)`)
 	if deliveries, err := queue.Receive(t.Context(), 10, 0); err != nil || len(deliveries) != 0 {
 		t.Errorf("received %+v, %v", deliveries, err)
 	}
-	if n := count(t, db, "dead_letters"); n != 1 {
+	if n := count(t, db.QueueFile(), "dead_letters"); n != 1 {
 		t.Errorf("%d dead letters", n)
 	}
 }
@@ -188,7 +189,7 @@ func TestForgottenKeysAreDeleted(t *testing.T) {
 		clock.Advance(domain.IdempotencyLifetime / 2)
 	}
 	// After the third, the first one's time was over.
-	if n := count(t, db, "receipts"); n != 2 {
+	if n := count(t, db.QueueFile(), "receipts"); n != 2 {
 		t.Errorf("%d keys are kept, want 2", n)
 	}
 }

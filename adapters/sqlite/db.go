@@ -2,19 +2,15 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/weather-mcp/weather-mcp-analytics/app"
@@ -25,8 +21,9 @@ import (
 
 // The files in the data directory.
 const (
-	databaseFile = "analytics.db"
-	lockFile     = "analytics.lock"
+	storeFile = "analytics.db"
+	queueFile = "analytics-queue.db"
+	lockFile  = "analytics.lock"
 )
 
 // Config tells where the database is. Zero values mean the defaults.
@@ -44,8 +41,8 @@ type Config struct {
 	// SlowQuery is how long a transaction may take without being logged.
 	// Default 200 ms.
 	SlowQuery time.Duration
-	// CheckpointInterval is how often what was committed is moved from the
-	// write-ahead log into the main file. Default 10 s.
+	// CheckpointInterval is how often what was committed is moved from a
+	// write-ahead log into its main file. Default 10 s.
 	CheckpointInterval time.Duration
 	// Log takes slow queries, by name and duration. Default none.
 	Log *slog.Logger
@@ -76,50 +73,40 @@ var started = time.Now()
 
 func (systemClock) Elapsed() time.Duration { return time.Since(started) }
 
-// DB is an open database. A [Queue] and a [Store] share it.
+// DB is an open data directory: a file of the store and a file of the queue, each
+// with a writer of its own. A [Queue] and a [Store] share it.
 type DB struct {
-	config Config
-	lock   *os.File
-	// SQLite has one writer at a time, so one connection writes and callers
-	// wait for it; readers see the last commit and wait for nobody.
-	writer  *sqlx.DB
-	readers *sqlx.DB
-	// writing and reading hold their statements.
-	writing, reading *prepared
-	packing          packing
-	// keeper is never used for queries. SQLite removes the write-ahead log with
-	// its last connection, and the others may come and go.
-	keeper *sqlx.DB
-	secret []byte // of the hashes of idempotency keys
-	path   string
-	file   os.FileInfo // which file was opened
-	log    os.FileInfo // which write-ahead log; nil until it is known
-	tables []string
-	health health
-
-	checkpoints checkpoints
-	closed      atomic.Bool
-	marked      bool // see markOpen
+	config       Config
+	lock         *os.File
+	store, queue *file
+	packing      packing
+	secret       []byte // of the hashes of idempotency keys
+	sizes        sizes
+	groups       groups
+	closed       atomic.Bool
 
 	rebuildGroups int // see there; tests have fewer
+	// mergeAtOnce is how many bytes of finest values a day has that is merged in one
+	// transaction.
+	mergeAtOnce int64
 }
 
-// maxReaders bounds how many answers are read at once. Each connection has a
-// page cache of its own, so they are few.
-const maxReaders = 4
-
-// Open opens the database in the data directory, making both when they are
-// missing, and brings the schema up to date. Its errors are sentences for the
+// Open opens the files in the data directory, making them and it when they are
+// missing, and brings their schemas up to date. Its errors are sentences for the
 // operator: a directory that cannot be written or that another process uses, a
 // file that is no database or that a newer program has changed.
 func Open(ctx context.Context, config Config) (*DB, error) {
-	db := &DB{config: config.withDefaults(), packing: newPacking(), rebuildGroups: rebuildGroups}
+	db := &DB{config: config.withDefaults(), packing: newPacking(), rebuildGroups: rebuildGroups, mergeAtOnce: domain.MergeAtOnce}
+	db.store = &file{db: db, name: "store"}
+	db.queue = &file{db: db, name: "queue"}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // Close writes a mark, whatever has ended
 	}
 	return db, nil
 }
 
+// open opens the queue first: a first start that is killed leaves no store without
+// a queue beside it, as a loss of the queue does.
 func (db *DB) open(ctx context.Context) error {
 	dir, err := filepath.Abs(db.config.Dir)
 	if err != nil {
@@ -131,99 +118,30 @@ func (db *DB) open(ctx context.Context) error {
 	if db.lock, err = lockDir(dir); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, databaseFile)
-	// SQLite would let everybody read the file; its companions take over the
-	// mode.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator's directory
-	if err != nil {
-		return unusable(dir, err)
-	}
-	db.path = path
-	db.file, err = file.Stat()
-	found, stateErr := readState(file)
-	if err := errors.Join(err, stateErr, file.Close()); err != nil {
-		return unusable(dir, err)
-	}
-	if err := found.objection(path); err != nil {
+	path := filepath.Join(dir, storeFile)
+	queuePath := filepath.Join(dir, queueFile)
+	lost := isThere(path) && !isThere(queuePath)
+	if err := db.queue.open(ctx, queuePath, migrations.SQLiteQueue); err != nil {
 		return err
 	}
-	if err := db.connect(ctx, path); err != nil {
+	if err := db.store.open(ctx, path, migrations.SQLite); err != nil {
 		return err
 	}
-	if err := db.markOpen(ctx, path, found); err != nil {
-		return db.translate(ctx, path, err)
+	if lost {
+		db.config.Log.Error("the file of the queue is missing and made anew: what was accepted and not yet stored, and the dead letters, are missing",
+			"missing", queueFile)
 	}
-	if db.log, err = os.Stat(path + logSuffix); err != nil { // the mark was written to it
-		return unusable(dir, err)
+	err = db.queue.writer.GetContext(ctx, &db.secret, `SELECT value FROM secrets WHERE name = 'idempotency_keys'`)
+	if err == nil {
+		err = db.sizes.count(ctx, db.queue.writer)
 	}
-	db.checkpoints.start(ctx, db.config.CheckpointInterval, db.checkpoint)
-	return nil
+	return db.queue.translate(ctx, queuePath, err)
 }
 
-func (db *DB) connect(ctx context.Context, path string) error {
-	var err error
-	if db.writer, err = sqlx.Open("sqlite", source(path, "immediate", "journal_mode(wal)")); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	db.writer.SetMaxOpenConns(1)
-	db.writing = newPrepared(db.writer)
-	if db.keeper, err = sqlx.Open("sqlite", source(path, "immediate")); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	db.keeper.SetMaxOpenConns(1)
-	if err := db.refuseEarlier(ctx, path); err != nil {
-		return db.translate(ctx, path, err)
-	}
-	steps, err := migrations.SQLite(db.writer.DB)
-	if err != nil {
-		return err
-	}
-	if err := migrations.Up(ctx, steps); err != nil {
-		return db.translate(ctx, path, err)
-	}
-	if err := db.writer.GetContext(ctx, &db.secret, `SELECT value FROM secrets WHERE name = 'idempotency_keys'`); err != nil {
-		return db.translate(ctx, path, err)
-	}
-	if err := db.readTables(ctx); err != nil {
-		return db.translate(ctx, path, err)
-	}
-	if db.readers, err = sqlx.Open("sqlite", source(path, "deferred", "query_only(on)")); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	db.readers.SetMaxOpenConns(maxReaders)
-	db.readers.SetMaxIdleConns(maxReaders)
-	db.reading = newPrepared(db.readers)
-	return nil
-}
-
-// refuseEarlier is an error for a database from before the first release: its
-// first step has the same number and made other tables. The keeper changes nothing
-// about how the file is written.
-func (db *DB) refuseEarlier(ctx context.Context, path string) error {
-	var earlier bool
-	err := db.keeper.GetContext(ctx, &earlier, `
-		SELECT count(*) FILTER (WHERE name = 'events') > count(*) FILTER (WHERE name = 'packed_aggregates')
-		FROM sqlite_schema WHERE type = 'table'`)
-	if err != nil || !earlier {
-		return err
-	}
-	return errEarlier(path)
-}
-
-func errEarlier(path string) error {
-	return fmt.Errorf("%s was made by a version of this program from before its first release, which this one cannot read: "+
-		"move the file away, or set DATA_DIR to another directory, to begin with an empty database", path)
-}
-
-// source names the file and how every connection to it is set up. Full
-// synchronisation makes a commit outlive a loss of power. A connection that is
-// made anew while the file is away must not make an empty one, beside which SQLite
-// would delete the log.
-func source(path, lock string, pragmas ...string) string {
-	pragmas = append(pragmas, "synchronous(full)", "busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)",
-		"journal_size_limit(67108864)")
-	query := url.Values{"mode": {"rw"}, "_pragma": pragmas, "_txlock": {lock}, "_dqs": {"0"}}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+// isThere reports whether there is a file that holds anything.
+func isThere(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0
 }
 
 // unusable says that the data directory cannot be used. Only the reason at the
@@ -236,90 +154,19 @@ func unusable(dir string, err error) error {
 		"let this user write there, or set DATA_DIR to another directory", dir, err)
 }
 
-// Close ends all work and gives the data directory free. A second Close does
-// nothing.
+// Close ends all work and gives the data directory free. Batches that wait for
+// their transaction get it first. A second Close does nothing.
 func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
 	}
-	var errs []error
-	db.checkpoints.end()
-	db.unmark()
-	// The last one moves the log into the file. The keeper's log is the one that
-	// was written, even if another stands in its place.
-	for _, pool := range []*sqlx.DB{db.readers, db.writer, db.keeper} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
-	}
+	db.groups.end()
+	errs := []error{db.queue.close(), db.store.close()}
 	if db.lock != nil {
 		errs = append(errs, db.lock.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// write runs work in a transaction that may write: all of it is kept, durably,
-// or after an error nothing. Work must use tx alone.
-func (db *DB) write(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
-	return db.writeOn(ctx, db.writer, name, work)
-}
-
-// writeUnsynced is write without waiting for the disk: the next write does. If the
-// machine loses its power before that, it is undone, as if it had never been; if the
-// process dies, it is kept.
-func (db *DB) writeUnsynced(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
-	conn, err := db.writer.Connx(ctx)
-	if err != nil {
-		return db.translate(ctx, name, err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err = conn.ExecContext(ctx, `PRAGMA synchronous = normal`); err != nil {
-		err = db.translate(ctx, name, err)
-	} else {
-		err = db.writeOn(ctx, conn, name, work)
-	}
-	// Whatever became of it, the connection syncs again or is used no more.
-	if _, failure := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = full`); failure != nil {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
-	return err
-}
-
-// beginner is a pool or a connection of it.
-type beginner interface {
-	BeginTxx(ctx context.Context, options *sql.TxOptions) (*sqlx.Tx, error)
-}
-
-func (db *DB) writeOn(ctx context.Context, writer beginner, name string, work func(tx *sqlx.Tx) error) error {
-	if err := db.checkFile(); err != nil {
-		return db.translate(ctx, name, err)
-	}
-	err := db.transact(ctx, writer, name, work)
-	db.checkpoints.written.Store(true)
-	if isStorageFailure(err) {
-		db.health.fail()
-	}
-	return err
-}
-
-// read runs work in a transaction that sees one state.
-func (db *DB) read(ctx context.Context, name string, work func(tx *sqlx.Tx) error) error {
-	return db.transact(ctx, db.readers, name, work)
-}
-
-func (db *DB) transact(ctx context.Context, pool beginner, name string, work func(tx *sqlx.Tx) error) error {
-	tx, err := pool.BeginTxx(ctx, nil)
-	if err != nil {
-		return db.translate(ctx, name, err)
-	}
-	start := time.Now()
-	if err = work(tx); err == nil {
-		err = tx.Commit()
-	} else {
-		_ = tx.Rollback() // after an error SQLite may have done so itself
-	}
-	if took := time.Since(start); took >= db.config.SlowQuery {
-		db.config.Log.Warn("slow query", "query", name, "duration_ms", took.Milliseconds())
-	}
-	return db.translate(ctx, name, err)
-}
+// Checks are the health checks of the two files.
+func (db *DB) Checks() []ports.HealthCheck { return []ports.HealthCheck{db.store, db.queue} }

@@ -41,8 +41,10 @@ func TestOpenMakesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s can be read by others: %v", e.Name(), info.Mode())
 		}
 	}
-	if _, ok := seen["analytics.db"]; !ok {
-		t.Errorf("made %v", seen)
+	for _, name := range []string{"analytics.db", "analytics-queue.db"} {
+		if _, ok := seen[name]; !ok {
+			t.Errorf("made %v, no %s", seen, name)
+		}
 	}
 }
 
@@ -66,6 +68,10 @@ func TestOpenRefusals(t *testing.T) {
 			write(t, filepath.Join(dir, "analytics.db"), strings.Repeat("no database ", 1000))
 			return dir
 		}, []string{"analytics.db", "the database file is damaged"}},
+		{"a queue that is no database", func(t *testing.T, dir string) string {
+			write(t, filepath.Join(dir, "analytics-queue.db"), strings.Repeat("no database ", 1000))
+			return dir
+		}, []string{"analytics-queue.db", "the database file is damaged"}},
 		{"a directory in the database's place", func(t *testing.T, dir string) string {
 			if err := os.Mkdir(filepath.Join(dir, "analytics.db"), 0o700); err != nil {
 				t.Fatal(err)
@@ -74,10 +80,16 @@ func TestOpenRefusals(t *testing.T) {
 		}, []string{"cannot be written: is a directory"}},
 		{"a newer schema", func(t *testing.T, dir string) string {
 			db := open(t, sqlite.Config{Dir: dir})
-			exec1(t, db, `INSERT INTO schema_versions (version_id, is_applied) VALUES (9000, 1)`)
+			exec1(t, db.QueueFile(), `INSERT INTO schema_versions (version_id, is_applied) VALUES (9000, 1)`)
 			closeDB(t, db)
 			return dir
-		}, []string{"schema version 9000", "knows only up to", "use a newer program"}},
+		}, []string{"analytics-queue.db", "schema version 9000", "knows only up to", "use a newer program"}},
+		{"a newer schema of the store", func(t *testing.T, dir string) string {
+			db := open(t, sqlite.Config{Dir: dir})
+			exec1(t, db.StoreFile(), `INSERT INTO schema_versions (version_id, is_applied) VALUES (9000, 1)`)
+			closeDB(t, db)
+			return dir
+		}, []string{"analytics.db", "schema version 9000", "knows only up to", "use a newer program"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := c.prepare(t, t.TempDir())
@@ -156,9 +168,9 @@ func write(t *testing.T, path, content string) string {
 	return path
 }
 
-func exec1(t *testing.T, db *sqlite.DB, statement string, args ...any) {
+func exec1(t *testing.T, f *sqlite.File, statement string, args ...any) {
 	t.Helper()
-	if err := db.Exec(t.Context(), statement, args...); err != nil {
+	if err := f.Exec(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -218,18 +230,18 @@ func holdUntilKilled(t *testing.T, dir string) {
 
 func TestCommitThatFailsKeepsNothing(t *testing.T) {
 	db := open(t, sqlite.Config{Dir: t.TempDir()})
-	exec1(t, db, `CREATE TABLE parents (id INTEGER PRIMARY KEY)`)
-	exec1(t, db, `CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)`)
-	if err := db.Write(t.Context(), "orphan", `INSERT INTO children VALUES (1)`); err == nil {
+	exec1(t, db.QueueFile(), `CREATE TABLE parents (id INTEGER PRIMARY KEY)`)
+	exec1(t, db.QueueFile(), `CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)`)
+	if err := db.QueueFile().Write(t.Context(), "orphan", `INSERT INTO children VALUES (1)`); err == nil {
 		t.Error("the commit did not fail: this test tests nothing")
 	}
-	if n := count(t, db, "children"); n != 0 {
+	if n := count(t, db.QueueFile(), "children"); n != 0 {
 		t.Errorf("%d rows stayed", n)
 	}
-	if err := db.Write(t.Context(), "family", `INSERT INTO children VALUES (1)`, `INSERT INTO parents VALUES (1)`); err != nil {
+	if err := db.QueueFile().Write(t.Context(), "family", `INSERT INTO children VALUES (1)`, `INSERT INTO parents VALUES (1)`); err != nil {
 		t.Errorf("the next transaction fails: %v", err)
 	}
-	if n := count(t, db, "children"); n != 1 {
+	if n := count(t, db.QueueFile(), "children"); n != 1 {
 		t.Errorf("%d rows stayed of one", n)
 	}
 }
@@ -248,8 +260,8 @@ func TestOnlySomeTransactionsAreNotSynced(t *testing.T) {
 		"Acknowledge":           func() error { return queue.Acknowledge(t.Context(), "any") },
 		"Acknowledge, given up": func() error { _ = queue.Acknowledge(cancelled, "any"); return nil },
 		"Acknowledge, which fails": func() error {
-			exec1(t, db, `CREATE TRIGGER refusal BEFORE DELETE ON queue BEGIN SELECT raise(ABORT, 'refused'); END`)
-			defer exec1(t, db, `DROP TRIGGER refusal`)
+			exec1(t, db.QueueFile(), `CREATE TRIGGER refusal BEFORE DELETE ON queue BEGIN SELECT raise(ABORT, 'refused'); END`)
+			defer exec1(t, db.QueueFile(), `DROP TRIGGER refusal`)
 			if err := queue.Acknowledge(t.Context(), contract.NewBatch(1).ID); err == nil {
 				t.Error("the trigger refuses nothing")
 			}
@@ -259,15 +271,15 @@ func TestOnlySomeTransactionsAreNotSynced(t *testing.T) {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if level, err := db.Synchronous(t.Context()); err != nil || level != 2 {
+		if level, err := db.QueueFile().Synchronous(t.Context()); err != nil || level != 2 {
 			t.Errorf("after %s the level is %d, %v; want 2, which is full", name, level, err)
 		}
 	}
 }
 
-func count(t *testing.T, db *sqlite.DB, table string) int {
+func count(t *testing.T, f *sqlite.File, table string) int {
 	t.Helper()
-	n, err := db.Count(t.Context(), table)
+	n, err := f.Count(t.Context(), table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,16 +314,16 @@ func TestErrorsHaveCodes(t *testing.T) {
 	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
 	enqueue := func() error { return queue.Enqueue(t.Context(), contract.NewBatch(7, contract.Events(1, 1)...)) }
 
-	exec1(t, db, `PRAGMA query_only = on`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = on`)
 	checkCode(t, "read-only", enqueue(), domain.CodeUnavailable)
-	exec1(t, db, `PRAGMA query_only = off`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = off`)
 
-	other, err := sql.Open("sqlite", filepath.Join(dir, "analytics.db"))
+	other, err := sql.Open("sqlite", filepath.Join(dir, "analytics-queue.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	exec1(t, db, `PRAGMA busy_timeout = 1`)
+	exec1(t, db.QueueFile(), `PRAGMA busy_timeout = 1`)
 	tx, err := other.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -326,11 +338,11 @@ func TestErrorsHaveCodes(t *testing.T) {
 
 	checkCode(t, "fine", enqueue(), "")
 	checkCode(t, "a batch that is there", enqueue(), domain.CodeInternal)
-	checkCode(t, "a table is missing", db.Write(t.Context(), "missing", `DELETE FROM missing`), domain.CodeUnavailable)
-	checkCode(t, "a column is missing", db.Write(t.Context(), "missing", `UPDATE heartbeat SET missing = 1`), domain.CodeUnavailable)
-	checkCode(t, "a column is missing", db.Write(t.Context(), "missing", `INSERT INTO heartbeat (missing) VALUES (1)`), domain.CodeUnavailable)
-	checkCode(t, "a defect", db.Write(t.Context(), "defect", `INSERT INTO nothing`), domain.CodeInternal)
-	checkCode(t, "too big", db.Write(t.Context(), "big", `UPDATE heartbeat SET filler = zeroblob(2000000000)`), domain.CodePoison)
+	checkCode(t, "a table is missing", db.QueueFile().Write(t.Context(), "missing", `DELETE FROM missing`), domain.CodeUnavailable)
+	checkCode(t, "a column is missing", db.QueueFile().Write(t.Context(), "missing", `UPDATE heartbeat SET missing = 1`), domain.CodeUnavailable)
+	checkCode(t, "a column is missing", db.QueueFile().Write(t.Context(), "missing", `INSERT INTO heartbeat (missing) VALUES (1)`), domain.CodeUnavailable)
+	checkCode(t, "a defect", db.QueueFile().Write(t.Context(), "defect", `INSERT INTO nothing`), domain.CodeInternal)
+	checkCode(t, "too big", db.QueueFile().Write(t.Context(), "big", `UPDATE heartbeat SET filler = zeroblob(2000000000)`), domain.CodePoison)
 }
 
 func checkCode(t *testing.T, what string, err error, want domain.Code) {

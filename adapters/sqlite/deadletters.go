@@ -29,7 +29,7 @@ const selectDeadLetters = `SELECT place, id, received_at, buried_at, attempts, r
 
 // batch returns what was buried, or the error of a payload that cannot be read.
 func (r *deadLetterRow) batch() (domain.Batch, error) {
-	events, err := decodePayload(r.Payload)
+	events, err := domain.DecodeEvents(r.Payload)
 	return domain.Batch{ID: r.ID, ReceivedAt: time.UnixMicro(r.ReceivedAt).UTC(), Events: events}, err
 }
 
@@ -45,7 +45,7 @@ func (r *deadLetterRow) letter() ports.DeadLetter {
 // there gives domain.CodeNotFound.
 func (q *Queue) List(ctx context.Context, after domain.BatchID, limit int) ([]ports.DeadLetter, error) {
 	var rows []deadLetterRow
-	err := q.db.read(ctx, "deadletters.list", func(tx *sqlx.Tx) error {
+	err := q.db.queue.read(ctx, "deadletters.list", func(tx *sqlx.Tx) error {
 		var last deadLetterRow
 		if after != "" {
 			var err error
@@ -68,7 +68,7 @@ func (q *Queue) List(ctx context.Context, after domain.BatchID, limit int) ([]po
 // Get returns one dead letter, as ports.DeadLetters promises.
 func (q *Queue) Get(ctx context.Context, id domain.BatchID) (ports.DeadLetter, error) {
 	var row deadLetterRow
-	err := q.db.read(ctx, "deadletters.get", func(tx *sqlx.Tx) (err error) {
+	err := q.db.queue.read(ctx, "deadletters.get", func(tx *sqlx.Tx) (err error) {
 		row, err = deadLetter(ctx, tx, id)
 		return err
 	})
@@ -89,11 +89,12 @@ func deadLetter(ctx context.Context, tx *sqlx.Tx, id domain.BatchID) (deadLetter
 
 // Replay moves a dead letter back to the queue, as ports.DeadLetters promises.
 func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
-	insert, err := q.db.writing.get(ctx, insertQueued)
+	insert, err := q.db.queue.writing.get(ctx, insertQueued)
 	if err != nil {
-		return q.db.translate(ctx, "deadletters.replay", err)
+		return q.db.queue.translate(ctx, "deadletters.replay", err)
 	}
-	err = q.db.write(ctx, "deadletters.replay", func(tx *sqlx.Tx) error {
+	var reserved size
+	err = q.db.queue.write(ctx, "deadletters.replay", func(tx *sqlx.Tx) error {
 		row, err := deadLetter(ctx, tx, id)
 		if err != nil {
 			return err
@@ -102,12 +103,18 @@ func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
 		if err != nil {
 			return domain.NewError(domain.CodeInvalid, err, "the dead letter cannot be read, so there is nothing to replay")
 		}
-		if err := q.insert(ctx, tx.StmtxContext(ctx, insert), batch, row.Payload); err != nil {
+		e := newEntry(batch)
+		if err := q.reserve(e.size); err != nil {
+			return err
+		}
+		reserved = e.size
+		if err := q.insert(ctx, tx.StmtxContext(ctx, insert), e); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM dead_letters WHERE place = ?`, row.Place)
 		return err
 	})
+	q.db.sizes.settle(reserved, err == nil)
 	if err == nil {
 		q.announce()
 	}
@@ -118,7 +125,7 @@ func (q *Queue) Replay(ctx context.Context, id domain.BatchID) error {
 func (q *Queue) Purge(ctx context.Context, ids ...domain.BatchID) (int, error) {
 	list, _ := json.Marshal(ids) // strings always can be encoded
 	var purged int64
-	err := q.db.write(ctx, "deadletters.purge", func(tx *sqlx.Tx) error {
+	err := q.db.queue.write(ctx, "deadletters.purge", func(tx *sqlx.Tx) error {
 		result, err := tx.ExecContext(ctx, `DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))`, string(list))
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ func TestDeadLetters(t *testing.T) {
 				return sqlite.NewQueue(db, sqlite.QueueConfig{MaxEvents: maxEvents})
 			},
 			Damage: func(t *testing.T, id domain.BatchID) {
-				exec1(t, db, `UPDATE queue SET payload = substr(payload, 1, 20) WHERE id = ?`, id)
+				exec1(t, db.QueueFile(), `UPDATE queue SET payload = substr(payload, 1, 20) WHERE id = ?`, id)
 			},
 			Break: func(t *testing.T) { closeDB(t, db) },
 		}

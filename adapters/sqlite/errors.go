@@ -13,7 +13,7 @@ import (
 )
 
 // translate gives an error of the database its code. name is the operation.
-func (db *DB) translate(ctx context.Context, name string, err error) error {
+func (f *file) translate(ctx context.Context, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (db *DB) translate(ctx context.Context, name string, err error) error {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return translateCode(e.Code(), wrapped)
 	}
-	if db.closed.Load() {
+	if f.db.closed.Load() {
 		return domain.NewError(domain.CodeUnavailable, wrapped, "the database is closed")
 	}
 	return wrapped

@@ -23,7 +23,7 @@ func (s *Store) RawEvents(ctx context.Context) ([]domain.Event, error) {
 		Parameters     sql.NullString  `db:"parameters"`
 		SequenceNumber sql.Null[int32] `db:"sequence_number"`
 	}
-	err := s.db.readers.SelectContext(ctx, &rows, `
+	err := s.db.store.readers.SelectContext(ctx, &rows, `
 		SELECT hour, version, tool, status, analytics_level, error_type, response_time_ms, service,
 			cache_hit, retry_count, country, parameters, session_id, sequence_number FROM events ORDER BY id`)
 	events := make([]domain.Event, len(rows))
@@ -48,10 +48,10 @@ func (db *DB) Buried(ctx context.Context) ([]Buried, error) {
 		Reason     string `db:"reason"`
 		Payload    []byte `db:"payload"`
 	}
-	err := db.readers.SelectContext(ctx, &rows, `SELECT id, received_at, reason, payload FROM dead_letters ORDER BY place`)
+	err := db.queue.readers.SelectContext(ctx, &rows, `SELECT id, received_at, reason, payload FROM dead_letters ORDER BY place`)
 	var buried []Buried
 	for _, r := range rows {
-		events, decodeErr := decodePayload(r.Payload)
+		events, decodeErr := domain.DecodeEvents(r.Payload)
 		if decodeErr != nil {
 			return nil, fmt.Errorf("%s: %w", r.ID, decodeErr)
 		}
@@ -61,15 +61,24 @@ func (db *DB) Buried(ctx context.Context) ([]Buried, error) {
 	return buried, err
 }
 
+// File is one of the files of a DB.
+type File = file
+
+// StoreFile is the file of the store.
+func (db *DB) StoreFile() *File { return db.store }
+
+// QueueFile is the file of the queue.
+func (db *DB) QueueFile() *File { return db.queue }
+
 // Exec runs a statement that no caller of the package can run.
-func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
-	_, err := db.writer.ExecContext(ctx, statement, args...)
+func (f *file) Exec(ctx context.Context, statement string, args ...any) error {
+	_, err := f.writer.ExecContext(ctx, statement, args...)
 	return err
 }
 
 // Write runs statements in one transaction.
-func (db *DB) Write(ctx context.Context, name string, statements ...string) error {
-	return db.write(ctx, name, func(tx *sqlx.Tx) error {
+func (f *file) Write(ctx context.Context, name string, statements ...string) error {
+	return f.write(ctx, name, func(tx *sqlx.Tx) error {
 		for _, s := range statements {
 			if _, err := tx.ExecContext(ctx, s); err != nil {
 				return err
@@ -79,13 +88,27 @@ func (db *DB) Write(ctx context.Context, name string, statements ...string) erro
 	})
 }
 
+// MergeStepwise has every merge take a transaction for each step.
+func (db *DB) MergeStepwise() { db.mergeAtOnce = -1 }
+
+// MergeStep takes one step of a day's merge, if there is anything to merge.
+func (s *Store) MergeStep(ctx context.Context, day time.Time, maxEntries int) error {
+	if !s.db.packing.tryLock() {
+		return nil
+	}
+	defer s.db.packing.unlock()
+	_, err := s.mergeNext(ctx, day, maxEntries, domain.Cutoffs{})
+	return err
+}
+
 // Plans lists how SQLite goes in for each statement about packed aggregates.
 func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 	plans := make(map[string][]string)
 	for name, query := range map[string]string{
 		"counts":       columns{}.query(),
 		"all columns":  columns{latency: true, sessions: true}.query(),
-		"finest":       readFinest,
+		"part":         readPart,
+		"size":         sizeOfFinest,
 		"delete":       deletePacked(allGrains),
 		"delete a day": deleteDayPacked,
 		"due calls":    `SELECT min(bucket) FROM packed_aggregates WHERE ` + dueCalls.where(),
@@ -96,7 +119,7 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 			Detail              string
 		}
 		args := make([]any, strings.Count(query, "?"))
-		if err := db.writer.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+query, args...); err != nil {
+		if err := db.store.writer.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+query, args...); err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
@@ -107,10 +130,10 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 }
 
 // Dump writes out all rows of the tables.
-func (db *DB) Dump(ctx context.Context, tables ...string) (string, error) {
+func (f *file) Dump(ctx context.Context, tables ...string) (string, error) {
 	var all []string
 	for _, table := range tables {
-		rows, err := db.Rows(ctx, `SELECT '`+table+`', * FROM `+table)
+		rows, err := f.Rows(ctx, `SELECT '`+table+`', * FROM `+table)
 		if err != nil {
 			return "", err
 		}
@@ -122,18 +145,18 @@ func (db *DB) Dump(ctx context.Context, tables ...string) (string, error) {
 
 // Hold begins a transaction that writes, for which all others wait until release
 // is called. Waiting reports whether anybody does.
-func (db *DB) Hold(ctx context.Context) (waiting func() bool, release func() error, err error) {
-	tx, err := db.writer.BeginTxx(ctx, nil)
+func (f *file) Hold(ctx context.Context) (waiting func() bool, release func() error, err error) {
+	tx, err := f.writer.BeginTxx(ctx, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	before := db.writer.Stats().WaitCount
-	return func() bool { return db.writer.Stats().WaitCount > before }, tx.Rollback, nil
+	before := f.writer.Stats().WaitCount
+	return func() bool { return f.writer.Stats().WaitCount > before }, tx.Rollback, nil
 }
 
 // Synchronous is how the connection that writes waits for the disk.
-func (db *DB) Synchronous(ctx context.Context) (level int, err error) {
-	err = db.writer.GetContext(ctx, &level, `PRAGMA synchronous`)
+func (f *file) Synchronous(ctx context.Context) (level int, err error) {
+	err = f.writer.GetContext(ctx, &level, `PRAGMA synchronous`)
 	return level, err
 }
 
@@ -141,8 +164,8 @@ func (db *DB) Synchronous(ctx context.Context) (level int, err error) {
 func (db *DB) SetRebuildGroups(n int) { db.rebuildGroups = n }
 
 // Rows reads rows as texts.
-func (db *DB) Rows(ctx context.Context, query string) (list []string, err error) {
-	rows, err := db.readers.QueryxContext(ctx, query)
+func (f *file) Rows(ctx context.Context, query string) (list []string, err error) {
+	rows, err := f.readers.QueryxContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -158,16 +181,16 @@ func (db *DB) Rows(ctx context.Context, query string) (list []string, err error)
 }
 
 // Count counts the rows of a table.
-func (db *DB) Count(ctx context.Context, table string) (n int, err error) {
-	err = db.readers.GetContext(ctx, &n, `SELECT count(*) FROM `+table)
+func (f *file) Count(ctx context.Context, table string) (n int, err error) {
+	err = f.readers.GetContext(ctx, &n, `SELECT count(*) FROM `+table)
 	return n, err
 }
 
 // Reconnect closes every connection of readers and the writer, as happens after an
 // interruption. One in use, which the checkpoint may hold, is closed when it is free.
-func (db *DB) Reconnect(t *testing.T) {
+func (f *file) Reconnect(t *testing.T) {
 	t.Helper()
-	for _, pool := range []*sqlx.DB{db.readers, db.writer} {
+	for _, pool := range []*sqlx.DB{f.readers, f.writer} {
 		for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 			pool.SetMaxIdleConns(-1)
 			if pool.Stats().OpenConnections == 0 {
@@ -182,7 +205,7 @@ func (db *DB) Reconnect(t *testing.T) {
 }
 
 // Tables lists the tables that there are to be.
-func (db *DB) Tables() []string { return db.tables }
+func (f *file) Tables() []string { return f.tables }
 
 // WithFile opens a database by itself and lets do run statements on it.
 func WithFile(path string, do func(ctx context.Context, exec func(context.Context, string) error) error) error {
@@ -192,4 +215,11 @@ func WithFile(path string, do func(ctx context.Context, exec func(context.Contex
 			return err
 		})
 	})
+}
+
+// Waiting is how many batches wait to be written to the queue.
+func (db *DB) Waiting() int {
+	db.sizes.mu.Lock()
+	defer db.sizes.mu.Unlock()
+	return db.sizes.waiting.Batches
 }

@@ -29,6 +29,7 @@ type Exporter struct {
 // version of the program.
 func OpenExporter(ctx context.Context, config Config) (*Exporter, error) {
 	e := &Exporter{db: &DB{config: config.withDefaults()}}
+	e.db.store, e.db.queue = &file{db: e.db}, &file{db: e.db}
 	if err := e.open(ctx); err != nil {
 		_ = e.Close() //nolint:contextcheck // it was opened for reading, and has nothing to write
 		return nil, err
@@ -37,7 +38,7 @@ func OpenExporter(ctx context.Context, config Config) (*Exporter, error) {
 }
 
 func (e *Exporter) open(ctx context.Context) error {
-	path, err := filepath.Abs(filepath.Join(e.db.config.Dir, databaseFile))
+	path, err := filepath.Abs(filepath.Join(e.db.config.Dir, storeFile))
 	if err != nil {
 		return err
 	}
@@ -54,32 +55,32 @@ func (e *Exporter) open(ctx context.Context) error {
 		return err
 	}
 	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "temp_store(memory)"}, "_txlock": {"deferred"}, "_dqs": {"0"}}
-	e.db.readers, err = sqlx.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
+	e.db.store.readers, err = sqlx.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	e.db.readers.SetMaxOpenConns(1)
-	return e.db.translate(ctx, path, e.checkSchema(ctx, path))
+	e.db.store.readers.SetMaxOpenConns(1)
+	return e.db.store.translate(ctx, path, e.checkSchema(ctx, path))
 }
 
 // checkSchema refuses a schema that is not this program's.
 func (e *Exporter) checkSchema(ctx context.Context, path string) error {
 	var tables struct {
-		Versions, Events, Packed bool
+		Versions, Packed, Earlier bool
 	}
-	err := e.db.readers.GetContext(ctx, &tables, `
-		SELECT coalesce(max(name = 'schema_versions'), 0) AS versions, coalesce(max(name = 'events'), 0) AS events,
-			coalesce(max(name = 'packed_aggregates'), 0) AS packed
+	err := e.db.store.readers.GetContext(ctx, &tables, `
+		SELECT coalesce(max(name = 'schema_versions'), 0) AS versions, coalesce(max(name = 'packed_aggregates'), 0) AS packed,
+			`+isEarlier+` AS earlier
 		FROM sqlite_schema WHERE type = 'table'`)
 	switch {
 	case err != nil:
 		return err
-	case tables.Events && !tables.Packed:
+	case tables.Earlier:
 		return errEarlier(path)
 	case !tables.Versions || !tables.Packed:
 		return fmt.Errorf("%s holds no data yet: start the server first", path)
 	}
-	steps, err := migrations.SQLite(e.db.readers.DB)
+	steps, err := migrations.SQLite(e.db.store.readers.DB)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (e *Exporter) Close() error { return e.db.Close() }
 func (e *Exporter) ExportDays(ctx context.Context, resolution domain.Resolution) ([]time.Time, error) {
 	const day = int64(24 * time.Hour / time.Second)
 	var starts []int64
-	err := e.db.read(ctx, "store.export_days", func(tx *sqlx.Tx) error {
+	err := e.db.store.read(ctx, "store.export_days", func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &starts, `
 			SELECT bucket - ((bucket % ?1) + ?1) % ?1 AS day FROM aggregate_buckets WHERE resolution = ?2
 			UNION SELECT day FROM aggregation_journal ORDER BY day`, day, string(resolution))
@@ -119,8 +120,8 @@ func (e *Exporter) ExportDays(ctx context.Context, resolution domain.Resolution)
 
 // ExportCalls returns groups, as ports.Exporter promises.
 func (e *Exporter) ExportCalls(ctx context.Context, b domain.PackedBucket) (rows []domain.RollupRow, err error) {
-	err = e.export(ctx, b, domain.PackedGrain(domain.GrainFull), func(m *domain.Merge, stored []domain.Packed) (err error) {
-		rows, err = m.Calls(b, stored)
+	err = e.export(ctx, b, func(m *domain.Merge, read domain.ReadPart) (err error) {
+		rows, err = m.Calls(b, read)
 		return err
 	})
 	return rows, err
@@ -128,19 +129,17 @@ func (e *Exporter) ExportCalls(ctx context.Context, b domain.PackedBucket) (rows
 
 // ExportErrors returns error summaries, as ports.Exporter promises.
 func (e *Exporter) ExportErrors(ctx context.Context, b domain.PackedBucket) (rows []domain.ErrorRow, err error) {
-	err = e.export(ctx, b, domain.FinestErrors, func(m *domain.Merge, stored []domain.Packed) (err error) {
-		rows, err = m.Errors(b, stored)
+	err = e.export(ctx, b, func(m *domain.Merge, read domain.ReadPart) (err error) {
+		rows, err = m.Errors(b, read)
 		return err
 	})
 	return rows, err
 }
 
-// export reads a bucket's values of a grain and its day's journal, and has unpack
-// read both.
-func (e *Exporter) export(
-	ctx context.Context, b domain.PackedBucket, grain domain.PackedGrain, unpack func(*domain.Merge, []domain.Packed) error,
-) error {
-	return e.db.read(ctx, "store.export", func(tx *sqlx.Tx) error {
+// export reads the journal of a bucket's day, and has unpack read that and the bucket's
+// values.
+func (e *Exporter) export(ctx context.Context, b domain.PackedBucket, unpack func(*domain.Merge, domain.ReadPart) error) error {
+	return e.db.store.read(ctx, "store.export", func(tx *sqlx.Tx) error {
 		day := domain.Daily.Floor(b.Start)
 		m := domain.NewMerge(day, domain.Cutoffs{})
 		journal, err := journalBetween(ctx, tx, day, day.Add(domain.Daily.Length()))
@@ -148,22 +147,17 @@ func (e *Exporter) export(
 			return err
 		}
 		for i := range journal {
-			if err := m.Add(journal[i].Payload); err != nil {
+			if err := m.AddRest(b.Resolution, journal[i].Payload, journal[i].Steps); err != nil {
 				return damagedJournal(day, journal[i].ID, err)
 			}
 		}
-		read, err := tx.PreparexContext(ctx, readGrains(grain))
+		read, err := tx.PreparexContext(ctx, readPart)
 		if err != nil {
 			return err
 		}
 		defer read.Close()
-		stored, err := valuesOf(ctx, read, b)
-		if err != nil {
-			return err
-		}
-		if err := unpack(m, stored); err != nil {
-			return damagedBucket(b, err)
-		}
-		return nil
+		return inBucket(b, unpack(m, func(g domain.PackedGrain, part int) (domain.Packed, error) {
+			return partOf(ctx, read, domain.PackedKey{PackedBucket: b, Grain: g, Part: part})
+		}))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 )
 
-var _ ports.HealthCheck = (*DB)(nil)
+var _ ports.HealthCheck = (*file)(nil)
 
 const (
 	// checkInterval is how long the outcome of a check is good for.
@@ -41,14 +42,14 @@ func (h *health) fail() {
 	h.failed, h.checkedAt = true, nil
 }
 
-// Name is "store".
-func (db *DB) Name() string { return "store" }
+// Name is "store" or "queue".
+func (f *file) Name() string { return f.name }
 
-// Check tries, at most once a second, what storing needs: that the files are
+// Check tries, at most once a second, what writing needs: that file and log are
 // where they were opened, that every table is there, and that a heartbeat can
 // be committed. After a failed write it demands room for a whole batch.
-func (db *DB) Check(ctx context.Context) error {
-	h, at := &db.health, db.config.Clock.Elapsed()
+func (f *file) Check(ctx context.Context) error {
+	h, at := &f.health, f.db.config.Clock.Elapsed()
 	h.mu.Lock()
 	failed, recent, outcome := h.failed, h.checkedAt != nil && at-*h.checkedAt < checkInterval, h.outcome
 	h.mu.Unlock()
@@ -60,13 +61,13 @@ func (db *DB) Check(ctx context.Context) error {
 	if failed {
 		filler = fillerSize
 	}
-	err := db.write(ctx, "health.check", func(tx *sqlx.Tx) error {
-		for _, table := range db.tables {
+	err := f.write(ctx, f.name+".check", func(tx *sqlx.Tx) error {
+		for _, table := range f.tables {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO `+table+` SELECT * FROM `+table+` WHERE false`); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, db.config.Clock.Now().Unix(), filler)
+		_, err := tx.ExecContext(ctx, `UPDATE heartbeat SET at = ?, filler = zeroblob(?)`, f.db.config.Clock.Now().Unix(), filler)
 		return err
 	})
 	if ctx.Err() != nil {
@@ -84,8 +85,8 @@ func (db *DB) Check(ctx context.Context) error {
 }
 
 // readTables notes which tables the schema has.
-func (db *DB) readTables(ctx context.Context) error {
-	return db.writer.SelectContext(ctx, &db.tables,
+func (f *file) readTables(ctx context.Context) error {
+	return f.writer.SelectContext(ctx, &f.tables,
 		`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'`)
 }
 
@@ -93,16 +94,16 @@ func (db *DB) readTables(ctx context.Context) error {
 // write-ahead log was opened: what is written would be gone with this process.
 // The log keeps its place and identity from the first write to the end, since
 // SQLite overwrites it from the start or shortens it.
-func (db *DB) checkFile() error {
-	if !isFile(db.path, db.file) {
+func (f *file) checkFile() error {
+	if !isFile(f.path, f.opened) {
 		return domain.NewError(domain.CodeUnavailable,
-			fmt.Errorf("%s is not the file that is open: restore the data directory and restart", databaseFile),
+			fmt.Errorf("%s is not the file that is open: restore the data directory and restart", filepath.Base(f.path)),
 			"the data directory was removed or replaced")
 	}
-	if db.log != nil && !isFile(db.path+logSuffix, db.log) {
+	if f.log != nil && !isFile(f.path+logSuffix, f.log) {
 		return domain.NewError(domain.CodeUnavailable,
-			fmt.Errorf("%s is not the file that is open", databaseFile+logSuffix),
-			"the write-ahead log beside the database was removed or replaced: "+
+			fmt.Errorf("%s is not the file that is open", filepath.Base(f.path)+logSuffix),
+			"the write-ahead log beside a database was removed or replaced: "+
 				"stop the server with SIGTERM, which saves what it accepted, and start it again")
 	}
 	return nil

@@ -20,8 +20,8 @@ import (
 func TestFullFile(t *testing.T) {
 	full := &fullDisk{
 		dir:  t.TempDir(),
-		fill: func(t *testing.T, db *sqlite.DB) { exec1(t, db, `PRAGMA max_page_count = 100`) },
-		free: func(t *testing.T, db *sqlite.DB) { exec1(t, db, `PRAGMA max_page_count = 1000000`) },
+		fill: func(t *testing.T, db *sqlite.DB) { exec1(t, db.QueueFile(), `PRAGMA max_page_count = 100`) },
+		free: func(t *testing.T, db *sqlite.DB) { exec1(t, db.QueueFile(), `PRAGMA max_page_count = 1000000`) },
 	}
 	full.test(t)
 }
@@ -89,9 +89,9 @@ func (f *fullDisk) test(t *testing.T) {
 	f.free(t, db)
 	clock.Advance(2 * time.Second)
 	checkHealth(t, db, "")
-	exec1(t, db, `PRAGMA query_only = on`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = on`)
 	checkHealth(t, db, "") // remembered
-	exec1(t, db, `PRAGMA query_only = off`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = off`)
 	if enqueueUntilFull(t, queue, accepted, 1) != accepted+1 {
 		t.Error("nothing can be written with room again")
 	}
@@ -117,12 +117,22 @@ func enqueueUntilFull(t *testing.T, queue *sqlite.Queue, accepted, n int) int {
 	return accepted
 }
 
+// checkHealth checks the queue's file.
 func checkHealth(t *testing.T, db *sqlite.DB, want domain.Code) {
 	t.Helper()
-	if db.Name() != "store" {
-		t.Errorf("is called %q", db.Name())
+	checkCode(t, "health", db.QueueFile().Check(t.Context()), want)
+}
+
+func TestEachFileHasACheck(t *testing.T) {
+	db := open(t, sqlite.Config{Dir: t.TempDir()})
+	checks := db.Checks()
+	if len(checks) != 2 || checks[0].Name() != "store" || checks[1].Name() != "queue" {
+		t.Fatalf("the checks are %v", checks)
 	}
-	checkCode(t, "health", db.Check(t.Context()), want)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = on`)
+	checkCode(t, "store", checks[0].Check(t.Context()), "")
+	checkCode(t, "queue", checks[1].Check(t.Context()), domain.CodeUnavailable)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = off`)
 }
 
 // checkAccepted demands that the queue holds as many batches as it accepted.
@@ -139,12 +149,12 @@ func TestHealthIsCheckedOnceASecond(t *testing.T) {
 	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: clock})
 	checkHealth(t, db, "")
 	// Nobody tells the check that writing no longer works.
-	exec1(t, db, `PRAGMA query_only = on`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = on`)
 	clock.Advance(900 * time.Millisecond)
 	checkHealth(t, db, "")
 	clock.Advance(200 * time.Millisecond)
 	checkHealth(t, db, domain.CodeUnavailable)
-	exec1(t, db, `PRAGMA query_only = off`)
+	exec1(t, db.QueueFile(), `PRAGMA query_only = off`)
 	clock.Advance(time.Second)
 	checkHealth(t, db, "")
 }
@@ -153,7 +163,7 @@ func TestHealthOfACancelledCallIsNotRemembered(t *testing.T) {
 	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: memory.NewClock(contract.Now)})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	checkCode(t, "cancelled", db.Check(ctx), domain.CodeUnavailable)
+	checkCode(t, "cancelled", db.QueueFile().Check(ctx), domain.CodeUnavailable)
 	checkHealth(t, db, "")
 }
 
@@ -187,7 +197,11 @@ func TestDataDirectoryThatIsGone(t *testing.T) {
 	check := func(what string, want domain.Code, number int) {
 		t.Helper()
 		clock.Advance(time.Second)
-		checkCode(t, "health, "+what, db.Check(t.Context()), want)
+		for _, check := range db.Checks() {
+			if check.Name() == "queue" || strings.HasPrefix(what, "directory") {
+				checkCode(t, "health of the "+check.Name()+", "+what, check.Check(t.Context()), want)
+			}
+		}
 		checkCode(t, "enqueue, "+what, queue.Enqueue(t.Context(), contract.NewBatch(number, contract.Events(1, 2)...)), want)
 	}
 	for i, c := range []struct {
@@ -196,7 +210,7 @@ func TestDataDirectoryThatIsGone(t *testing.T) {
 	}{
 		{"directory moved", rename(dir, elsewhere), back},
 		{"directory replaced", replace, back},
-		{"file moved", rename(filepath.Join(dir, "analytics.db"), elsewhere), rename(elsewhere, filepath.Join(dir, "analytics.db"))},
+		{"file moved", rename(filepath.Join(dir, "analytics-queue.db"), elsewhere), rename(elsewhere, filepath.Join(dir, "analytics-queue.db"))},
 	} {
 		check("before", "", 10*i)
 		c.remove(t)
@@ -225,13 +239,13 @@ func TestLogThatIsGone(t *testing.T) {
 			db := open(t, sqlite.Config{Dir: dir, Clock: clock, CheckpointInterval: time.Hour})
 			queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
 			accepted := enqueueUntilFull(t, queue, 0, 3)
-			log := filepath.Join(dir, "analytics.db-wal")
+			log := filepath.Join(dir, "analytics-queue.db-wal")
 			if err := os.Remove(log); err != nil {
 				t.Fatal(err)
 			}
 			harm(t, log)
 			clock.Advance(time.Second)
-			err := db.Check(t.Context())
+			err := db.QueueFile().Check(t.Context())
 			checkCode(t, "health", err, domain.CodeUnavailable)
 			if text := domain.MessageOf(err); !strings.Contains(text, "stop the server with SIGTERM") {
 				t.Errorf("health says %q", text)
@@ -242,7 +256,7 @@ func TestLogThatIsGone(t *testing.T) {
 				checkCode(t, "enqueue", queue.Enqueue(t.Context(), contract.NewBatch(99, contract.Events(1, 2)...)), domain.CodeUnavailable)
 			}
 			closeDB(t, db)
-			if log, err := reopen(t, dir, "analytics.db"); err != nil || log != "" {
+			if log, err := reopen(t, dir, "analytics-queue.db"); err != nil || log != "" {
 				t.Errorf("after an orderly end: %v, log %q", err, log)
 			}
 			db = open(t, sqlite.Config{Dir: dir, Clock: clock})
@@ -258,15 +272,15 @@ func TestLogKeepsItsIdentity(t *testing.T) {
 	queue := sqlite.NewQueue(db, sqlite.QueueConfig{})
 	for i, do := range []func(){
 		func() {},
-		func() { exec1(t, db, `PRAGMA wal_checkpoint(TRUNCATE)`) },
-		func() { exec1(t, db, `PRAGMA wal_checkpoint(RESTART)`) },
-		func() { exec1(t, db, `VACUUM`) },
+		func() { exec1(t, db.QueueFile(), `PRAGMA wal_checkpoint(TRUNCATE)`) },
+		func() { exec1(t, db.QueueFile(), `PRAGMA wal_checkpoint(RESTART)`) },
+		func() { exec1(t, db.QueueFile(), `VACUUM`) },
 		func() {
 			if _, err := sqlite.WriteBackup(t.Context(), dir, filepath.Join(t.TempDir(), "backup.db")); err != nil {
 				t.Fatal(err)
 			}
 		},
-		func() { db.Reconnect(t) },
+		func() { db.QueueFile().Reconnect(t) },
 	} {
 		do()
 		if enqueueUntilFull(t, queue, i, 1) != i+1 {
@@ -279,19 +293,20 @@ func TestLogKeepsItsIdentity(t *testing.T) {
 func TestCheckMissesNoTable(t *testing.T) {
 	clock := memory.NewClock(contract.Now)
 	db := open(t, sqlite.Config{Dir: t.TempDir(), Clock: clock})
-	tables := db.Tables()
-	if len(tables) < 12 {
-		t.Fatalf("the tables are %v", tables)
-	}
-	for _, table := range tables {
-		exec1(t, db, `ALTER TABLE `+table+` RENAME TO elsewhere`)
+	for file, least := range map[*sqlite.File]int{db.StoreFile(): 8, db.QueueFile(): 7} {
+		tables := file.Tables()
+		if len(tables) < least {
+			t.Fatalf("the tables of the %s are %v", file.Name(), tables)
+		}
+		for _, table := range tables {
+			exec1(t, file, `ALTER TABLE `+table+` RENAME TO elsewhere`)
+			clock.Advance(time.Second)
+			checkCode(t, "without "+table, file.Check(t.Context()), domain.CodeUnavailable)
+			exec1(t, file, `ALTER TABLE elsewhere RENAME TO `+table)
+		}
 		clock.Advance(time.Second)
-		err := db.Check(t.Context())
-		checkCode(t, "without "+table, err, domain.CodeUnavailable)
-		exec1(t, db, `ALTER TABLE elsewhere RENAME TO `+table)
+		checkCode(t, file.Name(), file.Check(t.Context()), "")
 	}
-	clock.Advance(time.Second)
-	checkHealth(t, db, "")
 }
 
 // Connections that are made anew while the file is away make no empty one, beside
@@ -304,11 +319,11 @@ func TestNoFileIsMadeInPlaceOfOneThatIsAway(t *testing.T) {
 	if err := queue.Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 1)...)); err != nil {
 		t.Fatal(err)
 	}
-	file, away := filepath.Join(dir, "analytics.db"), filepath.Join(dir, "away")
+	file, away := filepath.Join(dir, "analytics-queue.db"), filepath.Join(dir, "away")
 	if err := os.Rename(file, away); err != nil {
 		t.Fatal(err)
 	}
-	db.Reconnect(t)
+	db.QueueFile().Reconnect(t)
 	for range 2 {
 		if _, err := queue.Depth(t.Context()); domain.CodeOf(err) != domain.CodeUnavailable {
 			t.Errorf("read while the file is away: %v", err)
@@ -324,7 +339,7 @@ func TestNoFileIsMadeInPlaceOfOneThatIsAway(t *testing.T) {
 	if depth, err := queue.Depth(t.Context()); err != nil || depth.Batches != 1 {
 		t.Errorf("back again: %+v, %v", depth, err)
 	}
-	if err := db.Check(t.Context()); err != nil {
+	if err := db.QueueFile().Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ func (s *Store) Journal(ctx context.Context) ([]ports.JournalDay, error) {
 		Entries int   `db:"entries"`
 		Oldest  int64 `db:"oldest"`
 	}
-	err := s.db.read(ctx, "store.journal", func(tx *sqlx.Tx) error {
+	err := s.db.store.read(ctx, "store.journal", func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
 			SELECT day, count(*) AS rows, sum(entries) AS entries, min(created_at) AS oldest
 			FROM aggregation_journal GROUP BY day ORDER BY day`)
@@ -62,6 +62,8 @@ type journalRow struct {
 	ID      int64  `db:"id"`
 	Day     int64  `db:"day"`
 	Payload []byte `db:"payload"`
+	// Steps is how many steps of its merge have been taken.
+	Steps int `db:"merge_steps"`
 }
 
 func (r *journalRow) day() time.Time { return time.Unix(r.Day, 0).UTC() }
@@ -70,6 +72,6 @@ func (r *journalRow) day() time.Time { return time.Unix(r.Day, 0).UTC() }
 func journalBetween(ctx context.Context, tx *sqlx.Tx, first, end time.Time) ([]journalRow, error) {
 	var rows []journalRow
 	err := tx.SelectContext(ctx, &rows, `
-		SELECT id, day, payload FROM aggregation_journal WHERE day >= ? AND day < ? ORDER BY day, id`, first.Unix(), end.Unix())
+		SELECT id, day, payload, merge_steps FROM aggregation_journal WHERE day >= ? AND day < ? ORDER BY day, id`, first.Unix(), end.Unix())
 	return rows, err
 }

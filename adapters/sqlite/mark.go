@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // What was committed last is in the write-ahead log, a file beside the database
@@ -21,8 +22,8 @@ const (
 	markInUse  = 1
 )
 
-func (db *DB) setMark(ctx context.Context, mark int) error {
-	_, err := db.keeper.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, mark))
+func (f *file) setMark(ctx context.Context, mark int) error {
+	_, err := f.keeper.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, mark))
 	return err
 }
 
@@ -106,30 +107,30 @@ func (s fileState) incomplete() bool { return s.logged && s.inUse && s.logBytes 
 // markOpen says in the database file that it is in use. What was copied without
 // its log is checked as a whole, and told in the log: it lacks what was
 // committed last, and may be torn.
-func (db *DB) markOpen(ctx context.Context, path string, found fileState) error {
+func (f *file) markOpen(ctx context.Context, found fileState) error {
 	if found.incomplete() {
-		if err := checkIntegrity(ctx, db.writer.DB); err != nil {
+		if err := checkIntegrity(ctx, f.writer.DB); err != nil {
 			return fmt.Errorf("%s was copied without %s%s, or that was removed, while a process used it, and cannot be read: restore a backup: %w",
-				path, path, logSuffix, err)
+				f.path, f.path, logSuffix, err)
 		}
-		db.config.Log.Error("the database was copied without its log, or its log removed, while a process used it: what was stored and accepted last is missing",
-			"missing", databaseFile+logSuffix)
+		f.db.config.Log.Error("the database was copied without its log, or its log removed, while a process used it: what was stored and accepted last is missing",
+			"missing", filepath.Base(f.path)+logSuffix)
 	}
-	if err := db.setMark(ctx, markInUse); err != nil {
+	if err := f.setMark(ctx, markInUse); err != nil {
 		return err
 	}
 	// Into the file itself: what of it others still read stays in the log.
-	if _, err := db.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+	if _, err := f.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 		return err
 	}
-	db.marked = true
+	f.marked = true
 	return nil
 }
 
 // unmark is the last thing that is written. Where that fails, the next start
 // finds the log.
-func (db *DB) unmark() {
-	if db.marked {
-		_ = db.setMark(context.Background(), markClosed)
+func (f *file) unmark() {
+	if f.marked {
+		_ = f.setMark(context.Background(), markClosed)
 	}
 }

@@ -39,27 +39,27 @@ func TestACopyWithoutItsLogIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	const missing = "what was stored and accepted last is missing"
-	if log, err := reopen(t, dir, "analytics.db"); err != nil || strings.Count(log, missing) != 1 || !strings.Contains(log, "level=ERROR") {
+	if log, err := reopen(t, dir, "analytics-queue.db"); err != nil || strings.Count(log, missing) != 1 || !strings.Contains(log, "level=ERROR") {
 		t.Errorf("the file alone: %v, log %q", err, log)
 	}
-	if log, err := reopen(t, dir, "analytics.db", "analytics.db-wal"); err != nil || log != "" {
+	if log, err := reopen(t, dir, "analytics-queue.db", "analytics-queue.db-wal"); err != nil || log != "" {
 		t.Errorf("with its log, as after a kill: %v, log %q", err, log)
 	}
-	if err := db.Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+	if err := db.QueueFile().Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		t.Fatal(err)
 	}
-	if log, err := reopen(t, dir, "analytics.db", "analytics.db-wal"); err != nil || strings.Count(log, missing) != 1 {
+	if log, err := reopen(t, dir, "analytics-queue.db", "analytics-queue.db-wal"); err != nil || strings.Count(log, missing) != 1 {
 		t.Errorf("with a new log, which is empty: %v, log %q", err, log)
 	}
 	closeDB(t, db)
-	if log, err := reopen(t, dir, "analytics.db"); err != nil || log != "" {
+	if log, err := reopen(t, dir, "analytics-queue.db"); err != nil || log != "" {
 		t.Errorf("after an orderly end: %v, log %q", err, log)
 	}
 
 	// Who was warned once is warned no more.
 	copied := t.TempDir()
 	db = open(t, sqlite.Config{Dir: dir})
-	copyFile(t, filepath.Join(dir, "analytics.db"), filepath.Join(copied, "analytics.db"))
+	copyFile(t, filepath.Join(dir, "analytics-queue.db"), filepath.Join(copied, "analytics-queue.db"))
 	closeDB(t, db)
 	for _, want := range []int{1, 0} {
 		var log bytes.Buffer
@@ -74,13 +74,13 @@ func TestACopyWithoutItsLogIsNoticed(t *testing.T) {
 func bareHeader(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	err := sqlite.WithFile(filepath.Join(dir, "analytics.db"), func(ctx context.Context, exec func(context.Context, string) error) error {
+	err := sqlite.WithFile(filepath.Join(dir, "analytics-queue.db"), func(ctx context.Context, exec func(context.Context, string) error) error {
 		for _, statement := range []string{`PRAGMA journal_mode = wal`, `CREATE TABLE events (id INTEGER)`} {
 			if err := exec(ctx, statement); err != nil {
 				return err
 			}
 		}
-		copyFile(t, filepath.Join(dir, "analytics.db"), filepath.Join(dir, "copy.db"))
+		copyFile(t, filepath.Join(dir, "analytics-queue.db"), filepath.Join(dir, "copy.db"))
 		return nil
 	})
 	if err != nil {
@@ -91,12 +91,12 @@ func bareHeader(t *testing.T) string {
 		t.Fatalf("the copy has %d bytes, %v", info.Size(), err)
 	}
 	alone := t.TempDir()
-	copyFile(t, filepath.Join(dir, "copy.db"), filepath.Join(alone, "analytics.db"))
+	copyFile(t, filepath.Join(dir, "copy.db"), filepath.Join(alone, "analytics-queue.db"))
 	return alone
 }
 
 func TestACopyOfTheHeaderAloneIsRefused(t *testing.T) {
-	_, err := reopen(t, bareHeader(t), "analytics.db")
+	_, err := reopen(t, bareHeader(t), "analytics-queue.db")
 	if err == nil || !strings.Contains(err.Error(), "holds nothing but its header") || !strings.Contains(err.Error(), "analytics backup") ||
 		strings.Contains(err.Error(), "\n") {
 		t.Errorf("error is %v", err)
@@ -114,9 +114,9 @@ func TestABackupBesideAnotherLogIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := t.TempDir()
-	copyFile(t, file, filepath.Join(killed, "analytics.db"))
-	copyFile(t, filepath.Join(dir, "analytics.db-wal"), filepath.Join(killed, "analytics.db-wal"))
-	_, err := reopen(t, killed, "analytics.db", "analytics.db-wal")
+	copyFile(t, sqlite.QueueBackup(file), filepath.Join(killed, "analytics-queue.db"))
+	copyFile(t, filepath.Join(dir, "analytics-queue.db-wal"), filepath.Join(killed, "analytics-queue.db-wal"))
+	_, err := reopen(t, killed, "analytics-queue.db", "analytics-queue.db-wal")
 	if err == nil || !strings.Contains(err.Error(), "is a backup") || !strings.Contains(err.Error(), "move") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error is %v", err)
 	}
@@ -129,12 +129,12 @@ func TestATornCopyIsRefused(t *testing.T) {
 	if err := sqlite.NewQueue(db, sqlite.QueueConfig{}).Enqueue(t.Context(), contract.NewBatch(1, contract.Events(1, 1000)...)); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+	if err := db.QueueFile().Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		t.Fatal(err)
 	}
 	torn := t.TempDir()
-	copyFile(t, filepath.Join(dir, "analytics.db"), filepath.Join(torn, "analytics.db"))
-	file, err := os.OpenFile(filepath.Join(torn, "analytics.db"), os.O_RDWR, 0)
+	copyFile(t, filepath.Join(dir, "analytics-queue.db"), filepath.Join(torn, "analytics-queue.db"))
+	file, err := os.OpenFile(filepath.Join(torn, "analytics-queue.db"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestATornCopyIsRefused(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if log, err := reopen(t, torn, "analytics.db"); err == nil || strings.Contains(err.Error(), "\n") {
+	if log, err := reopen(t, torn, "analytics-queue.db"); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error is %v, log %q", err, log)
 	}
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -46,75 +45,33 @@ func (s *Store) Merge(ctx context.Context, day time.Time, maxEntries int, cutoff
 		return 0, nil
 	}
 	defer s.db.packing.unlock()
-	return s.merge(ctx, day, maxEntries, cutoffs)
-}
-
-// mergeAll merges the whole journal. What is wrong with a day is no reason to
-// leave the others. The caller holds packing.
-func (s *Store) mergeAll(ctx context.Context) error {
-	days, err := s.Journal(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, day := range days {
-		errs = append(errs, s.mergeDay(ctx, day.Day))
-	}
-	return errors.Join(errs...)
-}
-
-func (s *Store) mergeDay(ctx context.Context, day time.Time) error {
-	const piece = 50_000 // bounds what is in memory
 	for {
-		if n, err := s.merge(ctx, day, piece, domain.Cutoffs{}); err != nil || n == 0 {
-			return err
+		p, err := s.mergeNext(ctx, day, maxEntries, cutoffs)
+		if err != nil || len(p.rows) == 0 {
+			return 0, err
+		}
+		if p.end == domain.MergeSteps {
+			return p.sum.Entries, nil
 		}
 	}
 }
 
-// merge reads, computes, and only then begins a transaction that writes. The caller
-// holds packing, so no other caller changes what it has read; what is appended to the
-// journal meanwhile stays there.
-func (s *Store) merge(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (int, error) {
-	rows, err := s.oldestRows(ctx, day, maxEntries)
-	if err != nil || len(rows) == 0 {
-		return 0, err
+// mergeNext takes the next steps of a merge. The caller holds packing.
+func (s *Store) mergeNext(ctx context.Context, day time.Time, maxEntries int, cutoffs domain.Cutoffs) (mergePiece, error) {
+	p, err := s.nextPiece(ctx, day, maxEntries)
+	if err != nil || len(p.rows) == 0 {
+		return p, err
 	}
-	m := domain.NewMerge(day, cutoffs)
-	var sum mergedRow
-	ids := make([]int64, len(rows))
-	for i := range rows {
-		if err := m.Add(rows[i].Payload); err != nil {
-			return 0, s.db.translate(ctx, "store.merge", damagedJournal(day, rows[i].ID, err))
-		}
-		ids[i] = rows[i].ID
-		sum.add(&rows[i])
-	}
-	values, err := s.pack(ctx, m)
-	if err != nil {
-		return 0, err
-	}
-	begin, err := s.packedWriter(ctx)
-	if err != nil {
-		return 0, s.db.translate(ctx, "store.merge", err)
-	}
-	err = s.db.write(ctx, "store.merge", func(tx *sqlx.Tx) error {
-		ctx := context.WithoutCancel(ctx) // the transaction watches it
-		w := begin(tx)
-		for _, b := range m.Buckets() {
-			if err := w.put(ctx, b, values[b]); err != nil {
-				return err
-			}
-		}
-		if err := addFolded(ctx, tx, day, sum.FoldedVersions, sum.FoldedErrorTypes); err != nil {
-			return err
-		}
-		return forgetJournal(ctx, tx, ids)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return sum.Entries, nil
+	return p, s.merge(ctx, p, cutoffs)
+}
+
+// mergePiece is a piece of a day's journal, of which a transaction takes the steps
+// from first up to and without end.
+type mergePiece struct {
+	day        time.Time
+	rows       []mergedRow
+	sum        mergedRow
+	first, end int
 }
 
 // mergedRow is a row of the journal with what its merge counts.
@@ -133,56 +90,144 @@ func (r *mergedRow) add(other *mergedRow) {
 	r.FoldedErrorTypes += other.FoldedErrorTypes
 }
 
-// oldestRows reads the oldest rows of the day's journal: one at least if there is
-// any, and then until they have maxEntries.
-func (s *Store) oldestRows(ctx context.Context, day time.Time, maxEntries int) ([]mergedRow, error) {
-	var list []mergedRow
-	err := s.db.read(ctx, "store.read_journal", func(tx *sqlx.Tx) error {
-		rows, err := tx.QueryxContext(ctx, `
-			SELECT id, day, entries, folded_versions, folded_error_types, payload
-			FROM aggregation_journal WHERE day = ? ORDER BY id`, day.Unix())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for entries := 0; (entries < maxEntries || entries == 0) && rows.Next(); {
-			var row mergedRow
-			if err := rows.StructScan(&row); err != nil {
-				return err
-			}
-			entries += row.Entries
-			list = append(list, row)
-		}
-		return rows.Err()
-	})
-	return list, err
+func (p *mergePiece) ids() []int64 {
+	ids := make([]int64, len(p.rows))
+	for i := range p.rows {
+		ids[i] = p.rows[i].ID
+	}
+	return ids
 }
 
-// pack returns all values of the buckets that the merge changes.
-func (s *Store) pack(ctx context.Context, m *domain.Merge) (map[domain.PackedBucket][]domain.Packed, error) {
-	values := make(map[domain.PackedBucket][]domain.Packed)
-	err := s.db.read(ctx, "store.read_packed", func(tx *sqlx.Tx) error {
-		read, err := tx.PreparexContext(ctx, readFinest)
-		if err != nil {
+// nextPiece reads the rows of the day that are merged in part, and else the oldest
+// ones: one at least if there is any, and then until they have maxEntries.
+func (s *Store) nextPiece(ctx context.Context, day time.Time, maxEntries int) (mergePiece, error) {
+	p := mergePiece{day: day}
+	err := s.db.store.read(ctx, "store.read_journal", func(tx *sqlx.Tx) error {
+		if err := p.read(ctx, tx, maxEntries); err != nil || len(p.rows) == 0 {
 			return err
 		}
-		defer read.Close()
+		var bytes int64
+		err := tx.GetContext(ctx, &bytes, sizeOfFinest, string(domain.Daily), day.Unix())
+		p.end = domain.NextMergeSteps(p.first, bytes, s.db.mergeAtOnce)
+		return err
+	})
+	return p, err
+}
+
+func (p *mergePiece) read(ctx context.Context, tx *sqlx.Tx, maxEntries int) error {
+	rows, err := tx.QueryxContext(ctx, `
+		SELECT id, day, entries, folded_versions, folded_error_types, merge_steps, payload
+		FROM aggregation_journal WHERE day = ? ORDER BY merge_steps DESC, id`, p.day.Unix())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for (p.sum.Entries < maxEntries || p.first > 0 || len(p.rows) == 0) && rows.Next() {
+		var row mergedRow
+		if err := rows.StructScan(&row); err != nil {
+			return err
+		}
+		if len(p.rows) > 0 && row.Steps < p.first {
+			break
+		}
+		p.first = row.Steps
+		p.rows = append(p.rows, row)
+		p.sum.add(&row)
+	}
+	return rows.Err()
+}
+
+// merge reads, computes, and only then begins a transaction that writes. Packing is
+// held, so no other caller changes what it has read; what is appended to the
+// journal meanwhile stays there.
+func (s *Store) merge(ctx context.Context, p mergePiece, cutoffs domain.Cutoffs) error {
+	m := domain.NewMerge(p.day, cutoffs)
+	m.Steps(p.first, p.end)
+	for i := range p.rows {
+		if err := m.Add(p.rows[i].Payload); err != nil {
+			return s.db.store.translate(ctx, "store.merge", damagedJournal(p.day, p.rows[i].ID, err))
+		}
+		p.rows[i].Payload = nil
+	}
+	values, err := s.pack(ctx, m)
+	if err != nil {
+		return err
+	}
+	begin, err := s.packedWriter(ctx)
+	if err != nil {
+		return s.db.store.translate(ctx, "store.merge", err)
+	}
+	return s.db.store.write(ctx, "store.merge", func(tx *sqlx.Tx) error {
+		ctx := context.WithoutCancel(ctx) // the transaction watches it
+		w := begin(tx)
 		for _, b := range m.Buckets() {
-			if values[b], err = valuesOf(ctx, read, b); err != nil {
+			if err := w.put(ctx, b, values[b]); err != nil {
 				return err
 			}
 		}
-		return nil
+		if p.end < domain.MergeSteps {
+			return noteSteps(ctx, tx, p.ids(), p.end)
+		}
+		if p.first > 0 {
+			if err := deleteLeftOut(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		if err := addFolded(ctx, tx, p.day, p.sum.FoldedVersions, p.sum.FoldedErrorTypes); err != nil {
+			return err
+		}
+		return forgetJournal(ctx, tx, p.ids())
 	})
-	if err != nil {
-		return nil, err
+}
+
+// deleteLeftOut deletes what steps wrote of buckets that have become due since: what
+// expires is found by what the last steps write.
+func deleteLeftOut(ctx context.Context, tx *sqlx.Tx, m *domain.Merge) error {
+	for _, out := range m.LeftOut() {
+		kind := dueCalls
+		if out.Errors {
+			kind = dueErrors
+		}
+		if _, err := tx.ExecContext(ctx, deletePacked(kind.grains), string(out.Resolution), out.Start.Unix()); err != nil {
+			return err
+		}
+		if err := noteDeleted(ctx, tx, kind, out.Resolution, out.Start.Unix()); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// pack returns the values that the merge writes, by their buckets.
+func (s *Store) pack(ctx context.Context, m *domain.Merge) (map[domain.PackedBucket][]domain.Packed, error) {
+	read, err := s.db.store.reading.get(ctx, readPart)
+	if err != nil {
+		return nil, s.db.store.translate(ctx, "store.read_packed", err)
+	}
+	values := make(map[domain.PackedBucket][]domain.Packed)
 	for _, b := range m.Buckets() {
-		if values[b], err = m.Bucket(b, values[b]); err != nil {
-			return nil, s.db.translate(ctx, "store.merge", damagedBucket(b, err))
+		err := m.Bucket(b, func(g domain.PackedGrain, part int) (p domain.Packed, err error) {
+			err = s.db.store.read(ctx, "store.read_packed", func(tx *sqlx.Tx) (err error) {
+				p, err = partOf(ctx, tx.StmtxContext(ctx, read), domain.PackedKey{PackedBucket: b, Grain: g, Part: part})
+				return err
+			})
+			return p, err
+		}, func(p domain.Packed) error {
+			values[b] = append(values[b], p)
+			return nil
+		})
+		if err != nil {
+			return nil, s.db.store.translate(ctx, "store.merge", inBucket(b, err))
 		}
 	}
 	return values, nil
+}
+
+// noteSteps notes of rows of the journal how many steps of their merge were taken.
+func noteSteps(ctx context.Context, tx *sqlx.Tx, ids []int64, steps int) error {
+	list, _ := json.Marshal(ids) // numbers always can be encoded
+	_, err := tx.ExecContext(ctx, `UPDATE aggregation_journal SET merge_steps = ? WHERE id IN (SELECT value FROM json_each(?))`, steps, string(list))
+	return err
 }
 
 // forgetJournal deletes rows of the journal.

@@ -85,6 +85,75 @@ func TestMergingStore(t *testing.T) {
 	t.Run("rebuild", func(t *testing.T) { contract.Rebuild(t, openMerging) })
 }
 
+// steppingStore takes some steps of a merge of each day whenever it has stored.
+type steppingStore struct {
+	*inner
+
+	stored *atomic.Int64
+}
+
+func (s steppingStore) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
+	stored, err := s.inner.Store(ctx, batches)
+	if err != nil {
+		return stored, err
+	}
+	days, err := s.Journal(ctx)
+	steps := 1 + s.stored.Add(7)%domain.MergeSteps
+	for _, d := range days {
+		for step := int64(0); step < steps && err == nil; step++ {
+			err = s.MergeStep(ctx, d.Day, 40)
+		}
+	}
+	return stored, err
+}
+
+func openStepping(t *testing.T) contract.StoreHarness {
+	t.Helper()
+	h := openStepwise(t)
+	store, ok := h.Store.(*sqlite.Store)
+	if !ok {
+		t.Fatalf("the store is %T", h.Store)
+	}
+	h.Store = steppingStore{store, new(atomic.Int64)}
+	return h
+}
+
+func TestMergesInPart(t *testing.T) {
+	t.Run("store", func(t *testing.T) { contract.Store(t, openStepping) })
+	t.Run("rebuild", func(t *testing.T) { contract.Rebuild(t, openStepping) })
+	t.Run("statistics", func(t *testing.T) { contract.SameStatistics(t, openStepping) })
+}
+
+// What steps of a merge wrote of hours that become due before its end is deleted with
+// them.
+func TestMergeInPartLeavesNothingOfWhatIsDue(t *testing.T) {
+	h, db := harnessOf(t, sqlite.Config{})
+	db.MergeStepwise()
+	store, ok := h.Store.(*sqlite.Store)
+	if !ok {
+		t.Fatalf("the store is %T", h.Store)
+	}
+	day := domain.Daily.Floor(contract.Now)
+	put(t, store, contract.NewBatch(1, contract.EventsOver(1, 200, 10)...))
+	for range 6 {
+		if err := store.MergeStep(t.Context(), day, 1_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hours := `packed_aggregates WHERE resolution = 'hour'`
+	if n := count(t, db.StoreFile(), hours); n == 0 {
+		t.Fatal("nothing is merged in part")
+	}
+	due := domain.Cutoffs{Hourly: day.AddDate(0, 0, 1), HourlyErrors: day.AddDate(0, 0, 1)}
+	merge(t, store, due)
+	if n := count(t, db.StoreFile(), hours); n != 0 {
+		t.Errorf("%d values of hours that are due are left", n)
+	}
+	if n := count(t, db.StoreFile(), `aggregate_buckets WHERE resolution = 'hour'`); n != 0 {
+		t.Errorf("%d hours without values are left", n)
+	}
+}
+
 func TestJournalListsItsDays(t *testing.T) {
 	clock := memory.NewClock(contract.Now)
 	dir := t.TempDir()
@@ -183,6 +252,7 @@ func TestMergeLeavesOutWhatIsDue(t *testing.T) {
 			if n, err := stores[0].Expire(t.Context(), cutoffs); err != nil || n.Hourly+n.Daily+n.Errors != 0 {
 				t.Errorf("%+v were due, %v", n, err)
 			}
+			merge(t, stores[1], domain.Cutoffs{})
 			if _, err := stores[1].Expire(t.Context(), cutoffs); err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +273,7 @@ func TestNobodyWaitsForAMerge(t *testing.T) {
 	before := everything(t, store, day)
 	stored := contentOf(t, db)
 
-	waiting, release, err := db.Hold(t.Context())
+	waiting, release, err := db.StoreFile().Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +304,7 @@ func TestNobodyWaitsForAMerge(t *testing.T) {
 		t.Error("a merge that was cut off has changed something")
 	}
 
-	if waiting, release, err = db.Hold(t.Context()); err != nil {
+	if waiting, release, err = db.StoreFile().Hold(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -282,11 +352,11 @@ func TestMergeThatFailsChangesNothing(t *testing.T) {
 			merge(t, store, domain.Cutoffs{})
 			put(t, store, contract.NewBatch(2, contract.EventsOver(2, 200, 1)...))
 			answers, before := everything(t, store, day), contentOf(t, db)
-			exec1(t, db, `CREATE TRIGGER refusal BEFORE `+event+` BEGIN SELECT raise(ABORT, 'refused'); END`)
+			exec1(t, db.StoreFile(), `CREATE TRIGGER refusal BEFORE `+event+` BEGIN SELECT raise(ABORT, 'refused'); END`)
 			if n, err := store.Merge(t.Context(), day, 1_000_000, domain.Cutoffs{}); err == nil || n != 0 {
 				t.Errorf("merged %d entries, %v", n, err)
 			}
-			exec1(t, db, `DROP TRIGGER refusal`)
+			exec1(t, db.StoreFile(), `DROP TRIGGER refusal`)
 			if contentOf(t, db) != before {
 				t.Error("something has changed")
 			}
@@ -391,20 +461,20 @@ func TestReadValuesComeFromMemory(t *testing.T) {
 		return selected
 	}
 	want := read()
-	exec1(t, db, `CREATE TABLE elsewhere AS SELECT * FROM packed_aggregates`)
-	exec1(t, db, `DELETE FROM packed_aggregates`)
+	exec1(t, db.StoreFile(), `CREATE TABLE elsewhere AS SELECT * FROM packed_aggregates`)
+	exec1(t, db.StoreFile(), `DELETE FROM packed_aggregates`)
 	if !reflect.DeepEqual(read(), want) {
 		t.Error("what has not changed is read again")
 	}
-	exec1(t, db, `UPDATE aggregate_buckets SET generation = generation + 1`)
+	exec1(t, db.StoreFile(), `UPDATE aggregate_buckets SET generation = generation + 1`)
 	if got := read(); len(got.Rollups[domain.DimensionNone]) > 0 {
 		t.Error("what has changed comes from memory")
 	}
-	exec1(t, db, `INSERT INTO packed_aggregates SELECT * FROM elsewhere`)
+	exec1(t, db.StoreFile(), `INSERT INTO packed_aggregates SELECT * FROM elsewhere`)
 	if got := read(); len(got.Rollups[domain.DimensionNone]) > 0 {
 		t.Error("that there is no value is not remembered")
 	}
-	exec1(t, db, `UPDATE aggregate_buckets SET generation = generation + 1`)
+	exec1(t, db.StoreFile(), `UPDATE aggregate_buckets SET generation = generation + 1`)
 	if !reflect.DeepEqual(read(), want) {
 		t.Error("the values do not come back")
 	}
@@ -435,26 +505,29 @@ func TestOperatorsReadViews(t *testing.T) {
 	put(t, store, contract.NewBatch(1, contract.EventsOver(1, 400, 30)...))
 	merge(t, store, domain.Cutoffs{})
 	for view, r := range map[string]domain.Resolution{"hourly_aggregations": domain.Hourly, "daily_aggregations": domain.Daily} {
-		selected, err := store.Select(t.Context(), domain.Selection{
-			Window: domain.Window{Start: day.AddDate(0, 0, -3), End: day.AddDate(0, 0, 1), Resolution: r},
-			By:     append(domain.Dimensions(), domain.DimensionNone), Latency: true, Errors: true,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		var whole, counts, errs []string
-		for by, rows := range selected.Rollups {
-			for _, row := range rows {
-				name, u := dimensionName(by), row.Rollup
-				counts = append(counts, fmt.Sprint(row.Bucket.Unix(), name, row.Group.Value(by), u.Calls, u.Errors))
-				if by == domain.DimensionNone || by == domain.DimensionTool {
-					whole = append(whole, fmt.Sprint(row.Bucket.Unix(), name, row.Group.Value(by), u.Calls, u.Errors, u.CacheHits, u.CacheMisses,
-						u.Retries, u.RetriesObserved, u.Retried, u.Timed, u.ResponseTimeSumMS))
+		window := domain.Window{Start: day.AddDate(0, 0, -3), End: day.AddDate(0, 0, 1), Resolution: r}
+		for _, bucket := range window.Buckets() {
+			selected, err := store.Select(t.Context(), domain.Selection{
+				Window: domain.Window{Start: bucket, End: bucket.Add(r.Length()), Resolution: r},
+				By:     append(domain.Dimensions(), domain.DimensionNone), Latency: true, Errors: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for by, rows := range selected.Rollups {
+				for _, row := range rows {
+					name, u := dimensionName(by), row.Rollup
+					counts = append(counts, fmt.Sprint(row.Bucket.Unix(), name, row.Group.Value(by), u.Calls, u.Errors))
+					if by == domain.DimensionNone || by == domain.DimensionTool {
+						whole = append(whole, fmt.Sprint(row.Bucket.Unix(), name, row.Group.Value(by), u.Calls, u.Errors, u.CacheHits, u.CacheMisses,
+							u.Retries, u.RetriesObserved, u.Retried, u.Timed, u.ResponseTimeSumMS))
+					}
 				}
 			}
-		}
-		for _, row := range selected.Errors {
-			errs = append(errs, fmt.Sprint(row.Bucket.Unix(), row.ErrorType, row.Count))
+			for _, row := range selected.Errors {
+				errs = append(errs, fmt.Sprint(row.Bucket.Unix(), row.ErrorType, row.Count))
+			}
 		}
 		checkRows(t, db, `SELECT bucket, dimension, value, calls, errors FROM `+view, counts)
 		checkRows(t, db, `SELECT bucket, dimension, value, calls, errors, cache_hits, cache_misses, retries, retries_observed, retried,
@@ -475,7 +548,7 @@ func dimensionName(d domain.Dimension) string {
 
 func checkRows(t *testing.T, db *sqlite.DB, query string, want []string) {
 	t.Helper()
-	got, err := db.Rows(t.Context(), query)
+	got, err := db.StoreFile().Rows(t.Context(), query)
 	slices.Sort(got)
 	slices.Sort(want)
 	if err != nil || len(got) != len(want) {
@@ -496,7 +569,7 @@ func TestGivenUpCallsEnd(t *testing.T) {
 	store := sqlite.NewStore(db)
 	day := domain.Daily.Floor(contract.Now)
 	put(t, store, contract.NewBatch(1, contract.EventsOver(1, 20, 1)...))
-	waiting, release, err := db.Hold(t.Context())
+	waiting, release, err := db.StoreFile().Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

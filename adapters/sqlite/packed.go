@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -20,8 +22,13 @@ func damaged(where string, err error) error {
 		"a stored aggregate is damaged")
 }
 
-func damagedBucket(b domain.PackedBucket, err error) error {
-	return damaged(fmt.Sprintf("packed_aggregates, %s %s", b.Resolution, b.Start.Format(time.RFC3339)), err)
+// inBucket is the error of a merge or an export of a bucket. Where a value cannot be
+// read it says of which bucket that is.
+func inBucket(b domain.PackedBucket, err error) error {
+	if _, ok := errors.AsType[*domain.ValueError](err); ok {
+		return damaged(fmt.Sprintf("packed_aggregates, %s %s", b.Resolution, b.Start.Format(time.RFC3339)), err)
+	}
+	return err
 }
 
 func damagedValue(k domain.PackedKey, err error) error {
@@ -56,41 +63,27 @@ func numbers(first, end int) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-// readFinest reads the values of a bucket of which all others are made.
-var readFinest = readGrains(domain.FinestGrains()...)
+// readPart is a query for [partOf].
+const readPart = `SELECT counts, latency, sessions FROM packed_aggregates WHERE resolution = ? AND grain = ? AND part = ? AND bucket = ?`
 
-// readGrains is a query for [valuesOf].
-func readGrains(grains ...domain.PackedGrain) string {
-	list := make([]string, len(grains))
-	for i, g := range grains {
-		list[i] = strconv.Itoa(int(g))
+// partOf reads a value by readPart. Where there is none, it has no counts.
+func partOf(ctx context.Context, read *sqlx.Stmt, key domain.PackedKey) (domain.Packed, error) {
+	p := domain.Packed{PackedKey: key}
+	err := read.QueryRowxContext(ctx, string(key.Resolution), int64(key.Grain), key.Part, key.Start.Unix()).Scan(&p.Counts, &p.Latency, &p.Sessions)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, nil
 	}
-	return `SELECT grain, part, counts, latency, sessions FROM packed_aggregates
-		WHERE resolution = ? AND grain IN (` + strings.Join(list, ", ") + `) AND part IN ` + allParts + ` AND bucket = ?`
+	return p, err
 }
 
-// valuesOf reads the values of a bucket by a query of readGrains.
-func valuesOf(ctx context.Context, read *sqlx.Stmt, b domain.PackedBucket) ([]domain.Packed, error) {
-	var rows []struct {
-		Grain    domain.PackedGrain `db:"grain"`
-		Part     int                `db:"part"`
-		Counts   []byte             `db:"counts"`
-		Latency  []byte             `db:"latency"`
-		Sessions []byte             `db:"sessions"`
-	}
-	if err := read.SelectContext(ctx, &rows, string(b.Resolution), b.Start.Unix()); err != nil {
-		return nil, err
-	}
-	stored := make([]domain.Packed, len(rows))
-	for i, r := range rows {
-		key := domain.PackedKey{PackedBucket: b, Grain: r.Grain, Part: r.Part}
-		stored[i] = domain.Packed{PackedKey: key, Counts: r.Counts, Latency: r.Latency, Sessions: r.Sessions}
-	}
-	return stored, nil
-}
+// sizeOfFinest is a query for how many bytes a bucket has of the values of which all
+// others are made.
+var sizeOfFinest = `SELECT coalesce(sum(length(counts) + length(latency) + length(sessions)), 0) FROM packed_aggregates
+	WHERE resolution = ? AND grain IN (` + strconv.Itoa(int(domain.GrainFull)) + `, ` + strconv.Itoa(int(domain.FinestErrors)) + `)
+		AND part IN ` + allParts + ` AND bucket = ?`
 
-// packedWriter replaces the values of buckets.
-type packedWriter struct{ remove, insert, note *sqlx.Stmt }
+// packedWriter replaces values of buckets.
+type packedWriter struct{ insert, note *sqlx.Stmt }
 
 // The arguments are the resolution and the bucket.
 func deletePacked(grains string) string {
@@ -101,27 +94,23 @@ func deletePacked(grains string) string {
 // packedWriter prepares one for tx. It may wait for tx's connection, so it is
 // called before tx begins.
 func (s *Store) packedWriter(ctx context.Context) (func(tx *sqlx.Tx) packedWriter, error) {
-	list, err := s.db.writing.list(ctx,
-		deletePacked(allGrains),
-		`INSERT INTO packed_aggregates (resolution, grain, part, bucket, counts, latency, sessions, readable)
+	list, err := s.db.store.writing.list(ctx,
+		`INSERT OR REPLACE INTO packed_aggregates (resolution, grain, part, bucket, counts, latency, sessions, readable)
 			VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''))`,
 		`INSERT INTO aggregate_buckets (resolution, bucket, generation, calls)
-			VALUES (?, ?, ?, coalesce(json_extract(nullif(?, ''), '$[0][1]'), 0))
-			ON CONFLICT DO UPDATE SET generation = excluded.generation, calls = excluded.calls`)
+			VALUES (?1, ?2, ?3, coalesce(json_extract(nullif(?4, ''), '$[0][1]'), 0))
+			ON CONFLICT DO UPDATE SET generation = excluded.generation, calls = CASE ?4 WHEN '' THEN calls ELSE excluded.calls END`)
 	if err != nil {
 		return nil, err
 	}
 	return func(tx *sqlx.Tx) packedWriter {
-		return packedWriter{tx.StmtxContext(ctx, list[0]), tx.StmtxContext(ctx, list[1]), tx.StmtxContext(ctx, list[2])}
+		return packedWriter{tx.StmtxContext(ctx, list[0]), tx.StmtxContext(ctx, list[1])}
 	}, nil
 }
 
-// put replaces all values of a bucket by these.
+// put replaces these values of a bucket.
 func (w packedWriter) put(ctx context.Context, b domain.PackedBucket, values []domain.Packed) error {
 	resolution, start := string(b.Resolution), b.Start.Unix()
-	if _, err := w.remove.ExecContext(ctx, resolution, start); err != nil {
-		return err
-	}
 	var total string
 	for i := range values {
 		p := &values[i]

@@ -33,7 +33,16 @@ type QueueConfig struct {
 	// MaxReceipts and MaxReceiptBytes bound what is kept for idempotency keys.
 	// Defaults those of package domain.
 	MaxReceipts, MaxReceiptBytes int
+	// MaxWaiting and MaxWaitingBytes bound the batches that wait for the disk;
+	// others are refused at once. Defaults 1,024 and 8 MB.
+	MaxWaiting, MaxWaitingBytes int
 }
+
+// The defaults of what waits for the disk.
+const (
+	defaultMaxWaiting      = 1_024
+	defaultMaxWaitingBytes = 8 << 20
+)
 
 // Queue is the queue in a [DB], which has one only. What is handed out is known
 // to the process alone, so whatever a killed process had in hand is waiting
@@ -42,11 +51,14 @@ type Queue struct {
 	db     *DB
 	config QueueConfig
 
+	choosing sync.Mutex // held by the one who chooses what to hand out
+
 	mu      sync.Mutex
-	held    map[domain.BatchID]struct{}
-	arrival chan struct{} // closed, and replaced, when there may be a batch to hand out
-	settled time.Duration // when a batch was last acknowledged or buried, on the clock's Elapsed
-	resumed time.Duration // when batches are taken again, on the same
+	held    map[domain.BatchID]int64 // by their places
+	from    int64                    // no place before it has a batch that is not held
+	arrival chan struct{}            // closed, and replaced, when there may be a batch to hand out
+	settled time.Duration            // when a batch was last acknowledged or buried, on the clock's Elapsed
+	resumed time.Duration            // when batches are taken again, on the same
 }
 
 // NewQueue returns the queue in db.
@@ -57,51 +69,16 @@ func NewQueue(db *DB, config QueueConfig) *Queue {
 	config.MaxDeadLetterBytes = cmp.Or(config.MaxDeadLetterBytes, domain.DefaultMaxDeadLetterBytes)
 	config.MaxReceipts = cmp.Or(config.MaxReceipts, domain.DefaultMaxReceipts)
 	config.MaxReceiptBytes = cmp.Or(config.MaxReceiptBytes, domain.DefaultMaxReceiptBytes)
+	config.MaxWaiting = cmp.Or(config.MaxWaiting, defaultMaxWaiting)
+	config.MaxWaitingBytes = cmp.Or(config.MaxWaitingBytes, defaultMaxWaitingBytes)
 	return &Queue{
 		db:      db,
 		config:  config,
-		held:    make(map[domain.BatchID]struct{}),
+		held:    make(map[domain.BatchID]int64),
 		arrival: make(chan struct{}),
 		settled: db.config.Clock.Elapsed(),
 		resumed: db.config.Clock.Elapsed(),
 	}
-}
-
-// Enqueue holds the batch, as ports.EventQueue promises.
-func (q *Queue) Enqueue(ctx context.Context, batch domain.Batch) error {
-	data := encodePayload(batch.Events)
-	insert, err := q.db.writing.get(ctx, insertQueued)
-	if err != nil {
-		return q.db.translate(ctx, "queue.enqueue", err)
-	}
-	err = q.db.write(ctx, "queue.enqueue", func(tx *sqlx.Tx) error {
-		ctx := context.WithoutCancel(ctx) // as in Store
-		return q.insert(ctx, tx.StmtxContext(ctx, insert), batch, data)
-	})
-	if err == nil {
-		q.announce()
-	}
-	return err
-}
-
-const insertQueued = `
-	INSERT INTO queue (id, received_at, events, payload)
-	SELECT ?, ?, ?, ? FROM queue_size WHERE queue_size.events + ? <= ? AND queue_size.bytes + ? <= ?`
-
-// insert adds the batch with insertQueued if there is room for it.
-func (q *Queue) insert(ctx context.Context, insert *sqlx.Stmt, batch domain.Batch, data []byte) error {
-	if err := q.admit(); err != nil {
-		return err
-	}
-	result, err := insert.ExecContext(ctx, string(batch.ID), batch.ReceivedAt.UnixMicro(), len(batch.Events), data,
-		len(batch.Events), q.config.MaxEvents, len(data)+domain.BatchOverhead, q.config.MaxBytes)
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	return domain.NewError(domain.CodeQueueFull, nil, "the queue is full: try again later")
 }
 
 // Receive hands out batches, as ports.Deliveries promises.
@@ -123,136 +100,155 @@ func (q *Queue) Receive(ctx context.Context, maxEvents int, wait time.Duration) 
 	}
 }
 
-// take hands out what there is. Only a queue that has something to hand out is
-// written to, and payloads are read and decoded while others may write. What
-// cannot be read is buried. Attempts need no sync: after a loss of power one may
-// count for nothing.
+// take hands out what there is. What cannot be read is buried. Attempts need no
+// sync: after a loss of power one may count for nothing.
 func (q *Queue) take(ctx context.Context, maxEvents int) ([]ports.Delivery, error) {
-	waiting, err := q.waiting(ctx)
-	if err != nil || !waiting {
+	chosen, err := q.choose(ctx, maxEvents)
+	if err != nil || len(chosen) == 0 {
 		return nil, err
 	}
-	count, err := q.db.writing.get(ctx, countAttempt)
-	if err != nil {
-		return nil, q.db.translate(ctx, "queue.receive", err)
-	}
-	var places []queuePlace
-	err = q.db.writeUnsynced(ctx, "queue.receive", func(tx *sqlx.Tx) error {
-		var err error
-		if places, err = q.hold(ctx, tx, maxEvents); err != nil {
-			return err
-		}
-		return countAttempts(ctx, tx.StmtxContext(ctx, count), places)
-	})
 	var deliveries []ports.Delivery
-	if err == nil {
-		deliveries, err = q.deliver(ctx, places)
-	}
-	if err != nil {
-		deliveries = nil
-	}
-	if len(deliveries) < len(places) {
-		q.release(notIn(deliveries, places)...)
-	}
-	return deliveries, err
-}
-
-const countAttempt = `
-	INSERT INTO queue_attempts (place, attempts) VALUES (?, 1)
-	ON CONFLICT DO UPDATE SET attempts = attempts + 1 RETURNING attempts`
-
-func countAttempts(ctx context.Context, count *sqlx.Stmt, places []queuePlace) error {
-	for i := range places {
-		if err := count.GetContext(ctx, &places[i].Attempts, places[i].Place); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (q *Queue) waiting(ctx context.Context) (bool, error) {
-	var batches int
-	err := q.db.read(ctx, "queue.waiting", func(tx *sqlx.Tx) error {
-		return tx.GetContext(ctx, &batches, `SELECT batches FROM queue_size`)
-	})
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return batches > len(q.held), err
-}
-
-type queuePlace struct {
-	Place  int64          `db:"place"`
-	ID     domain.BatchID `db:"id"`
-	Events int            `db:"events"`
-	// Attempts is how often it was handed out, this time included.
-	Attempts int `db:"attempts"`
-}
-
-// hold chooses the batches to hand out and holds them. Transactions that write
-// come one after the other, so nobody else chooses the same.
-func (q *Queue) hold(ctx context.Context, tx *sqlx.Tx, maxEvents int) ([]queuePlace, error) {
-	rows, err := tx.QueryxContext(ctx, `SELECT place, id, events FROM queue ORDER BY place`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var places []queuePlace
-	for events := 0; rows.Next(); {
-		var p queuePlace
-		if err := rows.StructScan(&p); err != nil {
-			return nil, err
-		}
-		if _, held := q.held[p.ID]; held {
-			continue
-		}
-		if events += p.Events; len(places) > 0 && events > maxEvents {
+	for chunk := range slices.Chunk(chosen, queueChunk) {
+		if err = q.countAttempts(ctx, chunk); err != nil {
 			break
 		}
-		places = append(places, p)
 	}
-	for _, p := range places {
-		q.held[p.ID] = struct{}{}
+	if err == nil {
+		deliveries, err = q.deliver(ctx, chosen)
 	}
-	return places, rows.Err()
+	if err != nil {
+		q.release(idsOf(chosen)...)
+		return nil, err
+	}
+	return deliveries, nil
 }
 
-// deliver reads the batches. No other worker takes away what is held.
-func (q *Queue) deliver(ctx context.Context, places []queuePlace) ([]ports.Delivery, error) {
-	type queued struct {
-		ReceivedAt int64  `db:"received_at"`
-		Payload    []byte `db:"payload"`
+// queued is a batch that was chosen to be handed out.
+type queued struct {
+	place int64
+	batch domain.Batch
+	// damage is why its events cannot be read.
+	damage   error
+	attempts int
+}
+
+func idsOf(chosen []queued) []domain.BatchID {
+	ids := make([]domain.BatchID, len(chosen))
+	for i := range chosen {
+		ids[i] = chosen[i].batch.ID
 	}
-	read, err := q.db.reading.get(ctx, `SELECT received_at, payload FROM queue WHERE place = ?`)
+	return ids
+}
+
+// choose reads the oldest batches that are not held, and holds them.
+func (q *Queue) choose(ctx context.Context, maxEvents int) ([]queued, error) {
+	const name = "queue.receive"
+	q.choosing.Lock()
+	defer q.choosing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, q.db.queue.translate(ctx, name, err)
+	}
+	if q.db.closed.Load() {
+		return nil, q.db.queue.translate(ctx, name, errClosed)
+	}
+	from, waiting := q.unheld()
+	if !waiting {
+		return nil, nil
+	}
+	read, err := q.db.queue.reading.get(ctx, `SELECT place, id, received_at, events, payload FROM queue WHERE place >= ? ORDER BY place`)
 	if err != nil {
-		return nil, q.db.translate(ctx, "queue.deliver", err)
+		return nil, q.db.queue.translate(ctx, name, err)
 	}
-	rows := make([]queued, len(places))
-	err = q.db.read(ctx, "queue.deliver", func(tx *sqlx.Tx) error {
-		read := tx.StmtxContext(ctx, read) //nolint:sqlclosecheck // the transaction closes it
-		for i, p := range places {
-			if err := read.GetContext(ctx, &rows[i], p.Place); err != nil {
+	var chosen []queued
+	err = q.db.queue.read(ctx, name, func(tx *sqlx.Tx) error {
+		rows, err := tx.StmtxContext(ctx, read).QueryContext(ctx, from)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for events := 0; rows.Next(); {
+			b, size, err := q.scan(rows)
+			if err != nil {
 				return err
 			}
+			if b == nil {
+				continue
+			}
+			if events += size; len(chosen) > 0 && events > maxEvents {
+				break
+			}
+			chosen = append(chosen, *b)
 		}
-		return nil
+		return rows.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
-	deliveries := make([]ports.Delivery, 0, len(places))
-	for i, p := range places {
-		events, err := decodePayload(rows[i].Payload)
+	q.hold(chosen)
+	return chosen, nil
+}
+
+// scan reads a row of choose and how many events it has; nil for a batch that is
+// held.
+func (q *Queue) scan(rows *sql.Rows) (*queued, int, error) {
+	var (
+		b          queued
+		receivedAt int64
+		events     int
+		payload    sql.RawBytes // copied by decoding
+	)
+	if err := rows.Scan(&b.place, &b.batch.ID, &receivedAt, &events, &payload); err != nil {
+		return nil, 0, err
+	}
+	if q.isHeld(b.batch.ID) {
+		return nil, 0, nil
+	}
+	b.batch.ReceivedAt = time.UnixMicro(receivedAt).UTC()
+	b.batch.Events, b.damage = domain.DecodeEvents(payload)
+	return &b, events, nil
+}
+
+// countAttempts notes durably that the batches are handed out.
+func (q *Queue) countAttempts(ctx context.Context, chosen []queued) error {
+	at := make(map[int64]int, len(chosen))
+	places := make([]int64, len(chosen))
+	for i := range chosen {
+		places[i] = chosen[i].place
+		at[places[i]] = i
+	}
+	list, _ := json.Marshal(places) // numbers always can be encoded
+	return q.db.queue.writeUnsynced(ctx, "queue.receive", func(tx *sqlx.Tx) error {
+		rows, err := tx.QueryContext(ctx, `
+			INSERT INTO queue_attempts (place, attempts) SELECT value, 1 FROM json_each(?) WHERE true
+			ON CONFLICT DO UPDATE SET attempts = attempts + 1 RETURNING place, attempts`, string(list))
 		if err != nil {
-			q.db.config.Log.Error("a batch in the queue cannot be read and is buried", "batch", p.ID)
-			if err := q.Bury(ctx, p.ID, "the queue's entry cannot be read"); err != nil {
-				return nil, err
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var place int64
+			var attempts int
+			if err := rows.Scan(&place, &attempts); err != nil {
+				return err
 			}
+			chosen[at[place]].attempts = attempts
+		}
+		return rows.Err()
+	})
+}
+
+// deliver returns what can be read and buries the rest.
+func (q *Queue) deliver(ctx context.Context, chosen []queued) ([]ports.Delivery, error) {
+	deliveries := make([]ports.Delivery, 0, len(chosen))
+	for _, b := range chosen {
+		if b.damage == nil {
+			deliveries = append(deliveries, ports.Delivery{Batch: b.batch, Attempt: b.attempts})
 			continue
 		}
-		batch := domain.Batch{ID: p.ID, ReceivedAt: time.UnixMicro(rows[i].ReceivedAt).UTC(), Events: events}
-		deliveries = append(deliveries, ports.Delivery{Batch: batch, Attempt: p.Attempts})
+		q.db.config.Log.Error("a batch in the queue cannot be read and is buried", "batch", b.batch.ID)
+		if err := q.Bury(ctx, b.batch.ID, "the queue's entry cannot be read"); err != nil {
+			return nil, err
+		}
 	}
 	return deliveries, nil
 }
@@ -261,22 +257,53 @@ func (q *Queue) deliver(ctx context.Context, places []queuePlace) ([]ports.Deliv
 // lets go of them, so that they are handed out again. It needs no sync: what comes
 // back after a loss of power is known to the store.
 func (q *Queue) Acknowledge(ctx context.Context, ids ...domain.BatchID) error {
+	for chunk := range slices.Chunk(ids, queueChunk) {
+		if err := q.acknowledge(ctx, chunk); err != nil {
+			q.release(ids...)
+			return err
+		}
+	}
+	return nil
+}
+
+// queueChunk is how many batches a transaction of a worker changes: those who enqueue
+// wait for it, so it is short.
+const queueChunk = 500
+
+func (q *Queue) acknowledge(ctx context.Context, ids []domain.BatchID) error {
 	list, _ := json.Marshal(ids) // strings always can be encoded
-	err := q.db.writeUnsynced(ctx, "queue.acknowledge", func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+	var deleted size
+	err := q.db.queue.writeUnsynced(ctx, "queue.acknowledge", func(tx *sqlx.Tx) (err error) {
+		deleted, err = deleteQueued(ctx, tx, `id IN (SELECT value FROM json_each(?))`, string(list))
 		return err
 	})
-	if err == nil && len(ids) > 0 {
-		q.settle()
-	}
-	q.release(ids...)
+	q.settle(deleted, err, ids)
 	return err
+}
+
+// deleteQueued deletes batches, and returns what they counted with.
+func deleteQueued(ctx context.Context, tx *sqlx.Tx, where string, args ...any) (size, error) {
+	var deleted size
+	rows, err := tx.QueryContext(ctx, `DELETE FROM queue WHERE `+where+` RETURNING events, length(payload)`, args...)
+	if err != nil {
+		return deleted, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		one := size{Batches: 1}
+		if err := rows.Scan(&one.Events, &one.Bytes); err != nil {
+			return deleted, err
+		}
+		one.Bytes += domain.BatchOverhead
+		deleted.add(one)
+	}
+	return deleted, rows.Err()
 }
 
 // Return gives batches back, as ports.Deliveries promises.
 func (q *Queue) Return(ctx context.Context, ids ...domain.BatchID) error {
 	if err := ctx.Err(); err != nil {
-		return q.db.translate(ctx, "queue.return", err)
+		return q.db.queue.translate(ctx, "queue.return", err)
 	}
 	q.release(ids...)
 	return nil
@@ -285,59 +312,56 @@ func (q *Queue) Return(ctx context.Context, ids ...domain.BatchID) error {
 // Bury moves a batch to the dead letters, as ports.Deliveries promises. After
 // an error it lets go of the batch, so that it is handed out again.
 func (q *Queue) Bury(ctx context.Context, id domain.BatchID, reason string) error {
-	err := q.db.write(ctx, "queue.bury", func(tx *sqlx.Tx) error {
-		return q.bury(ctx, tx, id, reason)
+	var deleted size
+	err := q.db.queue.write(ctx, "queue.bury", func(tx *sqlx.Tx) (err error) {
+		deleted, err = q.bury(ctx, tx, id, reason)
+		return err
 	})
-	if err == nil {
-		q.settle()
-	}
-	q.release(id)
+	q.settle(deleted, err, []domain.BatchID{id})
 	return err
 }
 
-func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason string) error {
+func (q *Queue) bury(ctx context.Context, tx *sqlx.Tx, id domain.BatchID, reason string) (size, error) {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO dead_letters (id, received_at, buried_at, events, attempts, reason, payload)
 		SELECT id, received_at, ?, events, coalesce(attempts, 0), ?, payload
 		FROM queue LEFT JOIN queue_attempts USING (place) WHERE id = ?`,
 		q.db.config.Clock.Now().UnixMicro(), reason, id)
 	if err != nil {
-		return err
+		return size{}, err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE id = ?`, id); err != nil {
-		return err
+	deleted, err := deleteQueued(ctx, tx, `id = ?`, id)
+	if err != nil {
+		return size{}, err
 	}
-	return q.boundDeadLetters(ctx, tx)
+	return deleted, q.boundDeadLetters(ctx, tx)
 }
 
 // Depth measures the queue, as ports.QueueMeter promises.
 func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	var row struct {
-		Batches      int           `db:"batches"`
-		Events       int           `db:"events"`
-		Bytes        int           `db:"bytes"`
 		DeadLetters  int           `db:"dead_letters"`
 		Receipts     int           `db:"receipts"`
 		ReceiptBytes int           `db:"receipt_bytes"`
 		Oldest       sql.NullInt64 `db:"oldest"`
 	}
-	err := q.db.read(ctx, "queue.depth", func(tx *sqlx.Tx) error {
+	err := q.db.queue.read(ctx, "queue.depth", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
-			SELECT batches, events, queue_size.bytes,
-				(SELECT count(*) FROM dead_letters) AS dead_letters,
+			SELECT (SELECT count(*) FROM dead_letters) AS dead_letters,
 				receipts_size.receipts, receipts_size.bytes AS receipt_bytes,
 				(SELECT received_at FROM queue ORDER BY place LIMIT 1) AS oldest
-			FROM queue_size, receipts_size`)
+			FROM receipts_size`)
 	})
 	if err != nil {
 		return ports.QueueDepth{}, err
 	}
+	held := q.db.sizes.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clock := q.db.config.Clock
 	depth := ports.QueueDepth{
 		MaxEvents: q.config.MaxEvents, MaxBytes: q.config.MaxBytes, Suspended: clock.Elapsed() < q.resumed,
-		Batches: row.Batches, Events: row.Events, Bytes: row.Bytes, DeadLetters: row.DeadLetters,
+		Batches: held.Batches, Events: held.Events, Bytes: held.Bytes, DeadLetters: row.DeadLetters,
 		Receipts: row.Receipts, ReceiptBytes: row.ReceiptBytes,
 	}
 	if row.Oldest.Valid {
@@ -351,7 +375,7 @@ func (q *Queue) Depth(ctx context.Context) (ports.QueueDepth, error) {
 // Suspend closes the way in, as ports.Intake promises.
 func (q *Queue) Suspend(ctx context.Context, lifetime time.Duration) error {
 	if err := ctx.Err(); err != nil {
-		return q.db.translate(ctx, "queue.suspend", err)
+		return q.db.queue.translate(ctx, "queue.suspend", err)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -372,11 +396,47 @@ func (q *Queue) admit() error {
 	return nil
 }
 
-// settle notes that a batch has left the queue.
-func (q *Queue) settle() {
+// settle forgets batches that were deleted. After an error they were not, and are
+// handed out again.
+func (q *Queue) settle(deleted size, failure error, ids []domain.BatchID) {
+	if failure != nil {
+		q.release(ids...)
+		return
+	}
+	q.db.sizes.remove(deleted)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.settled = q.db.config.Clock.Elapsed()
+	for _, id := range ids {
+		delete(q.held, id)
+	}
+	if deleted.Batches > 0 {
+		q.settled = q.db.config.Clock.Elapsed()
+	}
+}
+
+// unheld returns the first place at which there may be a batch that is not held,
+// and whether there is one at all.
+func (q *Queue) unheld() (from int64, waiting bool) {
+	batches := q.db.sizes.now().Batches
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.from, batches > len(q.held)
+}
+
+func (q *Queue) isHeld(id domain.BatchID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, held := q.held[id]
+	return held
+}
+
+func (q *Queue) hold(chosen []queued) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range chosen {
+		q.held[chosen[i].batch.ID] = chosen[i].place
+		q.from = chosen[i].place + 1
+	}
 }
 
 func (q *Queue) nextArrival() <-chan struct{} {
@@ -389,7 +449,10 @@ func (q *Queue) nextArrival() <-chan struct{} {
 func (q *Queue) release(ids ...domain.BatchID) {
 	q.mu.Lock()
 	for _, id := range ids {
-		delete(q.held, id)
+		if place, held := q.held[id]; held {
+			q.from = min(q.from, place)
+			delete(q.held, id)
+		}
 	}
 	q.mu.Unlock()
 	q.announce()
@@ -400,15 +463,4 @@ func (q *Queue) announce() {
 	defer q.mu.Unlock()
 	close(q.arrival)
 	q.arrival = make(chan struct{})
-}
-
-// notIn lists the places that were chosen and not delivered.
-func notIn(deliveries []ports.Delivery, places []queuePlace) []domain.BatchID {
-	var ids []domain.BatchID
-	for _, p := range places {
-		if !slices.ContainsFunc(deliveries, func(d ports.Delivery) bool { return d.Batch.ID == p.ID }) {
-			ids = append(ids, p.ID)
-		}
-	}
-	return ids
 }

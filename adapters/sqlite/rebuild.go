@@ -28,15 +28,15 @@ func (s *Store) RebuildDay(ctx context.Context, day time.Time, cutoffs domain.Cu
 		day: day, cutoffs: cutoffs, most: s.db.rebuildGroups, merge: domain.NewMerge(day, cutoffs),
 		values: make(map[domain.PackedBucket][]domain.Packed), folded: make(domain.Folded),
 	}
-	err := s.db.read(ctx, "store.read_day", func(tx *sqlx.Tx) error { return r.take(ctx, tx) })
+	err := s.db.store.read(ctx, "store.read_day", func(tx *sqlx.Tx) error { return r.take(ctx, tx) })
 	if err != nil {
 		return 0, err
 	}
 	begin, err := s.packedWriter(ctx)
 	if err != nil {
-		return 0, s.db.translate(ctx, "store.rebuild_day", err)
+		return 0, s.db.store.translate(ctx, "store.rebuild_day", err)
 	}
-	err = s.db.write(ctx, "store.rebuild_day", func(tx *sqlx.Tx) error {
+	err = s.db.store.write(ctx, "store.rebuild_day", func(tx *sqlx.Tx) error {
 		ctx := context.WithoutCancel(ctx) // as in Store
 		if err := deleteDay(ctx, tx, day); err != nil {
 			return err
@@ -97,10 +97,17 @@ const rebuildGroups = 200_000
 // pack packs the groups together with those that are packed already.
 func (r *rebuild) pack() error {
 	for _, b := range r.merge.Buckets() {
-		stored := slices.DeleteFunc(r.values[b], func(p domain.Packed) bool {
-			return !slices.Contains(domain.FinestGrains(), p.Grain)
+		var values []domain.Packed
+		err := r.merge.Bucket(b, func(g domain.PackedGrain, part int) (domain.Packed, error) {
+			i := slices.IndexFunc(r.values[b], func(p domain.Packed) bool { return p.Grain == g && p.Part == part })
+			if i < 0 {
+				return domain.Packed{}, nil
+			}
+			return r.values[b][i], nil
+		}, func(p domain.Packed) error {
+			values = append(values, p)
+			return nil
 		})
-		values, err := r.merge.Bucket(b, stored)
 		if err != nil {
 			return err
 		}
@@ -197,7 +204,7 @@ func present[T any](n sql.Null[T]) domain.Optional[T] {
 
 // DayCounts counts a day's events twice, as ports.Rebuilder promises.
 func (s *Store) DayCounts(ctx context.Context, day time.Time) (raw, counted int64, err error) {
-	err = s.db.read(ctx, "store.day_counts", func(tx *sqlx.Tx) error {
+	err = s.db.store.read(ctx, "store.day_counts", func(tx *sqlx.Tx) error {
 		return tx.QueryRowxContext(ctx, `
 			SELECT (SELECT count(*) FROM events WHERE hour >= ? AND hour < ?),
 				coalesce((SELECT calls FROM aggregate_buckets WHERE resolution = 'day' AND bucket = ?), 0)

@@ -53,7 +53,7 @@ func TestRebuildHealsADay(t *testing.T) {
 		`DELETE FROM packed_aggregates WHERE bucket >= ? AND bucket < ? AND grain IN (0, 3, 15)`,
 		`DELETE FROM aggregate_buckets WHERE bucket >= ? AND bucket < ? AND resolution = 'hour'`,
 	} {
-		exec1(t, db, damage, from, to)
+		exec1(t, db.StoreFile(), damage, from, to)
 	}
 	n, err := store.RebuildDay(t.Context(), day, domain.Cutoffs{})
 	if err != nil || n != count {

@@ -15,33 +15,107 @@ import (
 func (q *Queue) EnqueueOnce(
 	ctx context.Context, request domain.KeyedRequest, batch domain.Batch, r domain.Receipt,
 ) (domain.Receipt, error) {
-	data := encodePayload(batch.Events)
 	key, fingerprint := request.Hashes(q.db.secret)
-	receipt := domain.EncodeReceipt(fingerprint, r)
-
-	insert, err := q.db.writing.get(ctx, insertQueued)
-	if err != nil {
-		return domain.Receipt{}, q.db.translate(ctx, "queue.enqueue_once", err)
+	e := newEntry(batch)
+	e.key = &keyed{hash: key, fingerprint: fingerprint, receipt: r, encoded: domain.EncodeReceipt(fingerprint, r)}
+	err := q.enqueue(ctx, e)
+	if code := domain.CodeOf(err); code == domain.CodeQueueFull || code == domain.CodeDiskFull {
+		// A repeat takes no room, and is answered all the same.
+		if earlier, known, failure := q.Receipt(ctx, request); known || failure != nil {
+			return earlier, failure
+		}
 	}
-	err = q.db.write(ctx, "queue.enqueue_once", func(tx *sqlx.Tx) error {
-		now := q.db.config.Clock.Now()
-		earlier, err := earlierReceipt(ctx, tx, key, now)
-		if err == nil {
-			r, err = domain.RecallReceipt(earlier, fingerprint)
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if err := q.insert(ctx, tx.StmtxContext(ctx, insert), batch, data); err != nil {
-			return err
-		}
-		return q.keepReceipt(ctx, tx, key, receipt, now)
-	})
 	if err != nil {
 		return domain.Receipt{}, err
 	}
-	q.announce()
-	return r, nil
+	return e.key.receipt, nil
+}
+
+// keyed is what an entry has beside its batch if it came with an idempotency key.
+type keyed struct {
+	hash        domain.KeyHash
+	fingerprint domain.Fingerprint
+	// receipt is the new one, and then the one that is held.
+	receipt domain.Receipt
+	encoded []byte
+}
+
+// receiptWriter holds the receipts of one transaction.
+type receiptWriter struct {
+	config               *QueueConfig
+	tx                   *sqlx.Tx
+	now                  time.Time
+	find, remove, insert *sqlx.Stmt
+	added                bool
+}
+
+// The statements of newReceiptWriter, in their order.
+const (
+	selectReceipt = `SELECT receipt FROM receipts WHERE hash = ? AND NOT ` + isOver
+	deleteReceipt = `DELETE FROM receipts WHERE hash = ?`
+	insertReceipt = `INSERT INTO receipts (hash, expires_at, bytes, receipt) VALUES (?, ?, ?, ?)`
+)
+
+func (q *Queue) newReceiptWriter(ctx context.Context, tx *sqlx.Tx, statements []*sqlx.Stmt) *receiptWriter {
+	return &receiptWriter{
+		config: &q.config, tx: tx, now: q.db.config.Clock.Now(),
+		find: tx.StmtxContext(ctx, statements[0]), remove: tx.StmtxContext(ctx, statements[1]), insert: tx.StmtxContext(ctx, statements[2]),
+	}
+}
+
+// recall looks for a receipt that is held under the key, and makes it the key's.
+func (w *receiptWriter) recall(ctx context.Context, key *keyed) (known bool, err error) {
+	if key == nil {
+		return false, nil
+	}
+	var earlier []byte
+	err = w.find.GetContext(ctx, &earlier, append([]any{key.hash[:]}, overAt(w.now)...)...)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	key.receipt, err = domain.RecallReceipt(earlier, key.fingerprint)
+	return true, err
+}
+
+// add holds the key's receipt.
+func (w *receiptWriter) add(ctx context.Context, key *keyed) error {
+	if key == nil {
+		return nil
+	}
+	w.added = true
+	// One whose time is over may still be there.
+	if _, err := w.remove.ExecContext(ctx, key.hash[:]); err != nil {
+		return err
+	}
+	_, err := w.insert.ExecContext(ctx, key.hash[:], w.now.Add(domain.IdempotencyLifetime).UnixMicro(),
+		len(key.encoded)+domain.ReceiptOverhead, key.encoded)
+	return err
+}
+
+// bound forgets receipts whose time is over, and makes room for those that were added
+// at the expense of the oldest.
+func (w *receiptWriter) bound(ctx context.Context) error {
+	if !w.added {
+		return nil
+	}
+	if _, err := expireReceipts(ctx, w.tx, w.now); err != nil {
+		return err
+	}
+	for {
+		result, err := w.tx.ExecContext(ctx, `
+			DELETE FROM receipts WHERE place = (SELECT min(place) FROM receipts)
+				AND EXISTS (SELECT * FROM receipts_size WHERE receipts > ? OR receipts_size.bytes > ?)`,
+			w.config.MaxReceipts, w.config.MaxReceiptBytes)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+	}
 }
 
 // Receipt looks a receipt up, as ports.EventQueue promises.
@@ -49,8 +123,9 @@ func (q *Queue) Receipt(ctx context.Context, request domain.KeyedRequest) (domai
 	key, fingerprint := request.Hashes(q.db.secret)
 	var r domain.Receipt
 	known := false
-	err := q.db.read(ctx, "queue.receipt", func(tx *sqlx.Tx) error {
-		earlier, err := earlierReceipt(ctx, tx, key, q.db.config.Clock.Now())
+	err := q.db.queue.read(ctx, "queue.receipt", func(tx *sqlx.Tx) error {
+		var earlier []byte
+		err := tx.GetContext(ctx, &earlier, selectReceipt, append([]any{key[:]}, overAt(q.db.config.Clock.Now())...)...)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -72,43 +147,6 @@ const isOver = `(expires_at <= ? OR expires_at > ?)`
 
 func overAt(now time.Time) []any {
 	return []any{now.UnixMicro(), now.Add(domain.IdempotencyLifetime + domain.ReceiptTolerance).UnixMicro()}
-}
-
-// earlierReceipt returns what is kept for the key, or sql.ErrNoRows.
-func earlierReceipt(ctx context.Context, tx *sqlx.Tx, key domain.KeyHash, now time.Time) ([]byte, error) {
-	var data []byte
-	err := tx.GetContext(ctx, &data, `SELECT receipt FROM receipts WHERE hash = ? AND NOT `+isOver,
-		append([]any{key[:]}, overAt(now)...)...)
-	return data, err
-}
-
-// keepReceipt keeps a receipt, forgets those whose time is over, and makes room
-// at the expense of the oldest.
-func (q *Queue) keepReceipt(ctx context.Context, tx *sqlx.Tx, key domain.KeyHash, receipt []byte, now time.Time) error {
-	if _, err := expireReceipts(ctx, tx, now); err != nil {
-		return err
-	}
-	// One whose time is over may be left of more than one transaction deletes.
-	if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE hash = ?`, key[:]); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO receipts (hash, expires_at, bytes, receipt) VALUES (?, ?, ?, ?)`,
-		key[:], now.Add(domain.IdempotencyLifetime).UnixMicro(), len(receipt)+domain.ReceiptOverhead, receipt)
-	if err != nil {
-		return err
-	}
-	for {
-		result, err := tx.ExecContext(ctx, `
-			DELETE FROM receipts WHERE place = (SELECT min(place) FROM receipts)
-				AND EXISTS (SELECT * FROM receipts_size WHERE receipts > ? OR receipts_size.bytes > ?)`,
-			q.config.MaxReceipts, q.config.MaxReceiptBytes)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-	}
 }
 
 // expireReceipts deletes receipts whose time is over, as many as fit into one

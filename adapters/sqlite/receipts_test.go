@@ -23,7 +23,7 @@ func TestReceiptsLeaveTheDiskItsRoom(t *testing.T) {
 			Index: 1 + i/10, Field: fmt.Sprint("field_", i%10), Code: domain.ViolationType, Message: fmt.Sprintf("field_%d must be a string", i%10),
 		})
 	}
-	file := filepath.Join(dir, "analytics.db")
+	file := filepath.Join(dir, "analytics-queue.db")
 	sizeAfter := func(from, to int) int64 {
 		for n := from; n < to; n++ {
 			batch := contract.NewBatch(n, contract.Events(1, 1)...)
@@ -34,7 +34,7 @@ func TestReceiptsLeaveTheDiskItsRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := db.Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		if err := db.QueueFile().Exec(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(file)

@@ -1,34 +1,28 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
 // Select reads aggregates, as ports.StatisticsReader promises.
 func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.Selected, error) {
-	r := selectionReader{store: s, collector: domain.NewCollector(selection), window: selection.Window}
+	r := selectionReader{store: s, collector: domain.NewCollector(selection), decoding: app.NewParallel(), window: selection.Window}
 	reads := selection.Reads()
 	if err := r.prepare(ctx, reads); err != nil {
-		return domain.Selected{}, s.db.translate(ctx, "store.select", err)
+		return domain.Selected{}, s.db.store.translate(ctx, "store.select", err)
 	}
-	err := s.db.read(ctx, "store.select", func(tx *sqlx.Tx) error {
+	err := s.db.store.read(ctx, "store.select", func(tx *sqlx.Tx) error {
 		r.tx = tx
-		if err := r.addJournal(ctx); err != nil {
-			return err
-		}
-		if err := r.readGenerations(ctx); err != nil {
-			return err
-		}
-		for i := range reads {
-			if err := r.read(ctx, i, reads[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		reading := r.collect(ctx, reads)
+		return cmp.Or(r.decoding.Wait(), reading)
 	})
 	if err != nil {
 		return domain.Selected{}, err
@@ -41,11 +35,14 @@ func (s *Store) Select(ctx context.Context, selection domain.Selection) (domain.
 type selectionReader struct {
 	store     *Store
 	collector *domain.Collector
-	window    domain.Window
+	// decoding is of values that have been read, while others are.
+	decoding *app.Parallel
+	window   domain.Window
 	// statements has one for each set of columns that is wanted.
 	statements map[columns]*sqlx.Stmt
 	tx         *sqlx.Tx
-	buckets    []generation
+	// buckets has the buckets of the window of each resolution that is wanted.
+	buckets map[domain.Resolution][]generation
 }
 
 // columns says which columns are wanted beside the counts.
@@ -77,7 +74,24 @@ func (r *selectionReader) prepare(ctx context.Context, reads []domain.PackedRead
 	for _, read := range reads {
 		c := columnsOf(read)
 		var err error
-		if r.statements[c], err = r.store.db.reading.get(ctx, c.query()); err != nil { //nolint:sqlclosecheck // the pool closes it
+		if r.statements[c], err = r.store.db.store.reading.get(ctx, c.query()); err != nil { //nolint:sqlclosecheck // the pool closes it
+			return err
+		}
+	}
+	return nil
+}
+
+// collect gives the collector the journal and the packed values that answer the
+// selection.
+func (r *selectionReader) collect(ctx context.Context, reads []domain.PackedRead) error {
+	if err := r.addJournal(ctx); err != nil {
+		return err
+	}
+	if err := r.readGenerations(ctx, reads); err != nil {
+		return err
+	}
+	for i := range reads {
+		if err := r.read(ctx, i, reads[i]); err != nil {
 			return err
 		}
 	}
@@ -90,27 +104,39 @@ func (r *selectionReader) addJournal(ctx context.Context) error {
 		return err
 	}
 	for i := range rows {
-		if err := r.collector.AddJournal(rows[i].day(), rows[i].Payload); err != nil {
-			return damagedJournal(rows[i].day(), rows[i].ID, err)
-		}
+		r.decoding.Go(func() error {
+			if err := r.collector.AddJournal(rows[i].day(), rows[i].Payload, rows[i].Steps); err != nil {
+				return damagedJournal(rows[i].day(), rows[i].ID, err)
+			}
+			return nil
+		})
 	}
 	return nil
 }
 
-func (r *selectionReader) readGenerations(ctx context.Context) error {
-	return r.tx.SelectContext(ctx, &r.buckets, `
-		SELECT bucket, generation FROM aggregate_buckets WHERE resolution = ? AND bucket >= ? AND bucket < ?
-		ORDER BY bucket`, string(r.window.Resolution), r.window.Start.Unix(), r.window.End.Unix())
+func (r *selectionReader) readGenerations(ctx context.Context, reads []domain.PackedRead) error {
+	r.buckets = make(map[domain.Resolution][]generation)
+	for _, resolution := range domain.ResolutionsOf(reads) {
+		var found []generation
+		err := r.tx.SelectContext(ctx, &found, `
+			SELECT bucket, generation FROM aggregate_buckets WHERE resolution = ? AND bucket >= ? AND bucket < ?
+			ORDER BY bucket`, string(resolution), r.window.Start.Unix(), r.window.End.Unix())
+		if err != nil {
+			return err
+		}
+		r.buckets[resolution] = found
+	}
+	return nil
 }
 
 // read collects the values of one read, an index in the selection's.
 func (r *selectionReader) read(ctx context.Context, index int, read domain.PackedRead) error {
-	first, end := read.Part, read.Part+1
-	if read.Part == domain.AllParts {
-		first, end = 0, r.window.Resolution.Parts(read.Grain)
-	}
+	first, end := read.Parts()
+	buckets := slices.DeleteFunc(slices.Clone(r.buckets[read.Window.Resolution]), func(b generation) bool {
+		return !read.Window.Contains(time.Unix(b.Bucket, 0))
+	})
 	for part := first; part < end; part++ {
-		p := partReader{selectionReader: r, index: index, read: read, part: part}
+		p := partReader{selectionReader: r, index: index, read: read, part: part, wanted: buckets}
 		if err := p.collect(ctx); err != nil {
 			return err
 		}
@@ -125,38 +151,40 @@ type partReader struct {
 	index int
 	read  domain.PackedRead
 	part  int
+	// wanted are the buckets of the read, ascending.
+	wanted []generation
 }
 
 func (r *partReader) key(bucket int64) domain.PackedKey {
-	return domain.PackedKey{PackedBucket: bucketAt(r.window.Resolution, bucket), Grain: r.read.Grain, Part: r.part}
+	return domain.PackedKey{PackedBucket: bucketAt(r.read.Window.Resolution, bucket), Grain: r.read.Grain, Part: r.part}
 }
 
 // collect takes what is in memory, and reads the others, each run of neighbours
 // at once.
 func (r *partReader) collect(ctx context.Context) error {
 	begin := 0 // of the run of buckets that are not in memory
-	for i, b := range r.buckets {
+	for i, b := range r.wanted {
 		p, ok := r.store.db.config.Buckets.Get(r.key(b.Bucket), b.Generation, r.read)
 		if !ok {
 			continue
 		}
-		if err := r.fetch(ctx, r.buckets[begin:i]); err != nil {
+		if err := r.fetch(ctx, r.wanted[begin:i]); err != nil {
 			return err
 		}
 		begin = i + 1
-		if err := r.add(p); err != nil {
-			return err
-		}
+		r.add(p)
 	}
-	return r.fetch(ctx, r.buckets[begin:])
+	return r.fetch(ctx, r.wanted[begin:])
 }
 
 // add gives a value to the collector. One without counts stands for none.
-func (r *partReader) add(p domain.Packed) error {
-	if err := r.collector.Add(r.index, p); err != nil {
-		return damagedValue(p.PackedKey, err)
-	}
-	return nil
+func (r *partReader) add(p domain.Packed) {
+	r.decoding.Go(func() error {
+		if err := r.collector.Add(r.index, p); err != nil {
+			return damagedValue(p.PackedKey, err)
+		}
+		return nil
+	})
 }
 
 // fetch reads the values of neighbouring buckets, and notes them and those that
@@ -166,7 +194,7 @@ func (r *partReader) fetch(ctx context.Context, run []generation) error {
 		return nil
 	}
 	rows, err := r.tx.StmtxContext(ctx, r.statements[columnsOf(r.read)]).QueryContext(ctx,
-		string(r.window.Resolution), int64(r.read.Grain), r.part, run[0].Bucket, run[len(run)-1].Bucket)
+		string(r.read.Window.Resolution), int64(r.read.Grain), r.part, run[0].Bucket, run[len(run)-1].Bucket)
 	if err != nil {
 		return err
 	}
@@ -192,9 +220,7 @@ func (r *partReader) fetch(ctx context.Context, run []generation) error {
 			continue // every value has a bucket; this one was made by hand
 		}
 		p.PackedKey = r.key(bucket)
-		if err := r.add(p); err != nil {
-			return err
-		}
+		r.add(p)
 		r.note(run[0], p)
 		run = run[1:]
 	}

@@ -32,7 +32,7 @@ func NewStore(db *DB) *Store { return &Store{db: db} }
 func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored, error) {
 	statements, err := s.prepareStore(ctx)
 	if err != nil {
-		return ports.Stored{}, s.db.translate(ctx, "store.store", err)
+		return ports.Stored{}, s.db.store.translate(ctx, "store.store", err)
 	}
 	all := make([][]domain.Event, len(batches))
 	for i := range batches {
@@ -41,7 +41,7 @@ func (s *Store) Store(ctx context.Context, batches []domain.Batch) (ports.Stored
 	plain := count(all)
 	var stored ports.Stored
 	var closed []domain.OpenDay
-	err = s.db.write(ctx, "store.store", func(tx *sqlx.Tx) error {
+	err = s.db.store.write(ctx, "store.store", func(tx *sqlx.Tx) error {
 		// Watching a context costs more than most of these statements; the
 		// transaction itself watches it.
 		ctx := context.WithoutCancel(ctx)
@@ -102,7 +102,7 @@ func (s *Store) prepareStore(ctx context.Context) (storeStatements, error) {
 	for _, n := range eventChunks {
 		queries = append(queries, insertEvents(n))
 	}
-	list, err := s.db.writing.list(ctx, queries...)
+	list, err := s.db.store.writing.list(ctx, queries...)
 	if err != nil {
 		return storeStatements{}, err
 	}
@@ -204,7 +204,7 @@ func (s *Store) Activity(ctx context.Context) (domain.Activity, error) {
 		FoldedErrorTypes int64         `db:"folded_error_types"`
 		LastReceived     sql.NullInt64 `db:"last_received"`
 	}
-	err := s.db.read(ctx, "store.activity", func(tx *sqlx.Tx) error {
+	err := s.db.store.read(ctx, "store.activity", func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `
 			SELECT coalesce(sum(events), 0)
 					+ (SELECT coalesce(sum(calls), 0) FROM aggregate_buckets WHERE resolution = 'day') AS events,

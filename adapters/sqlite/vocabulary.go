@@ -124,7 +124,7 @@ func weekBefore(ctx context.Context, tx *sqlx.Tx, o domain.OpenDay) ([]domain.Op
 	}
 	calls := make(map[domain.OpenDay]map[string]int64)
 	for i := range journal {
-		counted, err := domain.CountJournal(journal[i].day(), journal[i].Payload)
+		counted, err := domain.CountJournal(journal[i].day(), journal[i].Payload, journal[i].Steps)
 		if err != nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
 	"github.com/weather-mcp/weather-mcp-analytics/bootstrap"
 )
 
@@ -15,8 +16,8 @@ func (p program) backup(ctx context.Context, args []string) int {
 				return err
 			}
 			const kilo = 1000
-			return p.say("%s: %.1f MB, checked; %d raw events, %d calls in statistics, %d events in the queue, %d dead letters",
-				given[0], float64(b.Bytes)/(kilo*kilo), b.Events, b.Calls, b.QueuedEvents, b.DeadLetters)
+			return p.say("%s and %s: %.1f MB, checked; %d raw events, %d calls in statistics, %d events in the queue, %d dead letters",
+				given[0], sqlite.QueueBackup(given[0]), float64(b.Bytes)/(kilo*kilo), b.Events, b.Calls, b.QueuedEvents, b.DeadLetters)
 		})
 	})
 }

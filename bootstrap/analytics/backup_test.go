@@ -15,7 +15,7 @@ func TestBackupBesideAServer(t *testing.T) {
 	withFile(t, dir, func(db *sqlite.DB) {
 		must(t, sqlite.NewQueue(db, sqlite.QueueConfig{}).Enqueue(t.Context(), first))
 		got := try(t, "", on(dir), "backup", file)
-		if got.code != 0 || got.stderr != "" || strings.Count(got.stdout, "\n") != 1 ||
+		if got.code != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, file+" and "+sqlite.QueueBackup(file)+": ") || strings.Count(got.stdout, "\n") != 1 ||
 			!strings.HasSuffix(got.stdout, " MB, checked; 0 raw events, 0 calls in statistics, 2 events in the queue, 1 dead letters\n") {
 			t.Errorf("result is %+v", got)
 		}

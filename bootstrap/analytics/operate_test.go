@@ -154,7 +154,7 @@ func TestDeadLetterIsShown(t *testing.T) {
 func TestUnreadableDeadLetter(t *testing.T) {
 	first, _ := letterBatches()
 	dir := graveyard(t, first)
-	db, err := sql.Open("sqlite", filepath.Join(dir, "analytics.db"))
+	db, err := sql.Open("sqlite", filepath.Join(dir, "analytics-queue.db"))
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `UPDATE dead_letters SET payload = x'00'`)
 	must(t, errors.Join(err, db.Close()))

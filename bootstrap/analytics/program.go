@@ -45,7 +45,7 @@ Operating:
                   compute the aggregates of days anew from raw events; TIME is
                   a date or RFC 3339, in UTC, and the end is not included;
                   --force also those that have lost some of these
-  backup FILE     copy the embedded store, queue included, into a new file; a
+  backup FILE     copy the embedded store into a new file, its queue beside it; a
                   server may be running on it
   export          write all that the statistics are made of, small groups too, as
                   CSV: a row for each day, tool, version, country and service;

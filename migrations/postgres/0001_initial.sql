@@ -76,7 +76,7 @@ $$;
 ALTER SEQUENCE events_id_seq OWNED BY events.id;
 
 -- The aggregates, packed: a row holds all groups of one grain in one bucket, or
--- a part of them. grain is the set of dimensions that the groups tell apart, as
+-- a part of them. grain is the set of dimensions that the groups distinguish, as
 -- bits: 1 tool, 2 version, 4 country, 8 service, 16 error type. Only the program
 -- reads counts, latency and sessions; readable is what the views below show.
 --
@@ -118,7 +118,9 @@ CREATE SEQUENCE aggregate_generations OWNED BY aggregate_buckets.generation;
 -- What stored batches add to the aggregates and is not merged into them yet. A
 -- row is what one transaction added to one UTC day; payload holds entries in
 -- number, of that many events. How many of these count as 'other' for their
--- version or error type is in the last two columns. Whoever reads aggregates
+-- version or error type is in folded_versions and folded_error_types. A merge of a
+-- large day takes several transactions, each of which writes some of the values:
+-- merge_steps counts those that have what the row adds. Whoever reads aggregates
 -- adds the journal to them.
 CREATE TABLE aggregation_journal (
     id                 bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -128,7 +130,8 @@ CREATE TABLE aggregation_journal (
     payload            bytea       NOT NULL,
     created_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     folded_versions    bigint      NOT NULL DEFAULT 0,
-    folded_error_types bigint      NOT NULL DEFAULT 0
+    folded_error_types bigint      NOT NULL DEFAULT 0,
+    merge_steps        smallint    NOT NULL DEFAULT 0
 ) WITH (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
     toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 4000
@@ -137,8 +140,8 @@ CREATE TABLE aggregation_journal (
 -- Payloads do not shrink, and live for minutes.
 ALTER TABLE aggregation_journal ALTER payload SET STORAGE EXTERNAL;
 
--- How many versions and error types the aggregates of a day tell apart is
--- bounded. These are the values that are told apart on a day, which is the start
+-- How many versions and error types the aggregates of a day distinguish is
+-- bounded. These are the values that are distinguished on a day, which is the start
 -- of a UTC day. Late ones were noted when it was over, and are not reserved on
 -- the days that follow.
 CREATE TABLE dimension_values (
@@ -149,7 +152,7 @@ CREATE TABLE dimension_values (
     PRIMARY KEY (day, dimension, value)
 );
 
--- The days that have more values than can be told apart, and take no more: so
+-- The days that have more values than can be distinguished, and take no more: so
 -- many calls count as 'other' for it, beside those that the journal has.
 CREATE TABLE dimension_overflow (
     day       timestamptz NOT NULL,

@@ -36,7 +36,7 @@ CREATE INDEX stored_batches_received_at ON stored_batches (received_at);
 
 -- The aggregates, packed: a row holds all groups of one grain, or a part of
 -- them, in one hour or day. resolution is 'hour' or 'day' and bucket its start.
--- grain is the set of dimensions that the groups tell apart, as bits: 1 tool,
+-- grain is the set of dimensions that the groups distinguish, as bits: 1 tool,
 -- 2 version, 4 country, 8 service, 16 error type. The program alone reads
 -- counts, latency and sessions; a reader of counts reads none of the columns
 -- after it. readable is what the views below show.
@@ -65,7 +65,9 @@ CREATE TABLE aggregate_buckets (
 
 -- What transactions add to the aggregates of a UTC day and is not merged into
 -- them yet. created_at is in Unix microseconds. folded_versions and
--- folded_error_types are how many of the events count under 'other'.
+-- folded_error_types are how many of the events count under 'other'. A merge of a
+-- large day takes several transactions, each of which writes some of the values:
+-- merge_steps counts those that have what the row adds.
 CREATE TABLE aggregation_journal (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     day                INTEGER NOT NULL,
@@ -74,13 +76,14 @@ CREATE TABLE aggregation_journal (
     created_at         INTEGER NOT NULL,
     folded_versions    INTEGER NOT NULL,
     folded_error_types INTEGER NOT NULL,
+    merge_steps        INTEGER NOT NULL DEFAULT 0,
     payload            BLOB    NOT NULL
 ) STRICT;
 
 CREATE INDEX aggregation_journal_day ON aggregation_journal (day, id);
 
--- How many versions and error types the aggregates of a day tell apart is
--- bounded. These are the values that are told apart on a day, which is the start
+-- How many versions and error types the aggregates of a day distinguish is
+-- bounded. These are the values that are distinguished on a day, which is the start
 -- of the UTC day. Late ones were noted when it was over, and are not reserved on
 -- the days that follow.
 CREATE TABLE dimension_values (
@@ -91,7 +94,7 @@ CREATE TABLE dimension_values (
     PRIMARY KEY (day, dimension, value)
 ) WITHOUT ROWID, STRICT;
 
--- The days that have more values than can be told apart, and take no more: so
+-- The days that have more values than can be distinguished, and take no more: so
 -- many calls count as 'other' for it, beside those in the journal.
 CREATE TABLE dimension_overflow (
     day       INTEGER NOT NULL,
@@ -103,25 +106,23 @@ CREATE TABLE dimension_overflow (
 -- For operators: the totals, and the breakdowns by one dimension. They lack what
 -- is in the journal, up to MERGE_INTERVAL_SECONDS. value is '' in the total and
 -- for the events that do not have the dimension.
-CREATE VIEW hourly_aggregations AS
-SELECT bucket,
+CREATE VIEW aggregations AS
+SELECT resolution, bucket,
     CASE grain WHEN 0 THEN 'total' WHEN 1 THEN 'tool' WHEN 2 THEN 'version' WHEN 4 THEN 'country' ELSE 'service' END AS dimension,
     row.value ->> 0 AS value, row.value ->> 1 AS calls, row.value ->> 2 AS errors,
     row.value ->> 3 AS cache_hits, row.value ->> 4 AS cache_misses,
     row.value ->> 5 AS retries, row.value ->> 6 AS retries_observed, row.value ->> 7 AS retried,
     row.value ->> 8 AS timed, row.value ->> 9 AS response_time_sum_ms
 FROM packed_aggregates, json_each(readable) AS row
-WHERE resolution = 'hour' AND grain IN (0, 1, 2, 4, 8) AND part = 0;
+WHERE grain IN (0, 1, 2, 4, 8) AND part = 0;
+
+CREATE VIEW hourly_aggregations AS
+SELECT bucket, dimension, value, calls, errors, cache_hits, cache_misses, retries, retries_observed, retried, timed, response_time_sum_ms
+FROM aggregations WHERE resolution = 'hour';
 
 CREATE VIEW daily_aggregations AS
-SELECT bucket,
-    CASE grain WHEN 0 THEN 'total' WHEN 1 THEN 'tool' WHEN 2 THEN 'version' WHEN 4 THEN 'country' ELSE 'service' END AS dimension,
-    row.value ->> 0 AS value, row.value ->> 1 AS calls, row.value ->> 2 AS errors,
-    row.value ->> 3 AS cache_hits, row.value ->> 4 AS cache_misses,
-    row.value ->> 5 AS retries, row.value ->> 6 AS retries_observed, row.value ->> 7 AS retried,
-    row.value ->> 8 AS timed, row.value ->> 9 AS response_time_sum_ms
-FROM packed_aggregates, json_each(readable) AS row
-WHERE resolution = 'day' AND grain IN (0, 1, 2, 4, 8) AND part = 0;
+SELECT bucket, dimension, value, calls, errors, cache_hits, cache_misses, retries, retries_observed, retried, timed, response_time_sum_ms
+FROM aggregations WHERE resolution = 'day';
 
 -- The same for error types, by tool. versions is a JSON array of up to 20 that
 -- failed. Beyond 500 rows of a bucket the rest is one, of the tool and error type
@@ -132,105 +133,6 @@ SELECT resolution, bucket, row.value ->> 0 AS tool, row.value ->> 1 AS error_typ
     row.value -> 5 AS versions
 FROM packed_aggregates, json_each(readable) AS row
 WHERE grain = 19 AND part = 0;
-
--- What was accepted and is not stored yet, oldest first by place.
-CREATE TABLE queue (
-    place       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id          TEXT    NOT NULL UNIQUE,
-    received_at INTEGER NOT NULL,
-    events      INTEGER NOT NULL,
-    payload     BLOB    NOT NULL
-) STRICT;
-
--- How often each batch was handed out, if it was. Counting it in the queue would
--- write the payload anew.
-CREATE TABLE queue_attempts (
-    place    INTEGER PRIMARY KEY,
-    attempts INTEGER NOT NULL
-) STRICT;
-
--- One row that counts the queue, so that its bounds cost the same however much
--- it holds. A batch counts with its payload and 256 bytes.
-CREATE TABLE queue_size (
-    batches INTEGER NOT NULL,
-    events  INTEGER NOT NULL,
-    bytes   INTEGER NOT NULL
-) STRICT;
-
-INSERT INTO queue_size VALUES (0, 0, 0);
-
--- +goose StatementBegin
-CREATE TRIGGER queue_grows AFTER INSERT ON queue BEGIN
-    UPDATE queue_size SET batches = batches + 1, events = events + new.events, bytes = bytes + length(new.payload) + 256;
-END;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE TRIGGER queue_shrinks AFTER DELETE ON queue BEGIN
-    UPDATE queue_size SET batches = batches - 1, events = events - old.events, bytes = bytes - length(old.payload) - 256;
-    DELETE FROM queue_attempts WHERE place = old.place;
-END;
--- +goose StatementEnd
-
--- The program changes no payload; whoever repairs one by hand may.
--- +goose StatementBegin
-CREATE TRIGGER queue_changes AFTER UPDATE OF payload ON queue BEGIN
-    UPDATE queue_size SET bytes = bytes + length(new.payload) - length(old.payload);
-END;
--- +goose StatementEnd
-
-CREATE TABLE dead_letters (
-    place       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id          TEXT    NOT NULL,
-    received_at INTEGER NOT NULL,
-    buried_at   INTEGER NOT NULL,
-    events      INTEGER NOT NULL,
-    attempts    INTEGER NOT NULL,
-    reason      TEXT    NOT NULL,
-    payload     BLOB    NOT NULL
-) STRICT;
-
-CREATE INDEX dead_letters_id ON dead_letters (id);
-
--- What is kept for idempotency keys, oldest first by place. The hash is a keyed
--- one, as is the fingerprint of the body in the receipt. bytes is what counts
--- towards the bound.
-CREATE TABLE receipts (
-    place      INTEGER PRIMARY KEY AUTOINCREMENT,
-    hash       BLOB    NOT NULL UNIQUE,
-    expires_at INTEGER NOT NULL,
-    bytes      INTEGER NOT NULL,
-    receipt    BLOB    NOT NULL
-) STRICT;
-
-CREATE INDEX receipts_expires_at ON receipts (expires_at);
-
--- One row that counts the receipts.
-CREATE TABLE receipts_size (
-    receipts INTEGER NOT NULL,
-    bytes    INTEGER NOT NULL
-) STRICT;
-
-INSERT INTO receipts_size VALUES (0, 0);
-
--- +goose StatementBegin
-CREATE TRIGGER receipts_grow AFTER INSERT ON receipts BEGIN
-    UPDATE receipts_size SET receipts = receipts + 1, bytes = bytes + new.bytes;
-END;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE TRIGGER receipts_shrink AFTER DELETE ON receipts BEGIN
-    UPDATE receipts_size SET receipts = receipts - 1, bytes = bytes - old.bytes;
-END;
--- +goose StatementEnd
-
-CREATE TABLE secrets (
-    name  TEXT PRIMARY KEY,
-    value BLOB NOT NULL
-) STRICT;
-
-INSERT INTO secrets VALUES ('idempotency_keys', randomblob(32));
 
 -- The moment that the cutoffs of the last expiry were counted from: one row, or
 -- none before the first expiry.
@@ -251,16 +153,10 @@ INSERT INTO heartbeat VALUES (0, x'');
 
 DROP TABLE heartbeat;
 DROP TABLE last_expiry;
-DROP TABLE secrets;
-DROP TABLE receipts_size;
-DROP TABLE receipts;
-DROP TABLE dead_letters;
-DROP TABLE queue_size;
-DROP TABLE queue_attempts;
-DROP TABLE queue;
 DROP VIEW error_summary;
 DROP VIEW daily_aggregations;
 DROP VIEW hourly_aggregations;
+DROP VIEW aggregations;
 DROP TABLE dimension_overflow;
 DROP TABLE dimension_values;
 DROP TABLE aggregation_journal;

@@ -82,6 +82,88 @@ func (mr *MockEventQueueMockRecorder) Receipt(ctx, request interface{}) *gomock.
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Receipt", reflect.TypeOf((*MockEventQueue)(nil).Receipt), ctx, request)
 }
 
+// MockBoundedQueue is a mock of BoundedQueue interface.
+type MockBoundedQueue struct {
+	ctrl     *gomock.Controller
+	recorder *MockBoundedQueueMockRecorder
+}
+
+// MockBoundedQueueMockRecorder is the mock recorder for MockBoundedQueue.
+type MockBoundedQueueMockRecorder struct {
+	mock *MockBoundedQueue
+}
+
+// NewMockBoundedQueue creates a new mock instance.
+func NewMockBoundedQueue(ctrl *gomock.Controller) *MockBoundedQueue {
+	mock := &MockBoundedQueue{ctrl: ctrl}
+	mock.recorder = &MockBoundedQueueMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockBoundedQueue) EXPECT() *MockBoundedQueueMockRecorder {
+	return m.recorder
+}
+
+// CallTimeout mocks base method.
+func (m *MockBoundedQueue) CallTimeout() time.Duration {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "CallTimeout")
+	ret0, _ := ret[0].(time.Duration)
+	return ret0
+}
+
+// CallTimeout indicates an expected call of CallTimeout.
+func (mr *MockBoundedQueueMockRecorder) CallTimeout() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CallTimeout", reflect.TypeOf((*MockBoundedQueue)(nil).CallTimeout))
+}
+
+// Enqueue mocks base method.
+func (m *MockBoundedQueue) Enqueue(ctx context.Context, batch domain.Batch) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Enqueue", ctx, batch)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Enqueue indicates an expected call of Enqueue.
+func (mr *MockBoundedQueueMockRecorder) Enqueue(ctx, batch interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Enqueue", reflect.TypeOf((*MockBoundedQueue)(nil).Enqueue), ctx, batch)
+}
+
+// EnqueueOnce mocks base method.
+func (m *MockBoundedQueue) EnqueueOnce(ctx context.Context, request domain.KeyedRequest, batch domain.Batch, receipt domain.Receipt) (domain.Receipt, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "EnqueueOnce", ctx, request, batch, receipt)
+	ret0, _ := ret[0].(domain.Receipt)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// EnqueueOnce indicates an expected call of EnqueueOnce.
+func (mr *MockBoundedQueueMockRecorder) EnqueueOnce(ctx, request, batch, receipt interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EnqueueOnce", reflect.TypeOf((*MockBoundedQueue)(nil).EnqueueOnce), ctx, request, batch, receipt)
+}
+
+// Receipt mocks base method.
+func (m *MockBoundedQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Receipt", ctx, request)
+	ret0, _ := ret[0].(domain.Receipt)
+	ret1, _ := ret[1].(bool)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// Receipt indicates an expected call of Receipt.
+func (mr *MockBoundedQueueMockRecorder) Receipt(ctx, request interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Receipt", reflect.TypeOf((*MockBoundedQueue)(nil).Receipt), ctx, request)
+}
+
 // MockDeliveries is a mock of Deliveries interface.
 type MockDeliveries struct {
 	ctrl     *gomock.Controller

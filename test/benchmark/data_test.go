@@ -105,11 +105,14 @@ func (d dataset) make(start time.Time, cutoffs domain.Cutoffs) (loadedDay, error
 	merge := domain.NewMerge(day.start, cutoffs)
 	merge.AddFinest(domain.Finest(events))
 	for _, bucket := range merge.Buckets() {
-		values, err := merge.Bucket(bucket, nil)
+		err := merge.Bucket(bucket, func(domain.PackedGrain, int) (domain.Packed, error) { return domain.Packed{}, nil },
+			func(p domain.Packed) error {
+				day.values = append(day.values, p)
+				return nil
+			})
 		if err != nil {
 			return day, err
 		}
-		day.values = append(day.values, values...)
 	}
 	if d.raw && !day.start.Before(cutoffs.Events) {
 		day.events = events

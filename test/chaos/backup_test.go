@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weather-mcp/weather-mcp-analytics/adapters/sqlite"
 	"github.com/weather-mcp/weather-mcp-analytics/test/program"
 )
 
@@ -81,8 +82,10 @@ func TestBackupOfAServerUnderLoadRestores(t *testing.T) {
 	}
 	lacking.Kill()
 
-	if err := os.Rename(backup, filepath.Join(restored, "analytics.db")); err != nil {
-		t.Fatal(err)
+	for from, to := range map[string]string{backup: "analytics.db", sqlite.QueueBackup(backup): "analytics-queue.db"} {
+		if err := os.Rename(from, filepath.Join(restored, to)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	again := program.Launch(t, "serve", t.TempDir(), settings(restored)...)
 	address = again.Await(t)

@@ -170,7 +170,7 @@ func (f *fleet) victims(t *testing.T) [][]*victim {
 		apis = append(apis, &victim{faults: m.faults(t)})
 	}
 	for _, m := range f.workers {
-		// Others take what a worker holds that was silent for 12 s.
+		// Others take what a worker holds that was silent for 3 s.
 		workers = append(workers, &victim{faults: m.faults(t), longest: 20 * time.Second})
 	}
 	for _, l := range f.links {

@@ -253,7 +253,18 @@ func history(t *testing.T, s ports.EventStore) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.(ports.Maintainer).Expire(t.Context(), domain.DefaultRetention().Cutoffs(now)); err != nil {
+	cutoffs := domain.DefaultRetention().Cutoffs(now)
+	merger := s.(ports.Merger)
+	days, err := merger.Journal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, day := range days { // else hours and days are not counted yet
+		if _, err := merger.Merge(t.Context(), day.Day, 1_000_000, cutoffs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.(ports.Maintainer).Expire(t.Context(), cutoffs); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -132,7 +132,8 @@ func DrawEvent(t *rapid.T, first time.Time, hours int) domain.Event {
 		e.Service = rapid.SampledFrom([]string{"", "noaa", "openmeteo"}).Draw(t, "service")
 		e.CacheHit = drawOptional(t, "cache hit", rapid.Bool())
 		e.RetryCount = drawOptional(t, "retries", rapid.Int32Range(0, domain.MaxRetryCount))
-		e.Country = rapid.SampledFrom([]string{"", "US", "NP"}).Draw(t, "country")
+		// Packed values are cut by country: CA is in another part than the others.
+		e.Country = rapid.SampledFrom([]string{"", "US", "NP", "CA"}).Draw(t, "country")
 	}
 	if e.Level == domain.LevelDetailed {
 		e.Parameters = drawParameters(t)

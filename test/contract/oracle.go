@@ -15,21 +15,45 @@ import (
 func Expected(events []domain.Event, s domain.Selection) domain.Selected {
 	var matching []domain.Event
 	for _, e := range events {
-		if s.Window.Contains(e.Hour) && passes(&e, s.Filter) {
+		if s.Window.Contains(e.Hour) && passes(&e, s.Filter) && !slices.Contains(s.Without, bucketOf(&e, domain.Daily)) {
 			matching = append(matching, e)
 		}
 	}
 	selected := domain.Selected{Rollups: make(map[domain.Dimension][]domain.RollupRow)}
 	for _, by := range s.By {
-		selected.Rollups[by] = rollupsOf(matching, s.Window.Resolution, by)
+		selected.Rollups[by] = rollupsOf(matching, s.Window.Resolution, by, func(e *domain.Event) time.Time { return spanOf(e, s.Window, by) })
 		for i := range selected.Rollups[by] {
 			leaveOut(&selected.Rollups[by][i].Rollup, s, by)
+		}
+	}
+	if s.Usage {
+		selected.Usage = rollupsOf(matching, s.Window.Resolution, domain.DimensionTool, func(e *domain.Event) time.Time {
+			return bucketOf(e, s.Window.Resolution)
+		})
+		for i := range selected.Usage {
+			r := &selected.Usage[i].Rollup
+			*r = domain.Rollup{Calls: r.Calls, Errors: r.Errors}
 		}
 	}
 	if s.Errors {
 		selected.Errors = errorsOf(matching, s.Window.Resolution)
 	}
 	return selected
+}
+
+// spanOf is the start of the span of time in which a breakdown counts the event.
+func spanOf(e *domain.Event, w domain.Window, by domain.Dimension) time.Time {
+	switch by {
+	case domain.DimensionNone:
+		return bucketOf(e, w.Resolution)
+	case domain.DimensionVersion, domain.DimensionCountry:
+		if day := bucketOf(e, domain.Daily); day.After(w.Start) {
+			return day
+		}
+		return w.Start
+	default:
+		return w.Start
+	}
 }
 
 // leaveOut makes zero what the selection does not ask for.
@@ -74,10 +98,10 @@ func groupBy(e *domain.Event, by domain.Dimension) domain.Group {
 	}
 }
 
-func rollupsOf(events []domain.Event, r domain.Resolution, by domain.Dimension) []domain.RollupRow {
+func rollupsOf(events []domain.Event, r domain.Resolution, by domain.Dimension, span func(*domain.Event) time.Time) []domain.RollupRow {
 	var rows []domain.RollupRow
 	for _, e := range events {
-		bucket, group := bucketOf(&e, r), groupBy(&e, by)
+		bucket, group := span(&e), groupBy(&e, by)
 		i := slices.IndexFunc(rows, func(row domain.RollupRow) bool { return row.Bucket.Equal(bucket) && row.Group == group })
 		if i < 0 {
 			i = len(rows)
@@ -135,6 +159,9 @@ func Difference(got, want domain.Selected) string {
 		if d := firstDifference(got.Rollups[by], rows); d != "" {
 			return fmt.Sprintf("by %v: %s", by, d)
 		}
+	}
+	if d := firstDifference(got.Usage, want.Usage); d != "" {
+		return "usage: " + d
 	}
 	if d := firstDifference(got.Errors, want.Errors); d != "" {
 		return "errors: " + d

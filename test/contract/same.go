@@ -102,6 +102,15 @@ func compareStores(t *rapid.T, store, reference StorePorts) (domain.Selection, d
 	return selection, got
 }
 
+// daysFrom lists the UTC days from that of t on.
+func daysFrom(t time.Time, n int) []time.Time {
+	days := make([]time.Time, n)
+	for i := range days {
+		days[i] = domain.Daily.Floor(t).AddDate(0, 0, i)
+	}
+	return days
+}
+
 func drawSelection(t *rapid.T) domain.Selection {
 	r := rapid.SampledFrom(domain.Resolutions()).Draw(t, "resolution")
 	start := r.Floor(first.Add(time.Duration(rapid.IntRange(-2, 50).Draw(t, "start")) * time.Hour))
@@ -118,6 +127,8 @@ func drawSelection(t *rapid.T) domain.Selection {
 			Service: values("service", "noaa", "openmeteo"),
 		},
 		By:       rapid.SliceOfNDistinct(rapid.SampledFrom(append(domain.Dimensions(), domain.DimensionNone)), 0, 5, rapid.ID).Draw(t, "by"),
+		Without:  rapid.SliceOfN(rapid.SampledFrom(daysFrom(first, 4)), 0, 2).Draw(t, "without"),
+		Usage:    rapid.Bool().Draw(t, "usage"),
 		Latency:  rapid.Bool().Draw(t, "latency"),
 		Sessions: rapid.Bool().Draw(t, "sessions"),
 		Errors:   rapid.Bool().Draw(t, "errors"),

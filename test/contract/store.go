@@ -83,7 +83,9 @@ func days() domain.Window {
 }
 
 func everything(w domain.Window) domain.Selection {
-	return domain.Selection{Window: w, By: append(domain.Dimensions(), domain.DimensionNone), Latency: true, Sessions: true, Errors: true}
+	return domain.Selection{
+		Window: w, By: append(domain.Dimensions(), domain.DimensionNone), Usage: true, Latency: true, Sessions: true, Errors: true,
+	}
 }
 
 // checkHolds demands that the store answers as if it held these events.
@@ -342,10 +344,12 @@ func testActivity(t *testing.T, open OpenStore) {
 	}
 }
 
-// expire deletes and demands that it deletes as many rows as were due, and that
-// a second time finds nothing left to do. It returns how many rows these were.
-func expire(t *testing.T, s ports.Maintainer, cutoffs domain.Cutoffs) ports.Expired {
+// expire merges everything, deletes, and demands that it deletes as many rows as were
+// due, and that a second time finds nothing left to do. It returns how many rows these
+// were.
+func expire(t *testing.T, s StorePorts, cutoffs domain.Cutoffs) ports.Expired {
 	t.Helper()
+	mergeAll(t, s, 1_000_000, domain.Cutoffs{})
 	due, err := s.Due(t.Context(), cutoffs)
 	must(t, err)
 	n, err := s.Expire(t.Context(), cutoffs)
@@ -386,12 +390,16 @@ func cutoff(r domain.Resolution) time.Time { return r.Floor(Now.Add(-24 * time.H
 // those before the cutoffs are missing.
 func checkExpired(t *testing.T, h StoreHarness, events []domain.Event, w domain.Window, rollups, errs time.Time) {
 	t.Helper()
-	want := Expected(events, everything(w))
-	for by, rows := range want.Rollups {
-		want.Rollups[by] = slices.DeleteFunc(rows, func(r domain.RollupRow) bool { return r.Bucket.Before(rollups) })
+	selection := everything(w)
+	if w.Resolution == domain.Hourly {
+		selection.By = []domain.Dimension{domain.DimensionNone} // others count whole days by the days
 	}
-	want.Errors = slices.DeleteFunc(want.Errors, func(r domain.ErrorRow) bool { return r.Bucket.Before(errs) })
-	checkSelected(t, h.Store, everything(w), want)
+	since := func(cut time.Time) []domain.Event {
+		return slices.DeleteFunc(slices.Clone(events), func(e domain.Event) bool { return e.Hour.Before(cut) })
+	}
+	want := Expected(since(rollups), selection)
+	want.Errors = Expected(since(errs), selection).Errors
+	checkSelected(t, h.Store, selection, want)
 }
 
 func testExpireEvents(t *testing.T, open OpenStore) {

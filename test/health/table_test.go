@@ -270,11 +270,11 @@ func TestEmbeddedStoreThatDoesNotCount(t *testing.T) {
 	room := newDisk()
 	service := run(t, bootstrap.RoleServe, bootstrap.Options{Volumes: []ports.Volume{room}}, "DATA_DIR="+dir)
 
-	// within runs a statement, and holds its transaction until the end.
-	within := func(begin, end string) func(*testing.T) func() {
+	// within runs a statement on a file, and holds its transaction until the end.
+	within := func(file, begin, end string) func(*testing.T) func() {
 		return func(t *testing.T) func() {
 			t.Helper()
-			db, err := sql.Open("sqlite", filepath.Join(dir, "analytics.db")+"?_pragma=busy_timeout(10000)")
+			db, err := sql.Open("sqlite", filepath.Join(dir, file)+"?_pragma=busy_timeout(10000)")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -298,10 +298,14 @@ func TestEmbeddedStoreThatDoesNotCount(t *testing.T) {
 			rename(dir, elsewhere)
 			return func() { rename(elsewhere, dir) }
 		}, unavailable, "store", ""},
-		{"the file is gone", func(*testing.T) func() {
+		{"the file of the store is gone", func(*testing.T) func() {
 			rename(filepath.Join(dir, "analytics.db"), elsewhere)
 			return func() { rename(elsewhere, filepath.Join(dir, "analytics.db")) }
-		}, unavailable, "store", ""},
+		}, accepted, "store", ""},
+		{"the file of the queue is gone", func(*testing.T) func() {
+			rename(filepath.Join(dir, "analytics-queue.db"), elsewhere)
+			return func() { rename(elsewhere, filepath.Join(dir, "analytics-queue.db")) }
+		}, unavailable, "queue", ""},
 		{"the disk is below the reserve", func(*testing.T) func() {
 			room.free.Store(1)
 			return func() { room.free.Store(gigabyte) }
@@ -321,9 +325,17 @@ func TestEmbeddedStoreThatDoesNotCount(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}, unavailable, "store", ""},
-		{"a table is missing", within(`ALTER TABLE events RENAME TO elsewhere`, `ALTER TABLE elsewhere RENAME TO events`), 0, "store", ""},
-		{"another program writes", within(`BEGIN IMMEDIATE`, `ROLLBACK`), unavailable, "store", ""},
+		}, unavailable, "queue", ""},
+		{
+			"a table of the store is missing",
+			within("analytics.db", `ALTER TABLE events RENAME TO elsewhere`, `ALTER TABLE elsewhere RENAME TO events`), accepted, "store", "",
+		},
+		{
+			"a table of the queue is missing",
+			within("analytics-queue.db", `ALTER TABLE queue RENAME TO elsewhere`, `ALTER TABLE elsewhere RENAME TO queue`), unavailable, "queue", "",
+		},
+		{"another program writes to the store", within("analytics.db", `BEGIN IMMEDIATE`, `ROLLBACK`), accepted, "store", ""},
+		{"another program writes to the queue", within("analytics-queue.db", `BEGIN IMMEDIATE`, `ROLLBACK`), unavailable, "queue", ""},
 	}, service, nil)
 }
 

@@ -9,9 +9,9 @@ local events, bytes = counted(stream, size)
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 local waiting, age = 0, 0
 if oldest then
-  local since = tonumber(string.match(oldest[1], '^%d+'))
-  age = math.max(0, now() - since)
-  waiting = math.max(0, now() - math.max(since, natural(redis.pcall('GET', settled), 15) or 0))
+  local since, at = tonumber(string.match(oldest[1], '^%d+')), now() -- one time: waiting is never above age
+  age = math.max(0, at - since)
+  waiting = math.max(0, at - math.max(since, natural(redis.pcall('GET', settled), 15) or 0))
 end
 return {
   redis.call('XLEN', stream),

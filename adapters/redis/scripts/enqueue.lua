@@ -5,8 +5,4 @@ local most, most_bytes, id, n, t, b = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5
 if redis.call('EXISTS', suspended) == 1 then
   return 'suspended'
 end
-if not fits(stream, size, n, b, most, most_bytes) then
-  return 'full'
-end
-append(stream, size, arrivals, id, n, t, b)
-return 'held'
+return append(stream, size, arrivals, id, n, t, b, most, most_bytes) and 'held' or 'full'

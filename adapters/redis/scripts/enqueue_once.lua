@@ -24,12 +24,11 @@ end
 if redis.call('EXISTS', suspended) == 1 then
   return {'suspended'}
 end
-if not fits(stream, size, n, b, most, most_bytes) then
-  return {'full'}
-end
 
 redis.call('SET', secrets, secret, 'NX')
-append(stream, size, arrivals, id, n, t, b)
+if not append(stream, size, arrivals, id, n, t, b, most, most_bytes) then
+  return {'full'}
+end
 if not sound then
   redis.call('DEL', receipts, order)
   known = nil

@@ -89,18 +89,18 @@ local function announce(arrivals)
   end
 end
 
--- fits reports whether a batch of so many events is within the bounds.
-local function fits(stream, size, n, b, most, most_bytes)
+-- append puts a batch at the end of the queue, if it is within the bounds then, and
+-- reports whether it is.
+local function append(stream, size, arrivals, id, n, t, b, most, most_bytes)
   local events, bytes = counted(stream, size)
-  return events + n <= tonumber(most) and bytes + #b + OVERHEAD <= tonumber(most_bytes)
-end
-
--- append puts a batch at the end of the queue.
-local function append(stream, size, arrivals, id, n, t, b)
-  local events, bytes = counted(stream, size)
+  events, bytes = events + n, bytes + #b + OVERHEAD
+  if events > tonumber(most) or bytes > tonumber(most_bytes) then
+    return false
+  end
   redis.call('XADD', stream, '*', 'id', id, 'n', n, 't', t, 'b', b)
-  set_size(size, events + n, bytes + #b + OVERHEAD)
+  set_size(size, events, bytes)
   announce(arrivals)
+  return true
 end
 
 -- CHUNK is how many entries one command is about: Lua passes no more than some

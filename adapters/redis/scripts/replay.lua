@@ -6,10 +6,9 @@ local name, letter = ARGV[7], ARGV[8]
 if redis.call('HGET', names, name) ~= letter then
   return 'gone'
 end
-if not fits(stream, size, n, b, most, most_bytes) then
+redis.call('HDEL', names, '')
+if not append(stream, size, arrivals, id, n, t, b, most, most_bytes) then
   return 'full'
 end
-redis.call('HDEL', names, '')
-append(stream, size, arrivals, id, n, t, b)
 drop_letter(dead, names, dead_size, name, letter)
 return 'held'

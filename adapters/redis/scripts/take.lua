@@ -6,12 +6,15 @@
 --
 -- This is adapters/memory/limiter.go in Lua: there it is explained. Beside that
 -- it is told how often the caller refused the client without asking here, and
--- how long ago that began.
+-- how long ago that began; and what the caller granted by itself, with which the
+-- client is charged first: after how long the burst is whole, and for each grant
+-- how long ago it was, requests and events.
 local agreed, key, clients = KEYS[1], KEYS[2], KEYS[3]
 local id, most = ARGV[1], tonumber(ARGV[2])
 local requests, burst, events = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local patience, asked = tonumber(ARGV[6]), tonumber(ARGV[7])
 local disregarded, ago = tonumber(ARGV[8]), tonumber(ARGV[9])
+local USED_WHOLE, USED = 10, 11 -- where the arguments begin that say what to charge
 
 local WINDOW, LONGEST, FORGIVENESS, GRAIN = 60000000, 600000000, 600000000, 500000
 local STRIKES_TO_BAR = 3
@@ -132,6 +135,28 @@ local function add(n)
   end
 end
 
+-- charge adds what the caller granted by itself.
+local function charge()
+  a[WHOLE] = math.max(a[WHOLE], now) + tonumber(ARGV[USED_WHOLE])
+  local grants = {}
+  for i = FIRST, #a, 3 do
+    grants[#grants + 1] = {a[i], a[i + 1], a[i + 2]}
+  end
+  for i = USED, #ARGV, 3 do
+    grants[#grants + 1] = {now - ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])}
+  end
+  table.sort(grants, function(g, h) return g[1] < h[1] end)
+  a = {unpack(a, 1, FIRST - 1)}
+  for _, g in ipairs(grants) do
+    local last = #a - 2
+    if last >= FIRST and math.floor(a[last] / GRAIN) == math.floor(g[1] / GRAIN) then
+      a[last], a[last + 1], a[last + 2] = g[1], a[last + 1] + g[2], a[last + 2] + g[3]
+    else
+      a[#a + 1], a[#a + 2], a[#a + 3] = g[1], g[2], g[3]
+    end
+  end
+end
+
 -- disregard counts that the client asked n times although it was told to wait,
 -- since some time ago.
 local function disregard(n, since)
@@ -173,6 +198,9 @@ local function judge()
 end
 
 forget()
+if #ARGV >= USED_WHOLE then
+  charge()
+end
 local verdict = judge()
 
 local last = a[WHOLE]
@@ -186,9 +214,13 @@ if a[STRIKES] > 0 then
   last = math.max(last, forgiven())
 end
 redis.call('SET', key, cmsgpack.pack(a), 'PX', math.ceil((last - now) / 1000) + 1)
--- Those that were judged longest ago go first when there are too many. What was
--- judged in the future, by a clock that was set back since, is worthless.
+-- Those that were judged longest ago go first when there are too many, which a new
+-- account decides. What was judged in the future, by a clock that was set back since,
+-- is worthless. Without new accounts once in 64 times is enough for that.
 redis.call('ZADD', clients, now, key)
+if kept and now % 64 > 0 then
+  return verdict
+end
 redis.call('ZREMRANGEBYSCORE', clients, '-inf', now - 2 * (LONGEST + FORGIVENESS))
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', clients, string.format('(%.0f', now), '+inf', 'LIMIT', 0, 100)) do
   redis.call('DEL', other)

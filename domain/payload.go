@@ -1,4 +1,4 @@
-package redis
+package domain
 
 import (
 	"encoding/binary"
@@ -7,24 +7,23 @@ import (
 	"hash/crc32"
 	"math"
 	"time"
-
-	"github.com/weather-mcp/weather-mcp-analytics/domain"
 )
 
-// payloadFormat is the first byte of a payload. It grows when the meaning of the
-// rest changes; workers that know only lower ones leave the payload to others.
-// It stays below 32, so that no text looks like one:
+// PayloadFormat is the first byte of a payload, the form in which a queue holds the
+// events of a batch. It grows when the meaning of the rest changes; a worker leaves
+// payloads of a higher format to newer workers. It stays below 32, so that no text
+// looks like a payload:
 //
 //	number of events
 //	per event: version, tool, status, level, error type, service, country,
-//	           parameters, session id; hour; flags; numbers that are told
+//	           parameters, session id; hour; flags; the numbers that the flags name
 //	checksum of all this, 4 bytes
 //
-// A text is told once; a repetition is told by its number. Hours are told by
-// the distance in seconds to the event before.
-const payloadFormat = 1
+// Strings are interned: the first occurrence is written in full, later ones as its
+// number. An hour is written as the distance in seconds to the event before.
+const PayloadFormat = 1
 
-// Which numbers of an event are told.
+// The flags of an event: which of its numbers follow.
 const (
 	hasResponseTime = 1 << iota
 	hasCacheHit
@@ -38,13 +37,13 @@ const minEventSize = 11
 
 var checksums = crc32.MakeTable(crc32.Castagnoli)
 
-// encodeEvents encodes the events of a batch.
-func encodeEvents(events []domain.Event) []byte {
-	e := encoder{
+// EncodeEvents returns the payload of a batch with these events.
+func EncodeEvents(events []Event) []byte {
+	e := payloadEncoder{
 		data: make([]byte, 0, 256+32*len(events)),
-		told: make(map[string]uint64, 32),
+		seen: make(map[string]uint64, 32),
 	}
-	e.data = append(e.data, payloadFormat)
+	e.data = append(e.data, PayloadFormat)
 	e.number(uint64(len(events)))
 	for i := range events {
 		e.event(&events[i])
@@ -52,9 +51,9 @@ func encodeEvents(events []domain.Event) []byte {
 	return binary.BigEndian.AppendUint32(e.data, crc32.Checksum(e.data, checksums))
 }
 
-type encoder struct {
+type payloadEncoder struct {
 	data []byte
-	told map[string]uint64 // the numbers of texts, from 1 on
+	seen map[string]uint64 // the numbers of texts, from 1 on
 	// last holds the texts of the event before, which are often the same, and
 	// their numbers.
 	last [textFields]struct {
@@ -67,7 +66,7 @@ type encoder struct {
 // textFields is how many texts an event has.
 const textFields = 9
 
-func (e *encoder) event(event *domain.Event) {
+func (e *payloadEncoder) event(event *Event) {
 	for i, s := range [textFields]string{
 		event.Version, event.Tool, string(event.Status), string(event.Level), event.ErrorType,
 		event.Service, event.Country, event.Parameters, event.SessionID,
@@ -88,7 +87,7 @@ func (e *encoder) event(event *domain.Event) {
 	e.optional(event.SequenceNumber)
 }
 
-func flagsOf(event *domain.Event) byte {
+func flagsOf(event *Event) byte {
 	var flags byte
 	for _, f := range [...]struct {
 		set  bool
@@ -107,75 +106,75 @@ func flagsOf(event *domain.Event) byte {
 	return flags
 }
 
-func (e *encoder) number(n uint64) { e.data = binary.AppendUvarint(e.data, n) }
+func (e *payloadEncoder) number(n uint64) { e.data = binary.AppendUvarint(e.data, n) }
 
-func (e *encoder) optional(n domain.Optional[int32]) {
+func (e *payloadEncoder) optional(n Optional[int32]) {
 	if n.Valid {
 		e.data = binary.AppendVarint(e.data, int64(n.Value))
 	}
 }
 
-// text tells a text: 0, its length and itself for a new one, else its number.
-// It returns the number.
-func (e *encoder) text(s string) uint64 {
-	number, known := e.told[s]
+// text writes 0, the length and the text of a new one, else its number. It returns
+// the number.
+func (e *payloadEncoder) text(s string) uint64 {
+	number, known := e.seen[s]
 	e.number(number)
 	if known {
 		return number
 	}
-	number = uint64(len(e.told) + 1)
-	e.told[s] = number
+	number = uint64(len(e.seen) + 1)
+	e.seen[s] = number
 	e.number(uint64(len(s)))
 	e.data = append(e.data, s...)
 	return number
 }
 
-var errDamaged = errors.New("the payload is damaged")
+var errDamagedPayload = errors.New("the payload is damaged")
 
-// decodeEvents reverses encodeEvents. It refuses what encodeEvents did not
-// write.
-func decodeEvents(data []byte) ([]domain.Event, error) {
+// DecodeEvents reverses [EncodeEvents]. What EncodeEvents did not write is an
+// error.
+func DecodeEvents(data []byte) ([]Event, error) {
 	if len(data) == 0 {
-		return nil, errDamaged
+		return nil, errDamagedPayload
 	}
-	if data[0] != payloadFormat {
+	if data[0] != PayloadFormat {
 		return nil, fmt.Errorf("the payload's format %d is unknown", data[0])
 	}
 	end := len(data) - crc32.Size
 	if end < 1 || crc32.Checksum(data[:end], checksums) != binary.BigEndian.Uint32(data[end:]) {
-		return nil, errDamaged
+		return nil, errDamagedPayload
 	}
-	d := decoder{data: data[1:end], text: string(data[1:end])}
+	d := payloadDecoder{data: data[1:end], text: string(data[1:end])}
 	count := d.number()
 	if count > uint64(len(d.data)/minEventSize) {
-		return nil, errDamaged
+		return nil, errDamagedPayload
 	}
-	events := make([]domain.Event, count)
+	events := make([]Event, count)
 	for i := range events {
 		d.event(&events[i])
 	}
 	if d.failed || d.at != len(d.data) {
-		return nil, errDamaged
+		return nil, errDamagedPayload
 	}
 	return events, nil
 }
 
-// decoder reads on after a failure, to no effect, so that it need be asked
+// payloadDecoder reads on after a failure, to no effect, so that it need be asked
 // only once.
-type decoder struct {
+type payloadDecoder struct {
 	data   []byte
 	text   string // the same bytes; every text of the events is a part of it
 	at     int
-	told   []string
+	seen   []string
 	hour   int64
 	failed bool
 }
 
-func (d *decoder) event(event *domain.Event) {
+func (d *payloadDecoder) event(event *Event) {
 	event.Version = d.string()
 	event.Tool = d.string()
-	event.Status = domain.Status(d.string())
-	event.Level = domain.Level(d.string())
+	event.Status = Status(d.string())
+	event.Level = Level(d.string())
 	event.ErrorType = d.string()
 	event.Service = d.string()
 	event.Country = d.string()
@@ -188,11 +187,11 @@ func (d *decoder) event(event *domain.Event) {
 	event.RetryCount = d.optional(flags & hasRetryCount)
 	event.SequenceNumber = d.optional(flags & hasSequenceNumber)
 	if flags&hasCacheHit != 0 {
-		event.CacheHit = domain.Some(flags&wasCacheHit != 0)
+		event.CacheHit = Some(flags&wasCacheHit != 0)
 	}
 }
 
-func (d *decoder) byte() byte {
+func (d *payloadDecoder) byte() byte {
 	if d.at == len(d.data) {
 		d.failed = true
 		return 0
@@ -201,19 +200,19 @@ func (d *decoder) byte() byte {
 	return d.data[d.at-1]
 }
 
-func (d *decoder) number() uint64 {
+func (d *payloadDecoder) number() uint64 {
 	n, size := binary.Uvarint(d.data[d.at:])
 	d.advance(size)
 	return n
 }
 
-func (d *decoder) signed() int64 {
+func (d *payloadDecoder) signed() int64 {
 	n, size := binary.Varint(d.data[d.at:])
 	d.advance(size)
 	return n
 }
 
-func (d *decoder) advance(size int) {
+func (d *payloadDecoder) advance(size int) {
 	if size <= 0 {
 		d.failed = true
 		return
@@ -221,26 +220,26 @@ func (d *decoder) advance(size int) {
 	d.at += size
 }
 
-func (d *decoder) optional(told byte) domain.Optional[int32] {
-	if told == 0 {
-		return domain.Optional[int32]{}
+func (d *payloadDecoder) optional(present byte) Optional[int32] {
+	if present == 0 {
+		return Optional[int32]{}
 	}
 	n := d.signed()
 	if n < math.MinInt32 || n > math.MaxInt32 {
 		d.failed = true
-		return domain.Optional[int32]{}
+		return Optional[int32]{}
 	}
-	return domain.Some(int32(n))
+	return Some(int32(n))
 }
 
-func (d *decoder) string() string {
+func (d *payloadDecoder) string() string {
 	number := d.number()
-	if number > uint64(len(d.told)) {
+	if number > uint64(len(d.seen)) {
 		d.failed = true
 		return ""
 	}
 	if number > 0 {
-		return d.told[number-1]
+		return d.seen[number-1]
 	}
 	size := d.number()
 	if size > uint64(len(d.data)-d.at) { //nolint:gosec // never negative
@@ -250,6 +249,6 @@ func (d *decoder) string() string {
 	start := d.at
 	d.at += int(size) //nolint:gosec // at most what is left
 	s := d.text[start:d.at]
-	d.told = append(d.told, s)
+	d.seen = append(d.seen, s)
 	return s
 }

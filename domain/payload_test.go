@@ -1,4 +1,4 @@
-package redis_test
+package domain_test
 
 import (
 	"encoding/binary"
@@ -11,7 +11,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/weather-mcp/weather-mcp-analytics/adapters/redis"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 )
@@ -20,7 +19,7 @@ func TestPayloadsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		event := rapid.Custom(func(t *rapid.T) domain.Event { return contract.DrawEvent(t, contract.Now, 100_000) })
 		events := rapid.SliceOfN(event, 0, 20).Draw(t, "events")
-		got, err := redis.DecodeEvents(redis.EncodeEvents(events))
+		got, err := domain.DecodeEvents(domain.EncodeEvents(events))
 		if err != nil || len(got) != len(events) || len(events) > 0 && !reflect.DeepEqual(got, events) {
 			t.Fatalf("decoded %+v, %v\nwant %+v", got, err, events)
 		}
@@ -39,25 +38,25 @@ func TestPayloadsOfStrangeEventsRoundTrip(t *testing.T) {
 		},
 	}
 	events[0].Hour = time.Unix(0, 0).UTC()
-	got, err := redis.DecodeEvents(redis.EncodeEvents(events))
+	got, err := domain.DecodeEvents(domain.EncodeEvents(events))
 	if err != nil || !reflect.DeepEqual(got, events) {
 		t.Errorf("decoded %+v, %v", got, err)
 	}
 }
 
 func TestDamagedPayloadsAreNoticed(t *testing.T) {
-	sound := redis.EncodeEvents(contract.Events(1, 20))
+	sound := domain.EncodeEvents(contract.Events(1, 20))
 	for at := range sound {
 		spoiled := append([]byte(nil), sound...)
 		spoiled[at] ^= 0x10
-		if _, err := redis.DecodeEvents(spoiled); err == nil {
+		if _, err := domain.DecodeEvents(spoiled); err == nil {
 			t.Errorf("byte %d changed: no error", at)
 		}
-		if _, err := redis.DecodeEvents(sound[:at]); err == nil {
+		if _, err := domain.DecodeEvents(sound[:at]); err == nil {
 			t.Errorf("cut to %d bytes: no error", at)
 		}
 	}
-	if _, err := redis.DecodeEvents(append(sound, 0)); err == nil {
+	if _, err := domain.DecodeEvents(append(sound, 0)); err == nil {
 		t.Error("a byte too many: no error")
 	}
 }
@@ -68,28 +67,28 @@ func signed(data []byte) []byte {
 }
 
 func TestPayloadsThatCannotBe(t *testing.T) {
-	sound := redis.EncodeEvents(contract.Events(1, 1))
+	sound := domain.EncodeEvents(contract.Events(1, 1))
 	sound = sound[:len(sound)-4]
 	for name, data := range map[string][]byte{
 		"nothing":            {},
 		"more than is said":  append(slices.Clone(sound), 0),
 		"less than is said":  sound[:len(sound)-1],
-		"a text never told":  []byte("\x01\x01\x05aaaaaaaaaaaaaaaaaaaa"),
+		"an unknown text":    []byte("\x01\x01\x05aaaaaaaaaaaaaaaaaaaa"),
 		"a text too long":    []byte("\x01\x01\x00\x7faaaaaaaaaaaaaaaaaaaa"),
 		"a number too large": []byte("\x01\x01\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x00\x01\xff\xff\xff\xff\x7f"),
 	} {
-		if events, err := redis.DecodeEvents(signed(data)); err == nil {
+		if events, err := domain.DecodeEvents(signed(data)); err == nil {
 			t.Errorf("%s: decoded %+v", name, events)
 		}
 	}
-	if _, err := redis.DecodeEvents(signed(sound)); err != nil {
+	if _, err := domain.DecodeEvents(signed(sound)); err != nil {
 		t.Error(err)
 	}
 }
 
 // The checksum is no defence against those who know it.
 func FuzzDecodeEvents(f *testing.F) {
-	sound := redis.EncodeEvents(contract.Events(1, 3))
+	sound := domain.EncodeEvents(contract.Events(1, 3))
 	f.Add(sound[:len(sound)-4])
 	f.Add([]byte{1, 0})
 	f.Add([]byte{1, 1, 5})
@@ -97,13 +96,34 @@ func FuzzDecodeEvents(f *testing.F) {
 	f.Add([]byte("\x01\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Add([]byte("\x01\x01\x00\x00\x01\x01\x01\x01\x01\x01\x01\x01\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		events, err := redis.DecodeEvents(signed(data))
+		events, err := domain.DecodeEvents(signed(data))
 		if err != nil {
 			return
 		}
-		again, err := redis.DecodeEvents(redis.EncodeEvents(events))
+		again, err := domain.DecodeEvents(domain.EncodeEvents(events))
 		if err != nil || len(again) != len(events) || len(events) > 0 && !reflect.DeepEqual(again, events) {
 			t.Fatalf("%+v became %+v, %v", events, again, err)
+		}
+	})
+}
+
+// BenchmarkPayload encodes and decodes 100 events.
+func BenchmarkPayload(b *testing.B) {
+	events := contract.Events(1, 100)
+	data := domain.EncodeEvents(events)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			domain.EncodeEvents(events)
+		}
+		b.ReportMetric(float64(len(data)), "bytes")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := domain.DecodeEvents(data); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
