@@ -40,6 +40,7 @@ SEARCH ?= 60s
 BATCHES ?= 20000
 KILLS ?= 50
 FAULTS ?= 100
+SOAK ?= 15m
 
 .PHONY: help
 help: ## list the targets
@@ -55,17 +56,21 @@ run: build ## build, then serve on the embedded store in ./data (stop with Ctrl-
 
 .PHONY: test
 test: servers ## run all tests with the race detector
-	go test -race ./...
+	go test -race -timeout=30m ./...
 
 .PHONY: cover
 cover: ## show coverage; fail below 95 % of domain or app or 85 % of the whole
-	@go test -coverpkg=$$(tr ' ' ',' <<<'$(strip $(COVERED))') -coverprofile=coverage.out $(COVERED) | sed 's/\tcoverage: .*//'
+	@go test -timeout=30m -coverpkg=$$(tr ' ' ',' <<<'$(strip $(COVERED))') -coverprofile=coverage.out $(COVERED) | sed 's/\tcoverage: .*//'
 	@awk -v domain=$(COVER_DOMAIN) -v app=$(COVER_APP) -v whole=$(COVER_WHOLE) -f .ci/coverage.awk coverage.out
 
 .PHONY: chaos
 chaos: ## kill processes and servers at random moments of a long load; BATCHES, KILLS, FAULTS and SEED vary it
 	go test -count=1 -v -timeout=30m -run='^TestKilled' ./test/chaos -args \
 		-batches=$(BATCHES) -kills=$(KILLS) -faults=$(FAULTS) $(if $(SEED),-seed=$(SEED))
+
+.PHONY: soak
+soak: ## load the program evenly for SOAK (15m); fail when memory, files, latency, queue or disk grow
+	go test -count=1 -v -timeout=0 ./test/soak -args -soak=$(SOAK)
 
 .PHONY: hostile
 hostile: ## attack the program in full strength
@@ -101,12 +106,17 @@ bench: ## run the benchmarks that match BENCH (all)
 
 .PHONY: bench-stats
 bench-stats: servers ## measure reads, bytes at rest and bytes written on real-shaped data; ARGS varies it
-	go test -count=1 -timeout=3h -run='^(TestStatisticsFigures|TestMergingWrites)$$' ./test/benchmark -args -measure $(ARGS)
+	go test -count=1 -v -timeout=3h -run='^(TestStatisticsFigures|TestMergingWrites)$$' ./test/benchmark -args -measure $(ARGS)
 
 .PHONY: bench-worker
 bench-worker: servers ## measure the worker beside COPY, its memory and the embedded store; ARGS varies it
-	go test -count=1 -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args -measure $(ARGS)
+	go test -count=1 -v -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args -measure $(ARGS)
 	go test -run='^$$' -bench='^BenchmarkSustained' ./test/benchmark
+
+.PHONY: bench-cache
+bench-cache: servers ## measure a cached statistic beside a handler that only reads; ARGS varies it
+	go test -count=1 -v -timeout=30m -run='^TestCachedFigures$$' ./test/benchmark -args -measure $(ARGS)
+	go test -run='^$$' -bench='^BenchmarkCachedMiddleware' ./test/benchmark
 
 .PHONY: client-test
 client-test: $(CLIENT)/node_modules/installed ## run the tests of the TypeScript client against ANALYTICS_URL (make test starts one)

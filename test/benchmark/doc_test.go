@@ -3,7 +3,9 @@
 package benchmark_test
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/weather-mcp/weather-mcp-analytics/adapters/memory"
@@ -12,7 +14,13 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 )
 
-func TestMain(m *testing.M) { servers.Main(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(readerAddress); address != "" {
+		fmt.Fprintln(os.Stderr, serveReading(address))
+		os.Exit(1)
+	}
+	servers.Main(m)
+}
 
 func clock() *memory.Clock { return memory.NewClock(contract.Now) }
 
@@ -25,12 +33,24 @@ const advised = "always"
 // synced so often.
 func openQueue(tb testing.TB, events int, appendfsync string) *redis.Queue {
 	tb.Helper()
-	_, queue := openRedis(tb, events, appendfsync)
-	return queue
+	return redis.NewQueue(openPool(tb, appendfsync), redis.QueueConfig{MaxEvents: events})
+}
+
+// openPool connects to such a Redis.
+func openPool(tb testing.TB, appendfsync string) *redis.Pool {
+	tb.Helper()
+	_, pool := startRedis(tb, appendfsync)
+	return pool
 }
 
 // openRedis is openQueue and says where the server is.
 func openRedis(tb testing.TB, events int, appendfsync string) (url string, queue *redis.Queue) {
+	tb.Helper()
+	url, pool := startRedis(tb, appendfsync)
+	return url, redis.NewQueue(pool, redis.QueueConfig{MaxEvents: events})
+}
+
+func startRedis(tb testing.TB, appendfsync string) (url string, pool *redis.Pool) {
 	tb.Helper()
 	server := servers.Redis(tb, "appendonly yes", "appendfsync "+appendfsync, "maxmemory-policy noeviction")
 	pool, err := redis.Open(tb.Context(), redis.Config{URL: server.URL()})
@@ -42,5 +62,5 @@ func openRedis(tb testing.TB, events int, appendfsync string) (url string, queue
 			tb.Error(err)
 		}
 	})
-	return server.URL(), redis.NewQueue(pool, redis.QueueConfig{MaxEvents: events})
+	return server.URL(), pool
 }

@@ -5,38 +5,78 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weather-mcp/weather-mcp-analytics/test/report"
 )
 
 // Measurements take minutes and fail for nothing, so they run only when they are
-// asked for: see the targets bench-stats and bench-worker of the Makefile.
+// asked for: see the targets of the Makefile that begin with bench.
 var (
-	measured = flag.Bool("measure", false, "measure, and print tables for docs/benchmarks.md")
-	engines  = flag.String("engines", "postgres,sqlite", "the stores to measure")
-	runs     = flag.Int("runs", 20, "how often each thing is measured")
-	sizes    = flag.String("sizes", "1000000,10000000", "how many events of the real shape there are; the second is compared with the first")
-	spanned  = flag.Int("days", 90, "over how many days these are spread")
-	detail   = flag.Bool("detail", false, "print every statistic, not only the slowest")
-	wideDays = flag.Int("wide-days", 365, "over how many days 100,000 events a day of the wide shape are spread; 0 leaves them out")
-	shapes   = flag.String("shapes", "real,wide", "the shapes of the events that a worker stores")
-	entries  = flag.String("entries", "100,1", "how many events an entry of the queue has")
-	raw      = flag.Bool("raw", true, "load raw events too, for the bytes at rest")
-	rounds   = flag.Int("rounds", 5, "how often a worker is measured")
-	events   = flag.Int("events", 300_000, "how many events a worker stores in one run")
+	measured   = flag.Bool("measure", false, "measure, and print sections of docs/benchmarks.md")
+	documents  = flag.String("write", "", "write the sections into benchmarks.md of this folder, too")
+	engines    = flag.String("engines", "postgres,sqlite", "the stores to measure")
+	runs       = flag.Int("runs", 20, "how often each thing is measured")
+	sizes      = flag.String("sizes", "1000000,10000000", "how many events of the real shape there are; the second is compared with the first")
+	spanned    = flag.Int("days", 90, "over how many days these are spread")
+	detail     = flag.Bool("detail", false, "print every statistic, not only the slowest")
+	wideDays   = flag.Int("wide-days", 365, "over how many days 100,000 events a day of the wide shape are spread; 0 leaves them out")
+	shapes     = flag.String("shapes", "real,wide", "the shapes of the events that a worker stores")
+	entries    = flag.String("entries", "100,1", "how many events an entry of the queue has")
+	raw        = flag.Bool("raw", true, "load raw events too, for the bytes at rest")
+	rounds     = flag.Int("rounds", 5, "how often a worker, or a turn of clients, is measured")
+	turnLength = flag.Duration("turn", time.Second, "how long clients ask one server before the next has its turn")
+	steady     = flag.Duration("steady", 10*time.Second, "how long a constant load lasts")
+	events     = flag.Int("events", 300_000, "how many events a worker stores in one run")
 )
 
 // whenMeasuring skips the test unless measurements are asked for.
 func whenMeasuring(t *testing.T) {
 	t.Helper()
 	if !*measured {
-		t.Skip("no measurements are asked for: see make bench-stats and bench-worker")
+		t.Skip("no measurements are asked for: see the targets of the Makefile that begin with bench")
 	}
-	printf("\nMachine: %s.\n", load())
+}
+
+// newSection begins a section of the report, which is printed, and written with -write,
+// once the test has passed.
+func newSection(t *testing.T, name string) *report.Section {
+	t.Helper()
+	s := report.NewSection(name)
+	s.Printf("Measured %s, %s.", time.Now().UTC().Format(time.DateOnly), machine())
+	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
+		fmt.Print(s)
+		if *documents != "" {
+			if err := s.Write(*documents); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return s
+}
+
+// machine says what measures, and how busy it is otherwise.
+func machine() string {
+	return fmt.Sprintf("%d cores of %s, %s, %s", runtime.NumCPU(), processor(), runtime.Version(), load())
+}
+
+func processor() string {
+	info, _ := os.ReadFile("/proc/cpuinfo") // elsewhere than on Linux there is none
+	_, rest, found := strings.Cut(string(info), "model name")
+	if !found {
+		return runtime.GOARCH
+	}
+	name, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimLeft(name, "\t :")
 }
 
 // load says how busy the machine is.
@@ -48,9 +88,6 @@ func load() string {
 	}
 	return "load " + strings.Join(fields[:3], ", ")
 }
-
-// printf writes a part of the tables, which are not mixed with the test's log.
-func printf(format string, args ...any) { fmt.Printf(format, args...) }
 
 func timed(work func()) time.Duration {
 	start := time.Now()
@@ -76,28 +113,6 @@ func milliseconds(d time.Duration) string {
 		return fmt.Sprintf("%.1f", ms)
 	}
 	return fmt.Sprintf("%.0f", ms)
-}
-
-// table prints a table of Markdown.
-type table struct{ rows [][]string }
-
-func newTable(head ...string) *table {
-	rule := slices.Repeat([]string{"---"}, len(head))
-	return &table{[][]string{head, rule}}
-}
-
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
-
-func (t *table) print() {
-	printf("\n")
-	for i, row := range t.rows {
-		if i == 1 {
-			printf("|%s|\n", strings.Join(row, "|"))
-			continue
-		}
-		printf("| %s |\n", strings.Join(row, " | "))
-	}
-	printf("\n")
 }
 
 func perSecond(rates []float64) string {
@@ -145,16 +160,22 @@ func cpuOfChildren(pid int) time.Duration {
 	for _, list := range lists {
 		children, _ := os.ReadFile(list)
 		for child := range strings.FieldsSeq(string(children)) {
-			tasks, _ := filepath.Glob("/proc/" + child + "/task/*/schedstat")
-			for _, task := range tasks {
-				stat, _ := os.ReadFile(task)
-				computed, _, _ := strings.Cut(string(stat), " ")
-				nanoseconds, _ := strconv.Atoi(computed)
-				sum += time.Duration(nanoseconds)
-			}
 			number, _ := strconv.Atoi(child)
-			sum += cpuOfChildren(number)
+			sum += cpuOf(number) + cpuOfChildren(number)
 		}
+	}
+	return sum
+}
+
+// cpuOf is the processor time of one process.
+func cpuOf(pid int) time.Duration {
+	var sum time.Duration
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, task := range tasks {
+		stat, _ := os.ReadFile(task)
+		computed, _, _ := strings.Cut(string(stat), " ")
+		nanoseconds, _ := strconv.Atoi(computed)
+		sum += time.Duration(nanoseconds)
 	}
 	return sum
 }

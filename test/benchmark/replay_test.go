@@ -22,29 +22,28 @@ import (
 // until they are committed, and merged/s until the journal is empty. cpu-µs/event is the
 // processor time of all that and of the server; on a busy machine it says more.
 func BenchmarkReplay(b *testing.B) {
-	for name, open := range map[string]func(b *testing.B) (replayed, int){
-		"postgres": func(b *testing.B) (replayed, int) {
+	for name, open := range map[string]func(b *testing.B) replayed{
+		"postgres": func(b *testing.B) replayed {
 			b.Helper()
 			db, err := postgres.Open(b.Context(), postgres.Config{URL: servers.Postgres(b, "shared_buffers = 256MB").NewDatabase(b), Clock: clock()})
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { _ = db.Close() })
-			return postgres.NewStore(db), 5_000
+			return postgres.NewStore(db)
 		},
-		"sqlite": func(b *testing.B) (replayed, int) {
+		"sqlite": func(b *testing.B) replayed {
 			b.Helper()
 			db, err := sqlite.Open(b.Context(), sqlite.Config{Dir: b.TempDir(), Clock: clock()})
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { _ = db.Close() })
-			return sqlite.NewStore(db), 1_000
+			return sqlite.NewStore(db)
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			store, perTransaction := open(b)
-			replay(b, store, perTransaction)
+			replay(b, open(b))
 		})
 	}
 }
@@ -55,9 +54,9 @@ type replayed interface {
 	ports.Merger
 }
 
-func replay(b *testing.B, store replayed, perTransaction int) {
+func replay(b *testing.B, store replayed) {
 	b.Helper()
-	const block, batchEvents = 100_000, 100
+	const block, perTransaction, batchEvents = 100_000, 5_000, 100
 	// As maintenance does: it makes partitions, and notes what is due.
 	if _, err := store.Expire(b.Context(), domain.DefaultRetention().Cutoffs(contract.Now)); err != nil {
 		b.Fatal(err)

@@ -3,6 +3,7 @@ package benchmark_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/app"
 	"github.com/weather-mcp/weather-mcp-analytics/domain"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
+	"github.com/weather-mcp/weather-mcp-analytics/test/report"
 	"github.com/weather-mcp/weather-mcp-analytics/test/traffic"
 )
 
@@ -49,24 +51,27 @@ var statistics = []struct {
 
 var periods = []string{"24h", "7d", "30d", "90d", "365d"}
 
-// filterClass is filters that have one target.
+// filterClass is filters that have one target: limits are milliseconds that the 95th
+// percentile of a period may take, wide those of the wide shape.
 type filterClass struct {
-	name    string
-	filters []domain.Filter
+	name         string
+	filters      []domain.Filter
+	limits, wide []float64
 }
 
 func filterClasses(s traffic.Shape) []filterClass {
 	const tool, service = "get_forecast", "noaa"
 	version, country := s.Versions[0], s.Countries[0]
 	return []filterClass{
-		{"none", []domain.Filter{{}}},
-		{"one", []domain.Filter{{Tool: tool}, {Version: version}, {Country: country}, {Service: service}}},
+		{"none", []domain.Filter{{}}, report.Limit(len(periods), 50), report.Limit(len(periods), 150)},
+		{"one", []domain.Filter{{Tool: tool}, {Version: version}, {Country: country}, {Service: service}},
+			[]float64{50, 50, 50, 50, 100}, report.Limit(len(periods), 400)},
 		{"two or three, a country", []domain.Filter{
 			{Country: country, Service: service}, {Country: country, Version: version, Service: service},
-		}},
+		}, report.Limit(len(periods), 100), nil},
 		{"two or three, no country", []domain.Filter{
 			{Version: version, Service: service}, {Tool: tool, Version: version, Service: service},
-		}},
+		}, report.Limit(len(periods), 250), nil},
 	}
 }
 
@@ -100,23 +105,33 @@ func measureStatistics(t *testing.T, name string, sets []dataset) {
 		stores[i] = newEngine(t, name)
 		fill(t, stores[i], set)
 	}
-	for _, cache := range []struct {
-		name string
-		make func() *app.PackedCache
-	}{
-		{"cold", func() *app.PackedCache { return nil }},
-		{"warm", func() *app.PackedCache { return app.NewPackedCache(64 << 20) }},
-	} {
-		readers := make([]*app.Statistics, len(sets))
-		for i := range sets {
-			// The bound of the privacy rule has values of versions and countries read, too.
-			readers[i] = app.NewStatistics(stores[i].open(t, cache.make()), clock(), app.StatisticsConfig{PrivacyMinCount: 5})
-		}
-		measureReads(t, fmt.Sprintf("%s, %s", name, cache.name), sets, readers)
+	section := name
+	if sets[0].shape.Name != traffic.Real().Name {
+		section += "-" + sets[0].shape.Name
 	}
+	reads := newSection(t, "statistics-"+section)
+	reads.Printf("%s. %d runs of each read.", describe(sets), *runs)
+	figures := measureReads(t, sets, stores)
+	figures.compare(reads)
+	reads.Chart("statistics-"+section, "95th percentile of the slowest statistic by window", figures.panels()...)
+	figures.dearest(reads)
+	figures.growth(reads)
+	if *detail {
+		figures.every(reads)
+	}
+	rest := newSection(t, "rest-"+section)
 	for i, set := range sets {
-		printSizes(t, name, set, stores[i])
+		printSizes(t, rest, set, stores[i])
 	}
+}
+
+// caches are the states of the memory for packed values that a statistic meets.
+var caches = []struct {
+	name string
+	make func() *app.PackedCache
+}{
+	{"cold", func() *app.PackedCache { return nil }},
+	{"warm", func() *app.PackedCache { return app.NewPackedCache(64 << 20) }},
 }
 
 // outcome is how long each run of a case took, and how much CPU time of all processes,
@@ -126,74 +141,202 @@ type outcome struct{ took, computed []time.Duration }
 // String is the median of the CPU time, and the median and 95th percentile of the
 // time, in milliseconds.
 func (o outcome) String() string {
-	return milliseconds(median(o.computed)) + " / " + milliseconds(median(o.took)) + " / " + milliseconds(quantile(o.took, 0.95))
+	return milliseconds(median(o.computed)) + " / " + milliseconds(median(o.took)) + " / " + milliseconds(o.p95())
 }
 
-func measureReads(t *testing.T, title string, sets []dataset, readers []*app.Statistics) {
+func (o outcome) p95() time.Duration { return quantile(o.took, 0.95) }
+
+// readFigures are those of all statistics, filters, states of memory, periods and datasets.
+type readFigures struct {
+	sets    []dataset
+	classes []filterClass
+	reads   []readFigure
+}
+
+// readFigure is what reads of one statistic with one filter took in one state of memory.
+type readFigure struct {
+	class, cache      int
+	statistic, filter string
+	outcomes          [][]outcome // by period and dataset
+}
+
+func measureReads(t *testing.T, sets []dataset, stores []engine) *readFigures {
 	t.Helper()
-	worst := newTable(append([]string{"filters", "events"}, periods...)...)
-	every := newTable(append([]string{"statistic", "filter", "events"}, periods...)...)
-	grown := newTable(append([]string{"filters"}, periods...)...)
-	for _, class := range filterClasses(sets[0].shape) {
-		slowest := make([]map[string]slowestRead, len(sets))
+	f := &readFigures{sets: sets, classes: filterClasses(sets[0].shape)}
+	for cache, memory := range caches {
+		readers := make([]*app.Statistics, len(sets))
 		for i := range sets {
-			slowest[i] = make(map[string]slowestRead)
+			// The bound of the privacy rule has values of versions and countries read, too.
+			readers[i] = app.NewStatistics(stores[i].open(t, memory.make()), clock(), app.StatisticsConfig{PrivacyMinCount: 5})
 		}
-		growth := make(map[string]float64)
-		for _, filter := range class.filters {
-			for _, s := range statistics {
-				if s.name == "tool" && filter.Tool != "" {
-					continue // it has that filter itself
+		for class := range f.classes {
+			for _, filter := range f.classes[class].filters {
+				for _, s := range statistics {
+					if s.name == "tool" && filter.Tool != "" {
+						continue // it has that filter itself
+					}
+					figure := readFigure{class: class, cache: cache, statistic: s.name, filter: filterName(filter)}
+					for _, period := range periods {
+						figure.outcomes = append(figure.outcomes, measureRead(t, readers, func(u *app.Statistics) error {
+							return s.read(t.Context(), u, app.StatisticsQuery{Period: period, Filter: filter})
+						}))
+					}
+					f.reads = append(f.reads, figure)
 				}
-				cells := make([][]string, len(sets))
-				for _, period := range periods {
-					o := measureRead(t, readers, func(u *app.Statistics) error {
-						return s.read(t.Context(), u, app.StatisticsQuery{Period: period, Filter: filter})
-					})
-					for i := range sets {
-						cells[i] = append(cells[i], o[i].String())
-						if median(o[i].computed) > median(slowest[i][period].outcome.computed) {
-							slowest[i][period] = slowestRead{s.name, o[i]}
+			}
+		}
+	}
+	return f
+}
+
+// of lists the outcomes of a class in a state of memory, of a period and a dataset.
+func (f *readFigures) of(class, cache, period, set int) map[string][]outcome {
+	found := make(map[string][]outcome)
+	for _, read := range f.reads {
+		if read.class == class && read.cache == cache {
+			found[read.statistic] = append(found[read.statistic], read.outcomes[period][set])
+		}
+	}
+	return found
+}
+
+// slowest is the highest 95th percentile in milliseconds, of all statistics unless one is
+// named.
+func (f *readFigures) slowest(class, cache, period, set int, statistic string) float64 {
+	var slowest time.Duration
+	for name, outcomes := range f.of(class, cache, period, set) {
+		for _, o := range outcomes {
+			if statistic == "" || name == statistic {
+				slowest = max(slowest, o.p95())
+			}
+		}
+	}
+	return float64(slowest.Microseconds()) / 1000
+}
+
+// limits are the targets of a class, by period.
+func (f *readFigures) limits(class int) []float64 {
+	if f.sets[0].shape.Name == traffic.Wide().Name {
+		return f.classes[class].wide
+	}
+	return f.classes[class].limits
+}
+
+// compare puts the slowest statistic of the largest dataset beside the targets.
+func (f *readFigures) compare(s *report.Section) {
+	largest := len(f.sets) - 1
+	table := report.NewTable(append([]string{"filters"}, periods...)...)
+	row := func(name string, class int, statistic string, limits []float64) {
+		cells := []string{name}
+		for period := range periods {
+			cell := fmt.Sprintf("%.0f / %.0f", f.slowest(class, 0, period, largest, statistic), f.slowest(class, 1, period, largest, statistic))
+			if len(limits) > 0 && !math.IsNaN(limits[period]) {
+				cell += fmt.Sprintf(", target %.0f", limits[period])
+			}
+			cells = append(cells, cell)
+		}
+		table.Add(cells...)
+	}
+	if f.sets[0].shape.Name == traffic.Real().Name {
+		row("none, of `/all`", 0, "all", []float64{math.NaN(), math.NaN(), math.NaN(), 20, math.NaN()})
+	}
+	for class, c := range f.classes {
+		row(c.name, class, "", f.limits(class))
+	}
+	s.Printf("The 95th percentile of the slowest statistic of %s events, cold / warm, in ms:", count(f.sets[largest].events))
+	s.Table(table)
+}
+
+// panels has one for each class.
+func (f *readFigures) panels() []report.Panel {
+	panels := make([]report.Panel, len(f.classes))
+	for class, c := range f.classes {
+		panels[class] = report.Panel{Title: "filters: " + c.name, X: "window", Y: "ms", Points: periods}
+		for set := range f.sets {
+			for cache := range caches {
+				line := report.Line{Name: count(f.sets[set].events) + ", " + caches[cache].name}
+				for period := range periods {
+					line.Values = append(line.Values, f.slowest(class, cache, period, set, ""))
+				}
+				if set == len(f.sets)-1 && cache == 0 {
+					line.Limit = f.limits(class)
+				}
+				panels[class].Lines = append(panels[class].Lines, line)
+			}
+		}
+	}
+	return panels
+}
+
+// dearest shows the statistic that takes the most CPU time.
+func (f *readFigures) dearest(s *report.Section) {
+	for cache := range caches {
+		table := report.NewTable(append([]string{"filters", "events"}, periods...)...)
+		for class, c := range f.classes {
+			for set := range f.sets {
+				row := []string{c.name, count(f.sets[set].events)}
+				for period := range periods {
+					var dearest outcome
+					var name string
+					for statistic, outcomes := range f.of(class, cache, period, set) {
+						for _, o := range outcomes {
+							if median(o.computed) > median(dearest.computed) {
+								dearest, name = o, statistic
+							}
 						}
 					}
-					if len(sets) > 1 {
-						growth[period] = max(growth[period], float64(median(o[1].computed))/float64(median(o[0].computed)))
-					}
+					row = append(row, dearest.String()+" "+name)
 				}
-				for i, set := range sets {
-					every.add(append([]string{s.name, filterName(filter), count(set.events)}, cells[i]...)...)
-				}
+				table.Add(row...)
 			}
 		}
-		for i, set := range sets {
-			row := []string{class.name, count(set.events)}
-			for _, period := range periods {
-				row = append(row, slowest[i][period].outcome.String()+" "+slowest[i][period].name)
-			}
-			worst.add(row...)
-		}
-		row := []string{class.name}
-		for _, period := range periods {
-			row = append(row, fmt.Sprintf("%.1f", growth[period]))
-		}
-		grown.add(row...)
-	}
-	printf("\n#### %s: %s\n\n%s. The dearest statistic in ms: CPU time, p50 and p95 of %d runs:\n", title, describe(sets), load(), *runs)
-	worst.print()
-	if len(sets) > 1 {
-		printf("CPU time of the larger beside the smaller, of the statistic that grows most:\n")
-		grown.print()
-	}
-	if *detail {
-		printf("Every statistic in ms:\n")
-		every.print()
+		s.Printf("The statistic that takes the most CPU time, %s: its CPU time, median and 95th percentile in ms:", caches[cache].name)
+		s.Table(table)
 	}
 }
 
-// slowestRead is the statistic that takes the most CPU time.
-type slowestRead struct {
-	name    string
-	outcome outcome
+// growth compares the datasets.
+func (f *readFigures) growth(s *report.Section) {
+	if len(f.sets) < 2 {
+		return
+	}
+	table := report.NewTable(append([]string{"filters"}, periods...)...)
+	for class, c := range f.classes {
+		row := []string{c.name}
+		for period := range periods {
+			var cells []string
+			for cache := range caches {
+				grown := 0.0
+				small, large := f.of(class, cache, period, 0), f.of(class, cache, period, 1)
+				for statistic := range small {
+					for i := range small[statistic] {
+						grown = max(grown, float64(median(large[statistic][i].computed))/float64(median(small[statistic][i].computed)))
+					}
+				}
+				cells = append(cells, fmt.Sprintf("%.1f", grown))
+			}
+			row = append(row, strings.Join(cells, " / "))
+		}
+		table.Add(row...)
+	}
+	s.Printf("CPU time of %s events beside that of %s, of the statistic that grows most, cold / warm:", count(f.sets[1].events), count(f.sets[0].events))
+	s.Table(table)
+}
+
+// every shows all of them.
+func (f *readFigures) every(s *report.Section) {
+	table := report.NewTable(append([]string{"statistic", "filter", "events", "memory"}, periods...)...)
+	for _, read := range f.reads {
+		for set := range f.sets {
+			row := []string{read.statistic, read.filter, count(f.sets[set].events), caches[read.cache].name}
+			for period := range periods {
+				row = append(row, read.outcomes[period][set].String())
+			}
+			table.Add(row...)
+		}
+	}
+	s.Printf("Every statistic in ms:")
+	s.Table(table)
 }
 
 func describe(sets []dataset) string {
@@ -239,24 +382,24 @@ func filterName(f domain.Filter) string {
 	return strings.Join(names, ", ")
 }
 
-func printSizes(t *testing.T, name string, set dataset, e engine) {
+func printSizes(t *testing.T, s *report.Section, set dataset, e engine) {
 	t.Helper()
 	found, err := e.sizes(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	sizes := newTable("table", "MB", "bytes an event")
+	sizes := report.NewTable("table", "MB", "bytes an event")
 	var all int64
 	perEvent := func(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/float64(set.events)) }
-	for _, s := range found {
-		all += s.bytes
-		if s.bytes > 1<<20 {
-			sizes.add(s.name, fmt.Sprintf("%.1f", float64(s.bytes)/(1<<20)), perEvent(s.bytes))
+	for _, table := range found {
+		all += table.bytes
+		if table.bytes > 1<<20 {
+			sizes.Add(table.name, fmt.Sprintf("%.1f", float64(table.bytes)/(1<<20)), perEvent(table.bytes))
 		}
 	}
-	sizes.add("all", fmt.Sprintf("%.1f", float64(all)/(1<<20)), perEvent(all))
-	printf("\n#### %s at rest: %v\n", name, set)
-	sizes.print()
+	sizes.Add("all", fmt.Sprintf("%.1f", float64(all)/(1<<20)), perEvent(all))
+	s.Printf("%v:", set)
+	s.Table(sizes)
 }
 
 // TestMergingWrites stores and merges a day of 100,000 events a quarter of an hour at a
@@ -264,7 +407,8 @@ func printSizes(t *testing.T, name string, set dataset, e engine) {
 func TestMergingWrites(t *testing.T) {
 	whenMeasuring(t)
 	const quarters = 96
-	written := newTable("store", "shape", "by merging, MB", "by storing, MB")
+	section := newSection(t, "merging-writes")
+	written := report.NewTable("store", "shape", "by merging, MB", "by storing, MB")
 	for _, name := range list(*engines) {
 		for _, shape := range []traffic.Shape{traffic.Real(), traffic.Wide()} {
 			e := newEngine(t, name)
@@ -288,11 +432,10 @@ func TestMergingWrites(t *testing.T) {
 				})
 			}
 			mb := func(bytes int64) string { return strconv.FormatInt(bytes>>20, 10) }
-			written.add(name, shape.Name, mb(merging), mb(storing))
+			written.Add(name, shape.Name, mb(merging), mb(storing))
 		}
 	}
-	printf("\n#### Written by a day of 100,000 events\n")
-	written.print()
+	section.Table(written)
 }
 
 func writtenBy(t *testing.T, e engine, work func() error) int64 {

@@ -22,6 +22,7 @@ import (
 	"github.com/weather-mcp/weather-mcp-analytics/ports"
 	"github.com/weather-mcp/weather-mcp-analytics/test/contract"
 	"github.com/weather-mcp/weather-mcp-analytics/test/program"
+	"github.com/weather-mcp/weather-mcp-analytics/test/report"
 	"github.com/weather-mcp/weather-mcp-analytics/test/servers"
 	"github.com/weather-mcp/weather-mcp-analytics/test/traffic"
 )
@@ -32,19 +33,20 @@ import (
 // The two take turns, and both commit durably.
 func TestWorkerFigures(t *testing.T) {
 	whenMeasuring(t)
-	figures := newTable("shape", "entries of", "copied/s", "committed/s", "beside COPY", "merged/s", "beside committed", "CPU time beside COPY")
+	s := newSection(t, "worker")
+	figures := report.NewTable("shape", "entries of", "copied/s", "committed/s", "beside COPY", "merged/s", "beside committed", "CPU time beside COPY")
 	for _, shape := range []traffic.Shape{traffic.Real(), traffic.Wide()} {
 		for _, entry := range []int{100, 1} {
 			if !slices.Contains(list(*shapes), shape.Name) || !slices.Contains(list(*entries), strconv.Itoa(entry)) {
 				continue
 			}
 			f := measureWorker(t, shape, entry)
-			figures.add(shape.Name, strconv.Itoa(entry), perSecond(f.copied), perSecond(f.committed), ratio(f.committed, f.copied),
+			figures.Add(shape.Name, strconv.Itoa(entry), perSecond(f.copied), perSecond(f.committed), ratio(f.committed, f.copied),
 				perSecond(f.merged), ratio(f.merged, f.committed), ratio(f.storedCPU, f.copiedCPU))
 		}
 	}
-	printf("\n#### Worker\n\n%s. Medians of %d runs of %s events:\n", load(), *rounds, count(*events))
-	figures.print()
+	s.Printf("Medians of %d runs of %s events:", *rounds, count(*events))
+	s.Table(figures)
 }
 
 // workerFigures are events a second, and the CPU time of all processes until all is
@@ -101,7 +103,8 @@ func backlog(shape traffic.Shape, seed uint64, n int, now time.Time) []domain.Ev
 // memory it ever had.
 func TestWorkerMemory(t *testing.T) {
 	whenMeasuring(t)
-	peaks := newTable("shape", "peak resident, MB", "when ready, MB")
+	s := newSection(t, "worker-memory")
+	peaks := report.NewTable("shape", "peak resident, MB", "when ready, MB")
 	for _, shape := range []traffic.Shape{traffic.Real(), traffic.Wide()} {
 		if !slices.Contains(list(*shapes), shape.Name) {
 			continue
@@ -113,10 +116,10 @@ func TestWorkerMemory(t *testing.T) {
 		ready := peakMemory(t, worker.PID())
 		enqueue(t, queue, contract.Batches(0, 100, backlog(shape, 1, *events, time.Now())))
 		awaitMerged(t, url, queue)
-		peaks.add(shape.Name, strconv.Itoa(peakMemory(t, worker.PID())), strconv.Itoa(ready))
+		peaks.Add(shape.Name, strconv.Itoa(peakMemory(t, worker.PID())), strconv.Itoa(ready))
 	}
-	printf("\n#### Memory of a worker\n\nA backlog of %s events, entries of 100:\n", count(*events))
-	peaks.print()
+	s.Printf("A backlog of %s events, entries of 100:", count(*events))
+	s.Table(peaks)
 }
 
 // awaitMerged waits until queue and journal are empty.
