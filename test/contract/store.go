@@ -1,9 +1,9 @@
 package contract
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -120,10 +120,18 @@ func checkEvents(t *testing.T, h StoreHarness, want []domain.Event) {
 	}
 }
 
+// sorted puts the events into the order of their texts.
 func sorted(events []domain.Event) []domain.Event {
-	return slices.SortedFunc(slices.Values(events), func(a, b domain.Event) int {
-		return cmp.Compare(fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b))
-	})
+	texts := make(map[string][]domain.Event, len(events))
+	for _, e := range events {
+		text := fmt.Sprintf("%+v", e)
+		texts[text] = append(texts[text], e)
+	}
+	list := make([]domain.Event, 0, len(events))
+	for _, text := range slices.Sorted(maps.Keys(texts)) {
+		list = append(list, texts[text]...)
+	}
+	return list
 }
 
 func store(t *testing.T, s ports.EventStore, batches ...domain.Batch) ports.Stored {
