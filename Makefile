@@ -12,6 +12,8 @@ LINTER := .tools/golangci-lint
 LINTER_VERSION := 2.15.0
 SCANNER := .tools/govulncheck
 SCANNER_VERSION := 1.9.0
+K6 := .tools/k6
+K6_VERSION := 1.8.1
 # The database of known vulnerabilities.
 VULNDB ?= https://vuln.go.dev
 
@@ -47,6 +49,10 @@ BATCHES ?= 20000
 KILLS ?= 50
 FAULTS ?= 100
 SOAK ?= 15m
+SUSTAINED ?= 60s
+BURST ?= 10s
+# Measurements are written into the document; ARGS='-write=' prints them only.
+MEASURE := -measure -write=$(CURDIR)/docs
 
 .PHONY: help
 help: ## list the targets
@@ -77,6 +83,10 @@ chaos: ## kill processes and servers at random moments of a long load; BATCHES, 
 .PHONY: soak
 soak: ## load the program evenly for SOAK (15m); fail when memory, files, latency, queue or disk grow
 	go test -count=1 -v -timeout=0 ./test/soak -args -soak=$(SOAK)
+
+.PHONY: loadtest
+loadtest: k6 ## send 100 requests a second for SUSTAINED (60s) and 1,000 for BURST (10s) by k6; demand right answers and counts
+	go test -count=1 -v -timeout=30m ./test/load -args -k6=$(CURDIR)/$(K6) -sustained=$(SUSTAINED) -burst=$(BURST)
 
 .PHONY: hostile
 hostile: ## attack the program in full strength
@@ -215,6 +225,11 @@ $(CODEGEN)/installed: test/codegen/package.json test/codegen/package-lock.json
 $(CLIENT)/node_modules/installed: $(CLIENT)/package.json $(CLIENT)/package-lock.json
 	@cd $(CLIENT) && $(NPM_CI)
 	@touch $@
+
+.PHONY: k6
+k6:
+	@$(K6) version 2>/dev/null | grep -q '^k6 v$(K6_VERSION) ' || \
+		GOBIN=$(CURDIR)/.tools go install go.k6.io/k6@v$(K6_VERSION)
 
 .PHONY: scanner
 scanner:
