@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -104,6 +105,38 @@ func TestServiceKeepsItsMemoryLimit(t *testing.T) {
 	if got := debug.SetMemoryLimit(-1); got != before {
 		t.Errorf("after the end Go's limit is %d, want %d as before", got, before)
 	}
+}
+
+func TestProcessesThatAnswerCollectLessOften(t *testing.T) {
+	t.Setenv("GOGC", "")
+	before := collectedAt()
+	for role, want := range map[bootstrap.Role]uint64{bootstrap.RoleServe: 200, bootstrap.RoleAPI: 200, bootstrap.RoleWorker: before} {
+		checkCollectedAt(t, role, want)
+	}
+	t.Setenv("GOGC", "80")
+	checkCollectedAt(t, bootstrap.RoleServe, before)
+}
+
+// checkCollectedAt demands the per cent by which the heap grows between collections
+// while the role runs, and what there was before when it has ended.
+func checkCollectedAt(t *testing.T, role bootstrap.Role, want uint64) {
+	t.Helper()
+	before, queue, store := collectedAt(), memory.NewQueue(memory.QueueConfig{}), memory.NewStore()
+	t.Run(string(role), func(t *testing.T) {
+		startRole(t, role, inMemory(queue, store, store))
+		if got := collectedAt(); got != want {
+			t.Errorf("while it runs %d, want %d", got, want)
+		}
+	})
+	if got := collectedAt(); got != before {
+		t.Errorf("after the end of %s %d, want %d as before", role, got, before)
+	}
+}
+
+func collectedAt() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func TestFewFilesMeanFewConnections(t *testing.T) {
