@@ -120,18 +120,22 @@ dearest: ## search for the body that takes the most CPU time, for SEARCH (60s); 
 bench: ## run the benchmarks that match BENCH (all)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
+.PHONY: bench-ingest
+bench-ingest: servers ## measure posts until they are durable and until they count, memory and starts; ARGS varies it
+	go test -count=1 -v -timeout=1h -run='^Test(Ingest|Sustained|Visible|Life)Figures$$' ./test/benchmark -args $(MEASURE) $(ARGS)
+
 .PHONY: bench-stats
 bench-stats: servers ## measure reads, bytes at rest and bytes written on real-shaped data; ARGS varies it
-	go test -count=1 -v -timeout=3h -run='^(TestStatisticsFigures|TestMergingWrites)$$' ./test/benchmark -args -measure $(ARGS)
+	go test -count=1 -v -timeout=3h -run='^(TestStatisticsFigures|TestMergingWrites)$$' ./test/benchmark -args $(MEASURE) $(ARGS)
 
 .PHONY: bench-worker
 bench-worker: servers ## measure the worker beside COPY, its memory and the embedded store; ARGS varies it
-	go test -count=1 -v -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args -measure $(ARGS)
+	go test -count=1 -v -timeout=1h -run='^(TestWorkerFigures|TestWorkerMemory)$$' ./test/benchmark -args $(MEASURE) $(ARGS)
 	go test -run='^$$' -bench='^BenchmarkSustained' ./test/benchmark
 
 .PHONY: bench-cache
 bench-cache: servers ## measure a cached statistic beside a handler that only reads; ARGS varies it
-	go test -count=1 -v -timeout=30m -run='^TestCachedFigures$$' ./test/benchmark -args -measure $(ARGS)
+	go test -count=1 -v -timeout=30m -run='^TestCachedFigures$$' ./test/benchmark -args $(MEASURE) $(ARGS)
 	go test -run='^$$' -bench='^BenchmarkCachedMiddleware' ./test/benchmark
 
 .PHONY: client-test

@@ -175,13 +175,15 @@ func measureCached(t *testing.T, results *report.Table, engine, coding, accept s
 	const clients = 16
 	first := 0 // address of the turn, so that none comes back soon
 	ask := func(s server, path string) turn {
-		buffers := make([][]byte, clients)
-		turn := hammer(t, s, clients, *turnLength, func(client, number int) []byte {
-			b := append(buffers[client][:0], "GET "+path+" HTTP/1.1\r\nHost: benchmark\r\nAccept-Encoding: "...)
-			b = append(append(b, accept...), "\r\nX-Forwarded-For: "...)
-			b = appendAddress(b, (first+number*clients+client)%readers)
-			buffers[client] = append(b, "\r\n\r\n"...)
-			return buffers[client]
+		turn := hammer(t, s, clients, *turnLength, func(client int) func(number int) []byte {
+			var buffer []byte
+			return func(number int) []byte {
+				buffer = append(buffer[:0], "GET "+path+" HTTP/1.1\r\nHost: benchmark\r\nAccept-Encoding: "...)
+				buffer = append(append(buffer, accept...), "\r\nX-Forwarded-For: "...)
+				buffer = appendAddress(buffer, (first+number*clients+client)%readers)
+				buffer = append(buffer, "\r\n\r\n"...)
+				return buffer
+			}
 		})
 		first += turn.requests
 		return turn

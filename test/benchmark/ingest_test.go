@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,8 +37,8 @@ type shape struct {
 var postShapes = []shape{
 	{"1 event, light", 1, 64, 100_000, 0, [2]float64{0.35, math.NaN()}, [2]float64{15, math.NaN()}},
 	{"1 event, heavy", 1, 64, 64, 60, [2]float64{0.24, 0.12}, [2]float64{math.NaN(), 40}},
-	{"20 events", 20, 16, 16, 60, [2]float64{math.NaN(), math.NaN()}, [2]float64{math.NaN(), math.NaN()}},
-	{"100 events", 100, 16, 16, 60, [2]float64{0.16, 0.04}, [2]float64{15, 50}},
+	{"20 events", 20, 16, 64, 60, [2]float64{math.NaN(), math.NaN()}, [2]float64{math.NaN(), math.NaN()}},
+	{"100 events", 100, 16, 64, 60, [2]float64{0.16, 0.04}, [2]float64{15, 50}},
 }
 
 // front is a server that accepts events.
@@ -50,15 +51,14 @@ type front struct {
 	settled func(t *testing.T, s server) bool
 }
 
-// plenty is a bound that is not reached.
-const plenty = "1000000000"
-
 // ample are limits that let all pass, and count as an operator's would: the share that a
 // process grants in advance is half the burst.
 var ample = []string{
-	"TRUSTED_PROXIES=127.0.0.1", "RATE_LIMIT_PER_MINUTE=1000000", "RATE_LIMIT_BURST=100",
-	"RATE_LIMIT_EVENTS_PER_MINUTE=100000000", "MAX_QUEUE_SIZE=" + plenty, "MAX_QUEUE_MB=8192",
+	"TRUSTED_PROXIES=127.0.0.1", "RATE_LIMIT_PER_MINUTE=1000000", "RATE_LIMIT_BURST=100", "RATE_LIMIT_EVENTS_PER_MINUTE=1000000",
 }
+
+// roomy is a queue that does not fill in a measurement.
+var roomy = []string{"MAX_QUEUE_SIZE=10000000", "MAX_QUEUE_MB=8192"}
 
 // fronts are an API beside Redis, which syncs its file each second or for each answer,
 // without a worker, and the program with nothing configured, whose worker stores and
@@ -66,13 +66,13 @@ var ample = []string{
 var fronts = []front{
 	{"Redis, each second", 0, func(t *testing.T) server { t.Helper(); return startAPI(t, "everysec") }, always},
 	{"Redis, always", 0, func(t *testing.T) server { t.Helper(); return startAPI(t, advised) }, always},
-	{"embedded", 1, func(t *testing.T) server { t.Helper(); return startProgram(t, "serve", ample...) }, emptied},
+	{"embedded", 1, func(t *testing.T) server { t.Helper(); return startProgram(t, "serve", slices.Concat(ample, roomy)...) }, emptied},
 }
 
 func startAPI(t *testing.T, appendfsync string) server {
 	t.Helper()
 	url := servers.Redis(t, "appendonly yes", "appendfsync "+appendfsync, "maxmemory-policy noeviction").URL()
-	return startProgram(t, "api", append(ample, "DATABASE_URL="+servers.SharedPostgres(t).NewDatabase(t), "REDIS_URL="+url)...)
+	return startProgram(t, "api", slices.Concat(ample, roomy, []string{"DATABASE_URL=" + servers.SharedPostgres(t).NewDatabase(t), "REDIS_URL=" + url})...)
 }
 
 func always(*testing.T, server) bool { return true }
@@ -162,7 +162,7 @@ func (f postFigures) cells(s shape, of front) []string {
 func measurePosts(t *testing.T, f front, s shape, reader server) postFigures {
 	t.Helper()
 	var figures postFigures
-	t.Run(strings.ReplaceAll(f.name+", "+s.name, " ", "-"), func(t *testing.T) {
+	measured := t.Run(strings.ReplaceAll(f.name+", "+s.name, " ", "-"), func(t *testing.T) {
 		server := f.start(t)
 		body := capturedEvents(t, s.events)
 		posts := newPosters(s, body)
@@ -191,6 +191,9 @@ func measurePosts(t *testing.T, f front, s shape, reader server) postFigures {
 			cpu: medianOfTurns(ours, turn.cpuMicros), redisCPU: medianOf(redisCPU), readingCPU: medianOfTurns(theirs, turn.cpuMicros),
 		}
 	})
+	if !measured {
+		t.FailNow()
+	}
 	return figures
 }
 
@@ -207,16 +210,20 @@ func newPosters(s shape, body []byte) *posters {
 		"POST /v1/events HTTP/1.1\r\nHost: benchmark\r\nContent-Type: application/json\r\nContent-Length: %d\r\nX-Forwarded-For: ", len(body))}
 }
 
+// requests are those of one client, which fills its buffer anew each time.
+func (p *posters) requests(_ int) func(number int) []byte {
+	var buffer []byte
+	return func(int) []byte {
+		buffer = append(buffer[:0], p.head...)
+		buffer = appendAddress(buffer, int(p.sent.Add(1))%p.addresses)
+		buffer = append(append(buffer, "\r\n\r\n"...), p.body...)
+		return buffer
+	}
+}
+
 func (p *posters) hammer(t *testing.T, s server, d time.Duration) turn {
 	t.Helper()
-	buffers := make([][]byte, p.connections)
-	done := hammer(t, s, p.connections, d, func(client, _ int) []byte {
-		b := append(buffers[client][:0], p.head...)
-		b = appendAddress(b, int(p.sent.Add(1))%p.addresses)
-		buffers[client] = append(append(b, "\r\n\r\n"...), p.body...)
-		return buffers[client]
-	})
-	return done
+	return hammer(t, s, p.connections, d, p.requests)
 }
 
 // capturedEvents repeats the events of a captured batch, as if they were of now.
@@ -253,9 +260,8 @@ func capturedEvents(tb testing.TB, n int) []byte {
 func TestSustainedFigures(t *testing.T) {
 	whenMeasuring(t)
 	section := newSection(t, "sustained")
-	s := startProgram(t, "serve", "TRUSTED_PROXIES=127.0.0.1", "RATE_LIMIT_PER_MINUTE=1000000", "RATE_LIMIT_BURST=100",
-		"RATE_LIMIT_EVENTS_PER_MINUTE=100000000", "CACHE_TTL_SECONDS=0")
-	posts := newPosters(shape{events: 100, connections: 16, addresses: 16}, capturedEvents(t, 100))
+	s := startProgram(t, "serve", slices.Concat(ample, []string{"CACHE_TTL_SECONDS=0"})...)
+	posts := newPosters(shape{events: 100, connections: 16, addresses: 512}, capturedEvents(t, 100))
 	posts.hammer(t, s, *steady) // fills the queue
 	stop := make(chan struct{})
 	var reads []time.Duration

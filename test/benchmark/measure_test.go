@@ -179,3 +179,24 @@ func cpuOf(pid int) time.Duration {
 	}
 	return sum
 }
+
+// What /proc says of the memory of a process: what is resident now, and at most so far.
+const (
+	now  = "VmRSS:"
+	peak = "VmHWM:"
+)
+
+// residentOf is how much memory a process has resident, in MB.
+func residentOf(t *testing.T, pid int, when string) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), when)
+	var kilobytes float64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes / 1024
+}

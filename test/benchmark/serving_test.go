@@ -27,6 +27,8 @@ import (
 type server struct {
 	address string
 	pid     int
+	// kill ends the process at once, and waits for that.
+	kill func()
 }
 
 // cpu is the processor time that the process has used.
@@ -39,7 +41,12 @@ func (s server) cpu(tb testing.TB) time.Duration {
 // into a file, as under systemd or Docker.
 func startProgram(tb testing.TB, role string, environ ...string) server {
 	tb.Helper()
-	dir := tb.TempDir()
+	return startProgramIn(tb, tb.TempDir(), role, environ...)
+}
+
+// startProgramIn is startProgram with a folder for data and log.
+func startProgramIn(tb testing.TB, dir, role string, environ ...string) server {
+	tb.Helper()
 	logName := filepath.Join(dir, "log")
 	return start(tb, logName, `"address":"`, exec.CommandContext(context.WithoutCancel(tb.Context()), program.Build(tb), role),
 		append([]string{"BIND_ADDRESS=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "DATA_DIR=" + dir}, environ...))
@@ -84,8 +91,8 @@ func serveReading(address string) error {
 	return (&http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}).Serve(listener)
 }
 
-// start starts a process and finds its address behind the mark in its log. It is
-// killed after the test.
+// start starts a process and waits for its address, which its log has behind the mark.
+// It is killed after the test.
 func start(tb testing.TB, logName, mark string, command *exec.Cmd, environ []string) server {
 	tb.Helper()
 	logFile, err := os.Create(logName)
@@ -99,21 +106,33 @@ func start(tb testing.TB, logName, mark string, command *exec.Cmd, environ []str
 	if err := command.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait() // it was killed
-	})
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		text, err := os.ReadFile(logName)
-		if err != nil {
+	var outcome error // once ended is closed
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		outcome = command.Wait()
+	}()
+	s := server{pid: command.Process.Pid, kill: func() {
+		_ = command.Process.Kill() // it may have ended
+		<-ended
+	}}
+	tb.Cleanup(s.kill)
+	var text []byte
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if text, err = os.ReadFile(logName); err != nil {
 			tb.Fatal(err)
 		}
 		if _, rest, found := strings.Cut(string(text), mark); found && strings.Contains(rest, "\n") {
-			address, _, _ := strings.Cut(strings.TrimRight(rest[:strings.Index(rest, "\n")], "\n"), `"`)
-			return server{address: address, pid: command.Process.Pid}
+			line, _, _ := strings.Cut(rest, "\n")
+			s.address, _, _ = strings.Cut(line, `"`)
+			return s
+		}
+		select {
+		case <-ended:
+			tb.Fatalf("the server ended: %v\n%s", outcome, text)
+		default:
 		}
 	}
-	text, _ := os.ReadFile(logName)
 	tb.Fatalf("the server does not say where it listens:\n%s", text)
 	return server{}
 }
@@ -138,10 +157,10 @@ func (t turn) cpuMicros() float64 {
 }
 
 // hammer has clients, each on a connection of its own, send requests for that long,
-// each as soon as the answer to the one before is complete. request returns the
-// bytes of the next one. The clients do no more than they must, as they share the
+// each as soon as the answer to the one before is complete. requests returns what gives a
+// client the bytes of its next one. The clients do no more than they must, as they share the
 // machine with the server.
-func hammer(tb testing.TB, s server, clients int, d time.Duration, request func(client, number int) []byte) turn {
+func hammer(tb testing.TB, s server, clients int, d time.Duration, requests func(client int) func(number int) []byte) turn {
 	tb.Helper()
 	var (
 		running sync.WaitGroup
@@ -152,7 +171,7 @@ func hammer(tb testing.TB, s server, clients int, d time.Duration, request func(
 	done := func(int) bool { return time.Since(begun) >= d }
 	for client := range clients {
 		running.Go(func() {
-			asked[client], failed[client] = ask(s.address, func(number int) []byte { return request(client, number) }, done)
+			asked[client], failed[client] = ask(s.address, requests(client), done)
 		})
 	}
 	running.Wait()

@@ -59,13 +59,24 @@ type filterClass struct {
 	limits, wide []float64
 }
 
+// The places of the classes with filters.
+const (
+	oneFilter = iota + 1
+	withCountry
+	withoutCountry
+)
+
 func filterClasses(s traffic.Shape) []filterClass {
 	const tool, service = "get_forecast", "noaa"
 	version, country := s.Versions[0], s.Countries[0]
 	return []filterClass{
 		{"none", []domain.Filter{{}}, report.Limit(len(periods), 50), report.Limit(len(periods), 150)},
-		{"one", []domain.Filter{{Tool: tool}, {Version: version}, {Country: country}, {Service: service}},
-			[]float64{50, 50, 50, 50, 100}, report.Limit(len(periods), 400)},
+		{
+			"one",
+			[]domain.Filter{{Tool: tool}, {Version: version}, {Country: country}, {Service: service}},
+			[]float64{50, 50, 50, 50, 100},
+			report.Limit(len(periods), 400),
+		},
 		{"two or three, a country", []domain.Filter{
 			{Country: country, Service: service}, {Country: country, Version: version, Service: service},
 		}, report.Limit(len(periods), 100), nil},
@@ -160,6 +171,18 @@ type readFigure struct {
 	outcomes          [][]outcome // by period and dataset
 }
 
+// classOf is the class of a statistic's filters: that of one tool has a filter by itself.
+func classOf(class int, statistic string, filter domain.Filter) int {
+	switch {
+	case statistic != "tool" || class != oneFilter:
+		return class
+	case filter.Country != "":
+		return withCountry
+	default:
+		return withoutCountry
+	}
+}
+
 func measureReads(t *testing.T, sets []dataset, stores []engine) *readFigures {
 	t.Helper()
 	f := &readFigures{sets: sets, classes: filterClasses(sets[0].shape)}
@@ -175,7 +198,7 @@ func measureReads(t *testing.T, sets []dataset, stores []engine) *readFigures {
 					if s.name == "tool" && filter.Tool != "" {
 						continue // it has that filter itself
 					}
-					figure := readFigure{class: class, cache: cache, statistic: s.name, filter: filterName(filter)}
+					figure := readFigure{class: classOf(class, s.name, filter), cache: cache, statistic: s.name, filter: filterName(filter)}
 					for _, period := range periods {
 						figure.outcomes = append(figure.outcomes, measureRead(t, readers, func(u *app.Statistics) error {
 							return s.read(t.Context(), u, app.StatisticsQuery{Period: period, Filter: filter})

@@ -4,10 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,10 +111,10 @@ func TestWorkerMemory(t *testing.T) {
 		redisURL, queue := openRedis(t, *events, advised)
 		worker := program.Launch(t, "worker", t.TempDir(), "DATABASE_URL="+url, "REDIS_URL="+redisURL, "METRICS_PORT=0", "MERGE_INTERVAL_SECONDS=5")
 		worker.Await(t)
-		ready := peakMemory(t, worker.PID())
+		ready := residentOf(t, worker.PID(), peak)
 		enqueue(t, queue, contract.Batches(0, 100, backlog(shape, 1, *events, time.Now())))
 		awaitMerged(t, url, queue)
-		peaks.Add(shape.Name, strconv.Itoa(peakMemory(t, worker.PID())), strconv.Itoa(ready))
+		peaks.Add(shape.Name, fmt.Sprintf("%.0f", residentOf(t, worker.PID(), peak)), fmt.Sprintf("%.0f", ready))
 	}
 	s.Printf("A backlog of %s events, entries of 100:", count(*events))
 	s.Table(peaks)
@@ -144,21 +142,6 @@ func awaitMerged(t *testing.T, url string, queue *redis.Queue) {
 		}
 	}
 	t.Fatal("not all is merged after 10 minutes")
-}
-
-// peakMemory is the most that a process ever had resident, in MB.
-func peakMemory(t *testing.T, pid int) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	var kilobytes int
-	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
-		t.Fatal(err)
-	}
-	return kilobytes >> 10
 }
 
 // drain runs a worker, which merges as it does in production, until the queue is

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gin-gonic/gin"
-
 	"codegen.test/client"
 	"codegen.test/server"
+	"github.com/gin-gonic/gin"
 )
 
 const all = `{

@@ -40,7 +40,6 @@ func TestLoadOfAServiceInUse(t *testing.T) {
 	p := program.Launch(t, "serve", t.TempDir(), "TRUSTED_PROXIES=127.0.0.1", "RATE_LIMIT_PER_MINUTE=60", "CACHE_TTL_SECONDS=300")
 	address := "http://" + p.Await(t)
 	result := filepath.Join(t.TempDir(), "summary.json")
-	//nolint:gosec // the developer says where k6 is
 	command := exec.CommandContext(t.Context(), *k6, "run", "--quiet", "--no-usage-report", "--address=", "load.js",
 		"-e", "SERVER="+address, "-e", "SUMMARY="+result, "-e", "SUSTAINED="+sustained.String(), "-e", "BURST="+burst.String())
 	output, err := command.CombinedOutput()
@@ -83,7 +82,7 @@ func awaitCounted(t *testing.T, address string, events int) {
 		} `json:"queue"`
 	}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		response, err := http.Get(address + "/v1/status") //nolint:noctx // the deadline is that of the loop
+		response, err := http.Get(address + "/v1/status")
 		if err != nil {
 			t.Fatal(err)
 		}

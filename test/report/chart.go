@@ -45,8 +45,12 @@ func Limit(n int, value float64) []float64 {
 // These colours are told apart by most people who see colours otherwise (Okabe and Ito,
 // Color Universal Design, 2008).
 var colours = []color.RGBA{
-	{R: 0, G: 114, B: 178, A: 255}, {R: 213, G: 94, B: 0, A: 255}, {R: 0, G: 158, B: 115, A: 255},
-	{R: 204, G: 121, B: 167, A: 255}, {R: 86, G: 180, B: 233, A: 255}, {R: 230, G: 159, B: 0, A: 255},
+	{R: 0, G: 114, B: 178, A: 255},
+	{R: 213, G: 94, B: 0, A: 255},
+	{R: 0, G: 158, B: 115, A: 255},
+	{R: 204, G: 121, B: 167, A: 255},
+	{R: 86, G: 180, B: 233, A: 255},
+	{R: 230, G: 159, B: 0, A: 255},
 }
 
 const (
@@ -83,7 +87,7 @@ func writeSVG(name string, panels []Panel) error {
 			}
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // documents for all
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
 	file, err := os.Create(name)

@@ -79,7 +79,7 @@ func (s *Section) Write(docs string) error {
 		}
 	}
 	whole := slices.Concat(before, []byte(begin), []byte(s.String()), []byte("\n"+end), after)
-	return os.WriteFile(name, whole, 0o644) //nolint:gosec // a document for all
+	return os.WriteFile(name, whole, 0o644)
 }
 
 // Table has a row for each thing that is measured.
