@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -53,12 +54,14 @@ type Queue struct {
 
 	choosing sync.Mutex // held by the one who chooses what to hand out
 
-	mu      sync.Mutex
-	held    map[domain.BatchID]int64 // by their places
-	from    int64                    // no place before it has a batch that is not held
-	arrival chan struct{}            // closed, and replaced, when there may be a batch to hand out
-	settled time.Duration            // when a batch was last acknowledged or buried, on the clock's Elapsed
-	resumed time.Duration            // when batches are taken again, on the same
+	mu   sync.Mutex
+	held map[domain.BatchID]int64 // by their places
+	// No place before from has a batch that is not held. returned is the first at
+	// which one was let go of since unheld was called.
+	from, returned int64
+	arrival        chan struct{} // closed, and replaced, when there may be a batch to hand out
+	settled        time.Duration // when a batch was last acknowledged or buried, on the clock's Elapsed
+	resumed        time.Duration // when batches are taken again, on the same
 }
 
 // NewQueue returns the queue in db.
@@ -420,6 +423,7 @@ func (q *Queue) unheld() (from int64, waiting bool) {
 	batches := q.db.sizes.now().Batches
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.returned = math.MaxInt64
 	return q.from, batches > len(q.held)
 }
 
@@ -430,12 +434,13 @@ func (q *Queue) isHeld(id domain.BatchID) bool {
 	return held
 }
 
+// hold notes the batches that were chosen since the last call of unheld.
 func (q *Queue) hold(chosen []queued) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range chosen {
 		q.held[chosen[i].batch.ID] = chosen[i].place
-		q.from = chosen[i].place + 1
+		q.from = min(chosen[i].place+1, q.returned)
 	}
 }
 
@@ -450,7 +455,7 @@ func (q *Queue) release(ids ...domain.BatchID) {
 	q.mu.Lock()
 	for _, id := range ids {
 		if place, held := q.held[id]; held {
-			q.from = min(q.from, place)
+			q.from, q.returned = min(q.from, place), min(q.returned, place)
 			delete(q.held, id)
 		}
 	}

@@ -83,6 +83,7 @@ func Queue(t *testing.T, open OpenQueue) {
 		"a batch is in one worker's hands at a time":      testOneHolder,
 		"acknowledged batches are forgotten":              testAcknowledge,
 		"returned batches come again in their place":      testReturn,
+		"batches returned beside a receiver come again":   testReturnBesideReceive,
 		"buried batches are kept with their reason":       testBury,
 		"unknown ids are no error":                        testUnknownIDs,
 		"a batch that does not fit is refused whole":      testBound,
@@ -252,6 +253,35 @@ func testReturn(t *testing.T, open OpenQueue) {
 	checkReceived(t, receive(t, q, 10), want...)
 	must(t, q.Return(t.Context(), second.ID))
 	checkReceived(t, receive(t, q, 10), deliveriesOf(3, second)...)
+}
+
+// testReturnBesideReceive has one worker give back what it holds while another receives:
+// whatever of it the other does not get comes with the next call.
+func testReturnBesideReceive(t *testing.T, open OpenQueue) {
+	const rounds, batches = 60, 40
+	q := open(t, QueueBounds{Events: 100}).Queue
+	for number := range batches {
+		enqueue(t, q, batchOf(number+1, 1))
+	}
+	for round := range rounds {
+		first := receive(t, q, batches/2)
+		var beside []ports.Delivery
+		var returning, receiving error
+		inParallel(2, func(worker int) {
+			if worker == 0 {
+				returning = q.Return(t.Context(), idsOf(first)...)
+			} else {
+				beside, receiving = q.Receive(t.Context(), batches/2, 0)
+			}
+		})
+		must(t, returning)
+		must(t, receiving)
+		rest := receive(t, q, batches)
+		if n := len(beside) + len(rest); n != batches {
+			t.Fatalf("round %d: %d and %d of %d batches are handed out", round, len(beside), len(rest), batches)
+		}
+		must(t, q.Return(t.Context(), idsOf(append(beside, rest...))...))
+	}
 }
 
 func testBury(t *testing.T, open OpenQueue) {
