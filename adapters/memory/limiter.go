@@ -285,6 +285,11 @@ func (a *account) forgiven() int64 { return a.struck + max(window, a.penalty()) 
 // end is from when on the account is as good as none.
 func (a *account) end() int64 {
 	end := max(a.whole, a.seen+1)
+	if a.asking > 0 {
+		// Without the account the client would be granted in advance what the others
+		// may just be refusing. None of them takes that long.
+		end = max(end, a.seen+window)
+	}
 	if len(a.granted) > 0 {
 		end = max(end, a.granted[len(a.granted)-1].at+window)
 	}

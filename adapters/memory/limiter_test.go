@@ -102,6 +102,26 @@ func TestALimiterForgetsItsKeyDaily(t *testing.T) {
 	})
 }
 
+// While others judge a request of a client, the client is remembered, so that nothing is
+// granted in advance, whatever other clients ask meanwhile.
+func TestAClientThatIsJudgedElsewhereIsNotForgotten(t *testing.T) {
+	limits := ports.Limits{Requests: 60, Burst: 10, Events: 500}
+	clock := memory.NewClock(time.Unix(0, 0))
+	l := memory.NewLimiter(memory.LimiterConfig{Limits: limits, Clock: clock})
+	l.HandOver("client")
+	for range 3 {
+		clock.Advance(time.Second)
+		take(t, l, "other")
+		if allowance, ok := l.TakeWithin("client", 1, limits.Share()); ok {
+			t.Fatalf("granted in advance: %+v", allowance)
+		}
+	}
+	l.Settle("client", 1, ports.Allowance{Granted: true, Remaining: 9})
+	if _, ok := l.TakeWithin("client", 1, limits.Share()); !ok {
+		t.Error("nothing is granted in advance once that is decided")
+	}
+}
+
 func BenchmarkLimiter(b *testing.B) {
 	l := memory.NewLimiter(memory.LimiterConfig{Limits: ports.Limits{Requests: 60, Burst: 10, Events: 1000}})
 	clients := make([]string, 1000)
