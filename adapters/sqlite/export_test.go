@@ -103,8 +103,7 @@ func (s *Store) MergeStep(ctx context.Context, day time.Time, maxEntries int) er
 
 // Plans lists how SQLite goes in for each statement about packed aggregates.
 func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
-	plans := make(map[string][]string)
-	for name, query := range map[string]string{
+	return db.store.plans(ctx, map[string]string{
 		"counts":       columns{}.query(),
 		"all columns":  columns{latency: true, sessions: true}.query(),
 		"part":         readPart,
@@ -113,13 +112,25 @@ func (db *DB) Plans(ctx context.Context) (map[string][]string, error) {
 		"delete a day": deleteDayPacked,
 		"due calls":    `SELECT min(bucket) FROM packed_aggregates WHERE ` + dueCalls.where(),
 		"due errors":   `SELECT count(*) FROM packed_aggregates WHERE ` + dueErrors.where(),
-	} {
+	})
+}
+
+// ReceiptPlans is [DB.Plans] for the statements that those who enqueue wait for.
+func (db *DB) ReceiptPlans(ctx context.Context) (map[string][]string, error) {
+	return db.queue.plans(ctx, map[string]string{
+		"select": selectReceipt, "delete": deleteReceipt, "expire": deleteExpiredReceipts, "bound": deleteOldestReceipt,
+	})
+}
+
+func (f *file) plans(ctx context.Context, queries map[string]string) (map[string][]string, error) {
+	plans := make(map[string][]string)
+	for name, query := range queries {
 		var rows []struct {
 			ID, Parent, NotUsed int
 			Detail              string
 		}
 		args := make([]any, strings.Count(query, "?"))
-		if err := db.store.writer.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+query, args...); err != nil {
+		if err := f.writer.SelectContext(ctx, &rows, `EXPLAIN QUERY PLAN `+query, args...); err != nil {
 			return nil, err
 		}
 		for _, r := range rows {

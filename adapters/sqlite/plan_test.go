@@ -21,3 +21,19 @@ func TestNoStatementTouchesValuesItDoesNotWant(t *testing.T) {
 		}
 	}
 }
+
+// Whoever enqueues under a key waits for these, so none may read all receipts.
+func TestReceiptsAreFoundByIndexes(t *testing.T) {
+	plans, err := open(t, sqlite.Config{Dir: t.TempDir()}).ReceiptPlans(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, plan := range plans {
+		t.Logf("%s: %q", name, plan)
+		for _, step := range plan {
+			if strings.HasPrefix(step, "SCAN receipts") && step != "SCAN receipts_size" {
+				t.Errorf("%s: %s", name, step)
+			}
+		}
+	}
+}

@@ -105,9 +105,7 @@ func (w *receiptWriter) bound(ctx context.Context) error {
 		return err
 	}
 	for {
-		result, err := w.tx.ExecContext(ctx, `
-			DELETE FROM receipts WHERE place = (SELECT min(place) FROM receipts)
-				AND EXISTS (SELECT * FROM receipts_size WHERE receipts > ? OR receipts_size.bytes > ?)`,
+		result, err := w.tx.ExecContext(ctx, deleteOldestReceipt,
 			w.config.MaxReceipts, w.config.MaxReceiptBytes)
 		if err != nil {
 			return err
@@ -149,12 +147,18 @@ func overAt(now time.Time) []any {
 	return []any{now.UnixMicro(), now.Add(domain.IdempotencyLifetime + domain.ReceiptTolerance).UnixMicro()}
 }
 
+const (
+	// Without an order, for which SQLite would read all receipts.
+	deleteExpiredReceipts = `DELETE FROM receipts WHERE place IN (SELECT place FROM receipts WHERE ` + isOver + ` LIMIT ?)`
+	deleteOldestReceipt   = `
+		DELETE FROM receipts WHERE place = (SELECT min(place) FROM receipts)
+			AND EXISTS (SELECT * FROM receipts_size WHERE receipts > ? OR receipts_size.bytes > ?)`
+)
+
 // expireReceipts deletes receipts whose time is over, as many as fit into one
 // short transaction.
 func expireReceipts(ctx context.Context, tx *sqlx.Tx, now time.Time) (int64, error) {
-	result, err := tx.ExecContext(ctx,
-		`DELETE FROM receipts WHERE place IN (SELECT place FROM receipts WHERE `+isOver+` ORDER BY place LIMIT ?)`,
-		append(overAt(now), expireChunk)...)
+	result, err := tx.ExecContext(ctx, deleteExpiredReceipts, append(overAt(now), expireChunk)...)
 	if err != nil {
 		return 0, err
 	}
