@@ -630,13 +630,25 @@ func TestQuestionsAreToldApartAndHidden(t *testing.T) {
 }
 
 func TestADamagedAnswerIsComputedAnew(t *testing.T) {
-	s, c := newAnswersSite(), new(counter)
-	u := s.open(t, usual)
-	checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
-	if err := s.cache.Set(t.Context(), s.cache.keys[0], []byte("short"), time.Hour); err != nil {
-		t.Fatal(err)
+	for name, damage := range map[string]func(stored []byte) []byte{
+		"short":       func([]byte) []byte { return []byte("short") },
+		"cut":         func(stored []byte) []byte { return stored[:len(stored)-1] },
+		"other bytes": func(stored []byte) []byte { return append(stored[:len(stored)-1:len(stored)-1], '?') },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := newAnswersSite(), new(counter)
+			u := s.open(t, usual)
+			checkAnswer(t, u, c.compute, app.Answer{Content: text("1"), Fresh: time.Minute})
+			stored, _, _, err := s.cache.Cache.Get(t.Context(), s.cache.keys[0])
+			if err == nil {
+				err = s.cache.Set(t.Context(), s.cache.keys[0], damage(stored), time.Hour)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkAnswer(t, s.open(t, usual), c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
+		})
 	}
-	checkAnswer(t, s.open(t, usual), c.compute, app.Answer{Content: text("2"), Fresh: time.Minute})
 }
 
 // An answer that was computed at a later time than now expires at once: the

@@ -66,12 +66,17 @@ func decodeEnvelope(b []byte, known entry) (entry, error) {
 	e.Content = &Content{Tag: tag, Next: next}
 	if encoding == encodingIdentity {
 		e.Plain = body
-		return e, nil
+	} else {
+		e.Gzip = body
+		var err error
+		if e.Plain, err = e.Expand(); err != nil {
+			return entry{}, err
+		}
 	}
-	e.Gzip = body
-	var err error
-	e.Plain, err = e.Expand()
-	return e, err
+	if TagOf(e.Plain) != tag {
+		return entry{}, errEnvelope
+	}
+	return e, nil
 }
 
 // cutText cuts a text and its length off b.
