@@ -15,19 +15,19 @@ const AcceptTimeout = 1500 * time.Millisecond
 // GuardedQueue is the way into a queue that refuses what the disk has no room
 // for, and whose caller waits for no longer than [AcceptTimeout].
 type GuardedQueue struct {
-	queue   ports.EventQueue
+	ports.EventQueue // its receipts need no room on the disk
+
 	reserve *Reserve
-	// bounded says that the queue ends its calls in time, so that they need no
-	// goroutine of their own.
-	bounded bool
 }
 
 var _ ports.EventQueue = (*GuardedQueue)(nil)
 
 // NewGuardedQueue returns the guarded way into q.
 func NewGuardedQueue(q ports.EventQueue, r *Reserve) *GuardedQueue {
-	b, ok := q.(ports.BoundedQueue)
-	return &GuardedQueue{queue: q, reserve: r, bounded: ok && b.CallTimeout() <= AcceptTimeout}
+	if b, ok := q.(ports.BoundedQueue); !ok || b.CallTimeout() > AcceptTimeout {
+		q = watchedQueue{q}
+	}
+	return &GuardedQueue{q, r}
 }
 
 // Enqueue holds the batch, as ports.EventQueue promises.
@@ -35,13 +35,7 @@ func (g *GuardedQueue) Enqueue(ctx context.Context, batch domain.Batch) error {
 	if err := g.reserve.Check(ctx); err != nil {
 		return err
 	}
-	if g.bounded {
-		return g.queue.Enqueue(ctx, batch)
-	}
-	_, err := within(ctx, AcceptTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, g.queue.Enqueue(ctx, batch)
-	})
-	return err
+	return g.EventQueue.Enqueue(ctx, batch)
 }
 
 // EnqueueOnce holds the batch once for each key, as ports.EventQueue promises.
@@ -51,29 +45,38 @@ func (g *GuardedQueue) EnqueueOnce(
 	if err := g.reserve.Check(ctx); err != nil {
 		return domain.Receipt{}, err
 	}
-	if g.bounded {
-		return g.queue.EnqueueOnce(ctx, request, batch, r)
-	}
+	return g.EventQueue.EnqueueOnce(ctx, request, batch, r)
+}
+
+// watchedQueue calls a queue that may not end its calls in time: each has a goroutine
+// of its own, and its caller waits no longer than [AcceptTimeout].
+type watchedQueue struct{ queue ports.EventQueue }
+
+func (w watchedQueue) Enqueue(ctx context.Context, batch domain.Batch) error {
+	_, err := within(ctx, AcceptTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, w.queue.Enqueue(ctx, batch)
+	})
+	return err
+}
+
+func (w watchedQueue) EnqueueOnce(
+	ctx context.Context, request domain.KeyedRequest, batch domain.Batch, r domain.Receipt,
+) (domain.Receipt, error) {
 	// The request's body is its caller's again when this gives up.
 	request.Body = append([]byte(nil), request.Body...)
 	return within(ctx, AcceptTimeout, func(ctx context.Context) (domain.Receipt, error) {
-		return g.queue.EnqueueOnce(ctx, request, batch, r)
+		return w.queue.EnqueueOnce(ctx, request, batch, r)
 	})
 }
 
-// Receipt looks a receipt up, as ports.EventQueue promises. It needs no room on
-// the disk.
-func (g *GuardedQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
-	if g.bounded {
-		return g.queue.Receipt(ctx, request)
-	}
+func (w watchedQueue) Receipt(ctx context.Context, request domain.KeyedRequest) (domain.Receipt, bool, error) {
 	request.Body = append([]byte(nil), request.Body...)
 	type found struct {
 		receipt domain.Receipt
 		known   bool
 	}
 	f, err := within(ctx, AcceptTimeout, func(ctx context.Context) (found, error) {
-		receipt, known, err := g.queue.Receipt(ctx, request)
+		receipt, known, err := w.queue.Receipt(ctx, request)
 		return found{receipt, known}, err
 	})
 	return f.receipt, f.known, err
