@@ -344,19 +344,14 @@ func (a *account) uncharged(now int64) ports.Usage {
 // settle notes what others decided. They know of all that was granted by then.
 func (a *account) settle(now int64, events int, decided ports.Allowance, r rules) {
 	a.asking, a.credit = max(a.asking-1, 0), 0
-	switch {
-	case decided.Granted:
+	if !decided.Granted {
+		a.kept, events = now+longestBar, 0
+	} else if a.asking == 0 {
+		a.credit = decided.Remaining
+	}
+	if !decided.Barred { // one refused for its events is a request all the same
 		a.whole = max(a.whole, now) + r.interval
 		a.add(now, events)
-		if a.asking == 0 {
-			a.credit = decided.Remaining
-		}
-	case !decided.Barred: // refused for its events, and a request all the same
-		a.whole = max(a.whole, now) + r.interval
-		a.add(now, 0)
-	}
-	if !decided.Granted {
-		a.kept = now + longestBar
 	}
 	a.advance.whole = a.whole
 	if last := len(a.granted) - 1; last >= 0 {
