@@ -410,13 +410,20 @@ func connections(c console) int {
 	return strings.Count(string(c.do("CLIENT", "LIST").([]byte)), "\n") - 1
 }
 
-// A caller that went away costs no connection: what it asked for is done.
-func TestACancelledCallKeepsItsConnection(t *testing.T) {
+// openOneConnection returns a queue with one batch, the pool behind it, which has one
+// connection for calls, and a console of its server.
+func openOneConnection(t *testing.T) (console, *redis.Pool, *redis.Queue) {
+	t.Helper()
 	server := servers.Redis(t)
-	console := newConsole(t, server.URL())
 	pool := open(t, redis.Config{URL: server.URL(), MaxConnections: 1, CallTimeout: time.Minute})
 	q := redis.NewQueue(pool, redis.QueueConfig{})
 	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	return newConsole(t, server.URL()), pool, q
+}
+
+// A caller that went away costs no connection: what it asked for is done.
+func TestACancelledCallKeepsItsConnection(t *testing.T) {
+	console, _, q := openOneConnection(t)
 	before := made(t, console)
 	console.do("CLIENT", "PAUSE", 300, "WRITE")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -435,11 +442,7 @@ func TestACancelledCallKeepsItsConnection(t *testing.T) {
 
 // An answer that comes too late is never taken for that of the next call.
 func TestALateAnswer(t *testing.T) {
-	server := servers.Redis(t)
-	console := newConsole(t, server.URL())
-	pool := open(t, redis.Config{URL: server.URL(), MaxConnections: 1, CallTimeout: time.Minute})
-	q := redis.NewQueue(pool, redis.QueueConfig{})
-	must(t, q.Enqueue(t.Context(), batchOf(1, 1)))
+	console, pool, q := openOneConnection(t)
 	console.do("CLIENT", "PAUSE", 500, "WRITE")
 	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
