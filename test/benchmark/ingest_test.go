@@ -324,8 +324,6 @@ func medianOfTurns(turns []turn, measure func(turn) float64) float64 {
 	return medianOf(values)
 }
 
-func inMilliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 // number writes the median of what is measured of the turns.
 func number(format string, turns []turn, measure func(turn) float64) string {
 	return fmt.Sprintf(format, medianOfTurns(turns, measure))

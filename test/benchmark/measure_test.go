@@ -106,9 +106,11 @@ func quantile(durations []time.Duration, part float64) time.Duration {
 
 func median(durations []time.Duration) time.Duration { return quantile(durations, 0.5) }
 
+func inMilliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // milliseconds is short: no more digits than mean something.
 func milliseconds(d time.Duration) string {
-	ms := float64(d.Microseconds()) / 1000
+	ms := inMilliseconds(d)
 	if ms < 10 {
 		return fmt.Sprintf("%.1f", ms)
 	}

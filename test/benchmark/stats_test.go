@@ -234,7 +234,7 @@ func (f *readFigures) slowest(class, cache, period, set int, statistic string) f
 			}
 		}
 	}
-	return float64(slowest.Microseconds()) / 1000
+	return inMilliseconds(slowest)
 }
 
 // limits are the targets of a class, by period.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -34,13 +35,7 @@ type Line struct {
 }
 
 // Limit is the same limit at n points.
-func Limit(n int, value float64) []float64 {
-	limit := make([]float64, n)
-	for i := range limit {
-		limit[i] = value
-	}
-	return limit
-}
+func Limit(n int, value float64) []float64 { return slices.Repeat([]float64{value}, n) }
 
 // These colours are told apart by most people who see colours otherwise (Okabe and Ito,
 // Color Universal Design, 2008).
